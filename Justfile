@@ -1,0 +1,56 @@
+set shell := ["bash", "-euo", "pipefail", "-c"]
+
+export PATH := justfile_directory() / ".venv/bin:" + env("PATH")
+
+# Lint and test
+default: lint test
+
+# Install every requirement and the project itself into .venv
+setup:
+    test -d .venv || python3 -m venv .venv
+    .venv/bin/pip install --quiet --requirement requirements-dev.txt
+    {{ install }}
+
+# Serve ./data on http://127.0.0.1:8001
+serve *options: _install
+    dailies serve {{ options }}
+
+# Import the sample campaigns, then serve them on http://127.0.0.1:8001
+demo *options: _install
+    dailies import campaigns samples/campaigns.yaml
+    dailies serve {{ options }}
+
+# Run the tests on all cores
+test *options: _install
+    pytest --quiet --numprocesses auto --dist worksteal {{ options }}
+
+# Check style and types
+lint:
+    ruff check
+    ruff format --check
+    mypy
+
+# Put every file into the project's style
+format:
+    ruff check --fix
+    ruff format
+
+# Measure speed and memory, and write the table into the README
+bench *options: _install
+    python benchmarks/run.py {{ options }}
+
+# Build, import, serve, write, kill, restart, export and compare in a temporary folder
+smoke: _install
+    python tests/smoke.py
+
+# Pin every requirement again (`just lock --upgrade` for newer ones)
+lock *options:
+    uv pip compile {{ lock_options }} {{ options }} pyproject.toml --output-file requirements.txt
+    uv pip compile {{ lock_options }} {{ options }} pyproject.toml --group dev --output-file requirements-dev.txt
+
+lock_options := "--quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links"
+
+install := ".venv/bin/pip install --quiet --no-deps --no-build-isolation --editable ."
+
+_install:
+    @test -x .venv/bin/dailies || {{ install }}

@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Protocol
+
+import hypothesis
+import pytest
+import server_process
+from playwright.sync_api import Browser, Page, sync_playwright
+from server_process import ServerProcess
+
+hypothesis.settings.register_profile("dailies", deadline=None, print_blob=True)
+hypothesis.settings.load_profile("dailies")
+
+REQUIRE_BROWSER = os.environ.get("DAILIES_REQUIRE_BROWSER") == "1"
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+BROWSER_OPTIONS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+class RunDailies(Protocol):
+    def __call__(
+        self, *args: str | Path, stdin: str = "", **settings: str
+    ) -> subprocess.CompletedProcess[str]: ...
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_settings_from_outside() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        for name in filter(server_process.is_setting, list(os.environ)):
+            patch.delenv(name)
+        yield
+
+
+@pytest.fixture
+def data_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty data folder, which DAILIES_DATA_DIR names while the test runs."""
+    folder = tmp_path / "data"
+    folder.mkdir()
+    monkeypatch.setenv("DAILIES_DATA_DIR", str(folder))
+    return folder
+
+
+@pytest.fixture
+def free_port() -> int:
+    return server_process.free_port()
+
+
+@pytest.fixture
+def run_dailies(data_dir: Path) -> RunDailies:
+    """Run the installed `dailies` over `data_dir`; keywords become environment variables."""
+
+    def run(
+        *args: str | Path, stdin: str = "", **settings: str
+    ) -> subprocess.CompletedProcess[str]:
+        return server_process.run_dailies(data_dir, *args, stdin=stdin, **settings)
+
+    return run
+
+
+@pytest.fixture
+def server(data_dir: Path) -> Iterator[ServerProcess]:
+    """A real server over `data_dir`, with an empty campaigns database."""
+    with ServerProcess(data_dir) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Chromium of this machine.
+
+    Playwright's event loop stays in this thread until the module ends, so a module that uses it
+    holds no async tests.
+    """
+    path = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if path is None:
+        (pytest.fail if REQUIRE_BROWSER else pytest.skip)("no Chromium on this machine")
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=path, args=BROWSER_OPTIONS)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """A page with cookies of its own; a script that throws on it is an error of the test."""
+    context = browser.new_context()
+    context.set_default_timeout(20_000)
+    page = context.new_page()
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    yield page
+    context.close()
+    assert errors == []
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if "browser" in getattr(item, "fixturenames", ()):
+            item.add_marker("browser")

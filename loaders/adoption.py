@@ -1,0 +1,161 @@
+"""Creates a database, or upgrades the file of an earlier system where it lies.
+
+An old file is identified and checked before anything is written, backed up beside itself, and then
+changed in one transaction: a run that is killed leaves the old file or the new one.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import sqlite_utils
+from sqlite_utils import Migrations
+
+from loaders import backups
+from loaders.databases import DATABASES, connect, database_spec
+
+SQLITE_HEADER = b"SQLite format 3\x00"
+
+# A table and columns that only this database has.
+SIGNATURES = {
+    "campaigns": ("jobs", {"id", "job_name"}),
+    "yt-builder": ("jobs", {"job_id", "run_id"}),
+    "presentation_jobs": ("presentation_jobs", {"job_id", "status"}),
+    "trends": ("trending_topics", {"topic"}),
+    "metrics": ("video_metrics", {"video_id", "platform"}),
+    "image_library": ("image_library", {"file_path"}),
+}
+
+
+@dataclass
+class Build:
+    """What `build` did to one file."""
+
+    name: str
+    path: str
+    created: bool = False
+    migrations: list[str] | None = None
+    backup: str | None = None
+    search_rebuilt: bool = False
+
+
+def migrations_of(name: str) -> Migrations:
+    module = importlib.import_module(f"loaders.migrations.{database_spec(name).stem}")
+    return cast(Migrations, module.migrations)
+
+
+def build(name: str, path: Path) -> Build:
+    """Create or upgrade the file at `path`; ValueError, with the file untouched, if it is not ours."""
+    done = Build(name, str(path))
+    if not path.exists() or path.stat().st_size == 0:
+        done.created = True
+        path.parent.mkdir(parents=True, exist_ok=True)
+    else:
+        inspect(name, path)
+    with closing(connect(path)) as connection:
+        done.migrations = pending(name, connection)
+        if done.migrations:
+            apply_migrations(name, path, connection, done)
+        wipe_old_pages(connection)
+    return done
+
+
+def pending(name: str, connection: sqlite3.Connection) -> list[str]:
+    db = sqlite_utils.Database(connection, recursive_triggers=False)
+    return [migration.name for migration in migrations_of(name).pending(db)]
+
+
+def inspect(name: str, path: Path) -> None:
+    """Refuse what is no SQLite file, or another database than `name`. Writes nothing."""
+    with path.open("rb") as file:
+        if file.read(len(SQLITE_HEADER)) != SQLITE_HEADER:
+            raise ValueError(f"{path} is not a SQLite file: it was left as it is")
+    with closing(open_read_only(path)) as connection:
+        try:
+            identity = identify(connection)
+        except sqlite3.DatabaseError as error:
+            raise ValueError(f"{path} is damaged ({error}): it was left as it is") from error
+    if identity is None:
+        raise ValueError(f"{path} holds other tables than {name}: it was left as it is")
+    if identity not in ("", name):
+        raise ValueError(f"{path} is a {identity} database, not {name}: it was left as it is")
+
+
+def open_read_only(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=5)
+
+
+def identify(connection: sqlite3.Connection) -> str | None:
+    """The name of the database that the file is; empty for a file without tables; None if unknown."""
+    for name, (table, columns) in SIGNATURES.items():
+        found = connection.execute("select name from pragma_table_info(?)", (table,))
+        if columns <= {column for (column,) in found}:
+            return name
+    tables = connection.execute("select count(*) from sqlite_master").fetchone()[0]
+    return None if tables else ""
+
+
+def apply_migrations(
+    name: str, path: Path, connection: sqlite3.Connection, done: Build
+) -> None:
+    if not done.created and has_rows_of_others(connection):
+        refuse_damaged(path, connection)
+        done.backup = str(backups.back_up(connection, path))
+    with schema_changes(connection):
+        db = sqlite_utils.Database(connection, recursive_triggers=False)
+        migrations_of(name).apply(db)
+        if done.backup:
+            connection.execute("update write_context set vacuum_pending = 1")
+
+
+def has_rows_of_others(connection: sqlite3.Connection) -> bool:
+    row = connection.execute("select count(*) from sqlite_master").fetchone()
+    return bool(row[0])
+
+
+def refuse_damaged(path: Path, connection: sqlite3.Connection) -> None:
+    """A search index out of step is no damage: it is rebuilt."""
+    found = [
+        message
+        for (message,) in connection.execute("pragma integrity_check(20)")
+        if message != "ok" and "fts5" not in message.lower()
+    ]
+    if found:
+        raise ValueError(f"{path} is damaged ({found[0]}): it was left as it is")
+
+
+@contextmanager
+def schema_changes(connection: sqlite3.Connection) -> Iterator[None]:
+    """One transaction in which tables may be replaced without rewriting what refers to them."""
+    connection.execute("pragma foreign_keys = off")
+    connection.execute("pragma legacy_alter_table = on")
+    try:
+        connection.execute("begin immediate")
+        try:
+            yield
+        except BaseException:
+            connection.rollback()
+            raise
+        connection.execute("commit")
+    finally:
+        connection.execute("pragma legacy_alter_table = off")
+        connection.execute("pragma foreign_keys = on")
+
+
+def wipe_old_pages(connection: sqlite3.Connection) -> None:
+    """After an upgrade no deleted row may linger in a free page, nor in the write-ahead log."""
+    row = connection.execute("select vacuum_pending from write_context").fetchone()
+    if row and row[0]:
+        connection.execute("vacuum")
+        connection.execute("update write_context set vacuum_pending = 0")
+        connection.execute("pragma wal_checkpoint(truncate)")
+
+
+def known_names() -> list[str]:
+    return list(DATABASES)

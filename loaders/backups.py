@@ -1,0 +1,73 @@
+"""Copies of a database that are whole, whatever else is going on, and checked before they count."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+from loaders.times import file_stamp
+
+PAGES_AT_ONCE = 4096
+Progress = Callable[[int, int], None]
+
+
+def back_up(
+    connection: sqlite3.Connection, path: Path, progress: Progress | None = None
+) -> Path:
+    """A verified copy beside `path`, named `NAME.db.backup-YYYYMMDDTHHMMSSZ`, its owner's alone."""
+    target = free_name(path.with_name(f"{path.name}.backup-{file_stamp()}"))
+    copy(connection, target, progress)
+    return target
+
+
+def free_name(path: Path) -> Path:
+    """`path`, or with a number behind it where that is taken."""
+    candidate, number = path, 2
+    while candidate.exists():
+        candidate, number = path.with_name(f"{path.name}-{number}"), number + 1
+    return candidate
+
+
+def copy(connection: sqlite3.Connection, target: Path, progress: Progress | None = None) -> None:
+    """Write beside `target`, check, make it durable, rename into place."""
+    partial = target.with_name(f"{target.name}.partial")
+    partial.unlink(missing_ok=True)
+    os.close(os.open(partial, os.O_CREAT | os.O_WRONLY | os.O_EXCL, 0o600))
+    try:
+        with closing(sqlite3.connect(partial, isolation_level=None)) as destination:
+            destination.execute("pragma synchronous = off")
+            connection.backup(
+                destination,
+                pages=PAGES_AT_ONCE,
+                progress=(lambda _, left, total: progress(total - left, total))
+                if progress
+                else None,
+            )
+            destination.execute("pragma journal_mode = delete")
+            verify(connection, destination)
+        sync(partial)
+        partial.rename(target)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+    sync(target.parent)
+
+
+def verify(original: sqlite3.Connection, copied: sqlite3.Connection) -> None:
+    """ValueError unless the copy is sound and holds the same tables."""
+    result = copied.execute("pragma quick_check(1)").fetchone()[0]
+    schema = "select name, sql from sqlite_master order by name"
+    if result != "ok" or copied.execute(schema).fetchall() != original.execute(schema).fetchall():
+        raise ValueError(f"the backup is not sound ({result}): nothing was changed")
+
+
+def sync(path: Path) -> None:
+    """Force a file, or the names in a folder, to disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

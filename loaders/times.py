@@ -1,0 +1,59 @@
+"""Times as Dailies writes them: UTC, ISO 8601 with `T`, three digits of a second and `Z`.
+
+Such texts sort as text, and SQLite's date functions read them.
+"""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime, tzinfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+NOW_SQL = "strftime('%Y-%m-%dT%H:%M:%fZ', 'now')"
+
+
+def now() -> str:
+    """The present instant, e.g. `2026-11-20T07:15:00.000Z`."""
+    return format_instant(datetime.now(UTC))
+
+
+def format_instant(moment: datetime) -> str:
+    """`moment`, which must know its zone, in the form that Dailies writes."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def file_stamp() -> str:
+    """The present instant for a file name, e.g. `20261120T071500Z`."""
+    return datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+
+
+def configured_timezone() -> tzinfo:
+    """The zone of times that name none: `DAILIES_TIMEZONE`, or UTC. ValueError for an unknown one."""
+    return timezone(os.environ.get("DAILIES_TIMEZONE", ""))
+
+
+def timezone(name: str) -> tzinfo:
+    """The zone called `name` (an IANA name such as `Europe/Berlin`; empty means UTC)."""
+    if name in ("", "UTC"):
+        return UTC
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise ValueError(f'unknown time zone "{name}": use a name such as Europe/Berlin') from error
+
+
+def to_instant(text: str, zone: tzinfo) -> str:
+    """The instant that `text` names in Dailies' form; a time without a zone is taken in `zone`.
+
+    Text that is no ISO 8601 time is returned as it is.
+    """
+    try:
+        moment = datetime.fromisoformat(text.strip().upper())
+    except ValueError:
+        return text
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=zone)
+    try:
+        return format_instant(moment)
+    except OverflowError:
+        return text

@@ -1,7 +1,7 @@
 """What of a database may be read through the server, and connections that hold to it.
 
 Served is what the registry names, with the columns that our own migrations make: the *reference*,
-which is read from a database built afresh. A file may hold more, such as an old system's tables
+which is read from a database built in memory. A file may hold more, such as an old system's tables
 with secrets in them. Each reading connection carries an authorizer, so that SQLite itself refuses
 the rest whatever the route to it; each connection sees the served part alone when it asks for the
 schema, so that no list, menu or page learns of the rest.
@@ -12,14 +12,17 @@ from __future__ import annotations
 import re
 import sqlite3
 import string
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from loaders.databases import BUSY_TIMEOUT_MS, database_spec, open_database
+import sqlite_utils
+
+from loaders import adoption
+from loaders.databases import BUSY_TIMEOUT_MS, connect, database_spec
 
 # SQLite folds the case of ASCII letters only.
 ASCII_LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
@@ -28,12 +31,16 @@ SCHEMA_TABLE = re.compile(
     re.IGNORECASE,
 )
 NAME = r"""(?:"(?P<q>[^"]+)"|\[(?P<b>[^\]]+)\]|`(?P<t>[^`]+)`|'(?P<s>[^']+)'|(?P<n>\w+))"""
-TABLE_INFO = re.compile(rf"\s*pragma\s+table_x?info\s*\(\s*{NAME}\s*\)\s*;?\s*", re.IGNORECASE)
+TABLE_INFO = re.compile(
+    rf"\s*pragma\s+(?P<pragma>table_x?info)\s*\(\s*{NAME}\s*\)\s*;?\s*", re.IGNORECASE
+)
 SELECT_ALL = re.compile(
     rf"(?P<head>\s*select\s+(?:rowid\s*,\s*)?)\*(?P<from>\s+from\s+){NAME}", re.IGNORECASE
 )
 WITH = re.compile(r"\bwith\b", re.IGNORECASE)
-CONTENT_TABLE = re.compile(r"""using\s+fts5\b.*\bcontent\s*=\s*["'\[]?(\w+)""", re.I | re.S)
+CONTENT_TABLE = re.compile(
+    r"""using\s+fts5\b.*\bcontent\s*=\s*["'\[]?(\w+)""", re.IGNORECASE | re.DOTALL
+)
 
 TABLE_FUNCTIONS = frozenset({"json_each", "json_tree"})
 READING_PRAGMAS = frozenset(
@@ -87,6 +94,10 @@ def fold(name: str) -> str:
     return name.translate(ASCII_LOWER)
 
 
+def quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
 @dataclass(frozen=True)
 class Reference:
     """The served part of one database as our migrations make it; names in lower case.
@@ -103,13 +114,10 @@ class Reference:
 
 @cache
 def reference(name: str) -> Reference:
-    """The reference of the database called `name`, from a new file of it."""
-    with tempfile.TemporaryDirectory() as folder:
-        db = open_database(name, Path(folder) / "reference.db")
-        try:
-            return read_reference(db.conn, database_spec(name).tables)
-        finally:
-            db.close()
+    """The reference of the database called `name`."""
+    with closing(connect(":memory:")) as connection:
+        adoption.migrations_of(name).apply(sqlite_utils.Database(connection))
+        return read_reference(connection, database_spec(name).tables)
 
 
 def read_reference(connection: sqlite3.Connection, tables: Iterable[str]) -> Reference:
@@ -127,7 +135,7 @@ def read_reference(connection: sqlite3.Connection, tables: Iterable[str]) -> Ref
         shadows=frozenset(
             fold(row[1])
             for row in rows
-            if any(fold(row[1]).startswith(f"{index}_") for index in indexes)
+            if row[0] == "table" and any(fold(row[1]).startswith(f"{index}_") for index in indexes)
         ),
         rows=tuple(
             row
@@ -194,7 +202,7 @@ class ServedConnection(sqlite3.Connection):
         self._guard(dict(attached), reading=True)
 
     def admitted(self, sql: str) -> str:
-        """`sql` as it may run: the schema is the served one, columns we do not know are left out."""
+        """`sql` as it may run: on the served schema, without columns that we do not know."""
         if self._reading:
             self._refuse_shadows(sql)
             if WITH.search(sql):
@@ -219,29 +227,29 @@ class ServedConnection(sqlite3.Connection):
         narrowed = {}
         for table, known in served.columns.items():
             actual = columns_of(self, table)
-            if not all(fold(column) in known for column in actual):
-                quoted = ('"' + column.replace('"', '""') + '"' for column in actual if fold(column) in known)
-                narrowed[table] = ", ".join(quoted)
+            kept = [column for column in actual if fold(column) in known]
+            if kept != actual:
+                narrowed[table] = ", ".join(map(quoted, kept))
         return narrowed
 
     def _without_unknown_columns(self, sql: str) -> str:
         if match := TABLE_INFO.fullmatch(sql):
             table = fold(name_in(match))
             if table in self._narrowed:
-                return self._table_info(table)
+                return self._table_info(table, match["pragma"].lower())
         if (match := SELECT_ALL.match(sql)) and fold(name_in(match)) in self._narrowed:
             columns = self._narrowed[fold(name_in(match))]
-            return f"{match['head']}{columns}{match['from']}{sql[match.end('from'):]}"
+            return f"{match['head']}{columns}{match['from']}{sql[match.end('from') :]}"
         return sql
 
-    def _table_info(self, table: str) -> str:
-        """SQL: what `pragma table_xinfo` says of the columns that we know."""
+    def _table_info(self, table: str, pragma: str) -> str:
+        """SQL: what `pragma table_info` or `table_xinfo` says of the columns that we know."""
         known = ", ".join(f"'{name}'" for name in sorted(self._guarded["main"].columns[table]))
         return f"""
-            select cid, name, type, "notnull", dflt_value, pk, hidden
-            from pragma_table_xinfo('{table}')
+            select *
+            from pragma_{pragma}('{table}')
             where lower(name) in ({known})
-            """
+            """  # noqa: S608
 
     def _refuse_shadows(self, sql: str) -> None:
         """Shadow tables are read by FTS5 itself, for which the authorizer must let them pass."""
@@ -259,20 +267,26 @@ class ServedConnection(sqlite3.Connection):
                 name
                 for schema, served in self._guarded.items()
                 for name in self._names_in(schema)
-                if name not in served.columns and name not in served.indexes
+                if name not in served.columns
+                and name not in served.indexes
+                and name not in served.shadows
             )
         finally:
             self._looking = False
 
     def _names_in(self, schema: str) -> Iterator[str]:
-        quoted = schema.replace('"', '""')
         cursor = sqlite3.Cursor(self)
         cursor.row_factory = None
-        cursor.execute(f'select name from "{quoted}".sqlite_master')  # noqa: S608
+        cursor.execute(f"select name from {quoted(schema)}.sqlite_master")  # noqa: S608
         return (fold(name) for (name,) in cursor)
 
     def _authorize(
-        self, action: int, first: str | None, second: str | None, schema: str | None, source: str | None
+        self,
+        action: int,
+        first: str | None,
+        second: str | None,
+        schema: str | None,
+        source: str | None,
     ) -> int:
         if self._looking or action in READING_ACTIONS:
             return sqlite3.SQLITE_OK
@@ -305,7 +319,7 @@ class ServedConnection(sqlite3.Connection):
         return sqlite3.SQLITE_OK
 
     def _reads_own_columns(self, name: str) -> bool:
-        return name == "pragma_table_xinfo" and bool(self._narrowed)
+        return bool(self._narrowed) and name in ("pragma_table_info", "pragma_table_xinfo")
 
     def _authorize_pragma(self, name: str, argument: str | None) -> int:
         if name not in READING_PRAGMAS:
@@ -356,9 +370,8 @@ def connect_across(files: Mapping[str, Path]) -> ServedConnection:
     try:
         set_serving_pragmas(connection)
         for name, path in files.items():
-            quoted = name.replace('"', '""')
             connection.execute(
-                f'attach database :file as "{quoted}"',
+                f"attach database :file as {quoted(name)}",
                 {"file": f"{path.resolve().as_uri()}?mode=ro"},
             )
         connection.serve_attached({name: reference(name) for name in files})

@@ -58,13 +58,13 @@ class Token:
     expires_at: int | None
     revoked_at: int | None
 
-    def check(self, moment: float) -> None:
-        """InvalidTokenError when it does not hold now; an expiry that is no number has passed."""
+    def check(self, now: float) -> None:
+        """InvalidTokenError when it does not hold; an expiry that is no number has passed."""
         if self.revoked_at is not None:
             raise InvalidTokenError("This token has been revoked")
         if self.expires_at is None:
             return
-        if not isinstance(self.expires_at, int) or moment >= self.expires_at:
+        if not isinstance(self.expires_at, int) or now >= self.expires_at:
             raise InvalidTokenError("This token has expired")
 
     def as_actor(self) -> Actor:
@@ -117,7 +117,7 @@ def verify(token: str) -> Actor:
 
 
 def verify_session(token_id: str) -> Actor:
-    """The actor of a session that was opened with the token of this id; InvalidTokenError otherwise."""
+    """The actor of a session opened with the token of this id; InvalidTokenError otherwise."""
     return living("id = ?", token_id)
 
 
@@ -149,9 +149,9 @@ SELECT_TOKENS = "select id, actor, can, created_at, expires_at, revoked_at from 
 
 def living(condition: str, value: str | bytes) -> Actor:
     connection = reading_connection()
-    row = connection and connection.execute(
-        f"{SELECT_TOKENS} where {condition}", (value,)
-    ).fetchone()
+    row = (
+        connection and connection.execute(f"{SELECT_TOKENS} where {condition}", (value,)).fetchone()
+    )
     if not row:
         raise InvalidTokenError("This token is not known here")
     token = token_from(row)

@@ -15,9 +15,9 @@ setup:
 serve *options: _install
     dailies serve {{ options }}
 
-# Import the sample campaigns, then serve them on http://127.0.0.1:8001
+# Add the sample rows to ./data, unless it had rows before, and serve it on http://127.0.0.1:8001
 demo *options: _install
-    dailies import campaigns samples/campaigns.yaml
+    dailies build --sample
     dailies serve {{ options }}
 
 # Run the tests on all cores

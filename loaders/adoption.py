@@ -18,7 +18,7 @@ import sqlite_utils
 from sqlite_utils import Migrations
 
 from loaders import backups
-from loaders.databases import DATABASES, connect, database_spec
+from loaders.databases import connect, database_spec
 
 SQLITE_HEADER = b"SQLite format 3\x00"
 
@@ -42,7 +42,6 @@ class Build:
     created: bool = False
     migrations: list[str] | None = None
     backup: str | None = None
-    search_rebuilt: bool = False
 
 
 def migrations_of(name: str) -> Migrations:
@@ -155,7 +154,3 @@ def wipe_old_pages(connection: sqlite3.Connection) -> None:
         connection.execute("vacuum")
         connection.execute("update write_context set vacuum_pending = 0")
         connection.execute("pragma wal_checkpoint(truncate)")
-
-
-def known_names() -> list[str]:
-    return list(DATABASES)

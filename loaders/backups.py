@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -20,6 +21,16 @@ def back_up(
     """A verified copy beside `path`, named `NAME.db.backup-YYYYMMDDTHHMMSSZ`, its owner's alone."""
     target = free_name(path.with_name(f"{path.name}.backup-{file_stamp()}"))
     copy(connection, target, progress)
+    return target
+
+
+def copy_beside(path: Path) -> Path:
+    """A copy of a file or folder beside it, named like a backup."""
+    target = free_name(path.with_name(f"{path.name}.backup-{file_stamp()}"))
+    if path.is_dir():
+        shutil.copytree(path, target)
+    else:
+        shutil.copy2(path, target)
     return target
 
 

@@ -6,9 +6,11 @@ Such texts sort as text, and SQLite's date functions read them.
 from __future__ import annotations
 
 import os
+import re
 from datetime import UTC, datetime, tzinfo
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 NOW_SQL = "strftime('%Y-%m-%dT%H:%M:%fZ', 'now')"
 
 
@@ -45,10 +47,12 @@ def timezone(name: str) -> tzinfo:
 def to_instant(text: str, zone: tzinfo) -> str:
     """The instant that `text` names in Dailies' form; a time without a zone is taken in `zone`.
 
-    Text that is no ISO 8601 time is returned as it is.
+    Text that does not begin with a date as YYYY-MM-DD is returned as it is.
     """
+    if not DATE.match(text):
+        return text
     try:
-        moment = datetime.fromisoformat(text.strip().upper())
+        moment = datetime.fromisoformat(text.upper())
     except ValueError:
         return text
     if moment.tzinfo is None:

@@ -1,0 +1,172 @@
+"""`dailies check`: everything in a database that is not as it should be, in words."""
+
+from __future__ import annotations
+
+import importlib
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from functools import cache
+from pathlib import Path
+
+import sqlite_utils
+
+from loaders import adoption
+from loaders.databases import connect, database_spec
+
+MOST_NAMED = 20  # keys named in one message
+
+
+def check(name: str, path: Path) -> list[str]:
+    """The problems found in the file, each one line; it is not changed."""
+    if not path.exists():
+        return [f"{path} does not exist: run `dailies build {name}`"]
+    try:
+        adoption.inspect(name, path)
+        with closing(connect_to_check(path)) as connection:
+            return list(problems(name, connection))
+    except ValueError as error:
+        return [str(error)]
+    except sqlite3.DatabaseError as error:
+        return [f"{path} is damaged: {error}"]
+
+
+def connect_to_check(path: Path) -> sqlite3.Connection:
+    """Without the pragmas of `connect`, some of which write to the file of an earlier system."""
+    return sqlite3.connect(path, timeout=5, isolation_level=None)
+
+
+def problems(name: str, connection: sqlite3.Connection) -> Iterator[str]:
+    yield from integrity(connection)
+    pending = adoption.pending(name, connection)
+    if pending:
+        yield f"migrations are pending ({', '.join(pending)}): run `dailies build {name}`"
+        return
+    yield from schema_differences(name, connection)
+    yield from search_indexes(name, connection)
+    yield from foreign_keys(connection)
+    yield from write_context(connection)
+    yield from set_aside(connection)
+    yield from importlib.import_module(f"loaders.{database_spec(name).stem}").check(connection)
+
+
+def integrity(connection: sqlite3.Connection) -> Iterator[str]:
+    for (message,) in connection.execute("pragma integrity_check(20)"):
+        if message != "ok" and "fts5" not in message.lower():
+            yield f"integrity: {message}"
+
+
+def search_indexes(name: str, connection: sqlite3.Connection) -> Iterator[str]:
+    for index in stale_search_indexes(connection):
+        yield f"search index {index} does not agree with its table: run `dailies build {name}`"
+
+
+def stale_search_indexes(connection: sqlite3.Connection) -> list[str]:
+    """Full-text indexes that do not hold what their tables hold.
+
+    The check compares with the table only when `rank` is 1, and is spelt as an insert.
+    """
+    stale = []
+    for index in full_text_indexes(connection):
+        connection.execute("begin immediate")
+        try:
+            connection.execute(
+                f"insert into {index} ({index}, rank) values ('integrity-check', 1)"  # noqa: S608
+            )
+        except sqlite3.DatabaseError as error:
+            if "malformed" not in str(error) and "corrupt" not in str(error):
+                raise
+            stale.append(index)
+        finally:
+            connection.rollback()
+    return stale
+
+
+def rebuild_search_indexes(connection: sqlite3.Connection) -> list[str]:
+    """Build anew those that are stale, as after a restore from a dump; their names."""
+    stale = stale_search_indexes(connection)
+    for index in stale:
+        connection.execute(f"insert into {index} ({index}) values ('rebuild')")  # noqa: S608
+    return stale
+
+
+def full_text_indexes(connection: sqlite3.Connection) -> list[str]:
+    rows = connection.execute(
+        """
+        select name
+        from sqlite_master
+        where type = 'table'
+          and sql like 'create virtual table%using fts5%'
+        order by name
+        """
+    )
+    return [name for (name,) in rows]
+
+
+def foreign_keys(connection: sqlite3.Connection) -> Iterator[str]:
+    for table, rowid, parent, _ in connection.execute("pragma foreign_key_check"):
+        yield f"{table}: row {rowid} refers to a row of {parent} that does not exist"
+
+
+def write_context(connection: sqlite3.Connection) -> Iterator[str]:
+    row = connection.execute("select paused from write_context where id = 1").fetchone()
+    if row != (0,):
+        yield "write_context: triggers are at rest; set `paused` to 0"
+
+
+def set_aside(connection: sqlite3.Connection) -> Iterator[str]:
+    rows = connection.execute(
+        """
+        select table_name, reason, count(*), group_concat(row_key, ', ')
+        from (select * from set_aside order by id)
+        group by table_name, reason
+        """
+    )
+    for table, reason, count, keys in rows:
+        yield f"set_aside: {count} of {table} ({reason}): {shortened((keys or '').split(', '))}"
+
+
+def shortened(keys: list[str]) -> str:
+    """The keys as one text, cut where there are too many to read."""
+    named = ", ".join(keys[:MOST_NAMED])
+    return named if len(keys) <= MOST_NAMED else f"{named} and {len(keys) - MOST_NAMED} more"
+
+
+def schema_differences(name: str, connection: sqlite3.Connection) -> Iterator[str]:
+    """Tables, columns and triggers that we do not know, or miss."""
+    expected, actual = reference_schema(name), schema_of(connection)
+    shadows = tuple(f"{index}_" for index in full_text_indexes(connection))
+    for kind, thing, sql in sorted(actual - expected):
+        if (kind, thing) in {(k, t) for k, t, _ in expected} and kind != "trigger":
+            continue
+        if not thing.startswith(shadows or ("\0",)):
+            yield f"{kind} {thing} is not ours" + (" as it stands" if sql else "")
+    for kind, thing, _ in sorted(expected - actual):
+        if not thing.startswith(shadows or ("\0",)):
+            yield f"{kind} {thing} is missing or changed"
+
+
+@cache
+def reference_schema(name: str) -> frozenset[tuple[str, str, str]]:
+    """What a database just built holds; see `schema_of`."""
+    with closing(connect(":memory:")) as connection:
+        adoption.migrations_of(name).apply(sqlite_utils.Database(connection))
+        return schema_of(connection)
+
+
+def schema_of(connection: sqlite3.Connection) -> frozenset[tuple[str, str, str]]:
+    """(kind, name, text) of tables, views, indexes, triggers and columns; text for triggers only."""
+    things = connection.execute(
+        """
+        select type, name, case type when 'trigger' then sql else '' end
+        from sqlite_master
+        where name not like 'sqlite_%'
+        union all
+        select 'column', master.name || '.' || columns.name, ''
+        from sqlite_master as master
+        join pragma_table_info(master.name) as columns
+        where master.type = 'table'
+          and master.name not like 'sqlite_%'
+        """
+    )
+    return frozenset(things.fetchall())

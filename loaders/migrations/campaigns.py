@@ -191,6 +191,11 @@ def gain_of_insert(row: str, field: Field) -> Gain:
     )
 
 
+def set_again(field: Field) -> str:
+    """SQL: did this statement set the column to the value that it had? See `jobs_bu_*`."""
+    return f"instr((select set_again from jobs_set_again), '{field.column};') > 0"
+
+
 def gains_of_update() -> list[Gain]:
     gains = []
     for field in FIELDS:
@@ -199,7 +204,7 @@ def gains_of_update() -> list[Gain]:
         silent = f"not {said('new.data', field)}"
         condition = (
             f"(({changed} and (new.data is old.data or ({column} is not null and {silent})))"
-            f" or (new.data is null and {column} is not null))"
+            f" or ({column} is not null and (new.data is null or {set_again(field)})))"
         )
         gains.append(Gain(condition, effective_path(field), json_value(field, column)))
         if len(field.keys) > 1:
@@ -406,6 +411,24 @@ begin
 end
 """
 
+# A statement that sets `data` and gives a column the value it has already says that value all the
+# same, although old and new do not tell. `update of` does.
+JOBS_BU_SET_AGAIN = tuple(
+    f"""
+create trigger jobs_bu_{field.column} before update of {field.column} on jobs
+when {NOT_PAUSED}
+  and new.data is not old.data
+  and new.{field.column} is old.{field.column}
+  and new.{field.column} is not null
+  and not {said("new.data", field)}
+begin
+  update jobs_set_again set set_again = set_again || '{field.column};';
+end
+"""
+    for field in FIELDS
+    if field.kind != "time"
+)
+
 # The names of the earlier system's own triggers, which it creates `if not exists` at every start
 # and which would damage the search index.
 JOBS_FTS_INSERT = f"""
@@ -475,6 +498,7 @@ begin
     )
 }
   delete from jobs_replaced where id = new.id and new.id is not old.id;
+  update jobs_set_again set set_again = '' where set_again <> '';
   {RESUME}
 end
 """
@@ -493,6 +517,7 @@ TRIGGERS = (
     JOBS_BI_REPLACED,
     JOBS_BU,
     JOBS_BU_REPLACED,
+    *JOBS_BU_SET_AGAIN,
     JOBS_FTS_INSERT,
     JOBS_FTS_UPDATE,
     JOBS_FTS_DELETE,
@@ -571,6 +596,13 @@ create table jobs_replaced (
 )
 """
 
+CREATE_SET_AGAIN = """
+create table jobs_set_again (
+  id INTEGER PRIMARY KEY CHECK (id = 1),
+  set_again TEXT NOT NULL DEFAULT ''
+)
+"""
+
 CREATE_FTS = f"""
 create virtual table jobs_fts using fts5 (
   {", ".join(SEARCHED)},
@@ -612,7 +644,10 @@ def m001_create_jobs(db: Database) -> None:
     connection.execute(CREATE_HISTORY_INDEX)
     connection.execute(CREATE_FTS)
     connection.execute(REBUILD_SEARCH)
-    for statement in (CREATE_REPLACED, CREATE_PROJECTION, CREATE_DELETED_JOBS, *TRIGGERS):
+    connection.execute(CREATE_REPLACED)
+    connection.execute(CREATE_SET_AGAIN)
+    connection.execute("insert into jobs_set_again (id) values (1)")
+    for statement in (CREATE_PROJECTION, CREATE_DELETED_JOBS, *TRIGGERS):
         connection.execute(statement)
 
 

@@ -78,6 +78,8 @@ def inspect(name: str, path: Path) -> None:
     with closing(open_read_only(path)) as connection:
         try:
             identity = identify(connection)
+            if identity == name and pending(name, connection):
+                refuse_damaged(path, connection)
         except sqlite3.DatabaseError as error:
             raise ValueError(f"{path} is damaged ({error}): it was left as it is") from error
     if identity is None:
@@ -104,7 +106,6 @@ def apply_migrations(
     name: str, path: Path, connection: sqlite3.Connection, done: Build
 ) -> None:
     if not done.created and has_rows_of_others(connection):
-        refuse_damaged(path, connection)
         done.backup = str(backups.back_up(connection, path))
     with schema_changes(connection):
         db = sqlite_utils.Database(connection, recursive_triggers=False)

@@ -249,7 +249,7 @@ def verify(name: str, path: Path, format: str | None) -> Any:
         comparison = campaigns_files.verify_jobs(db, [path], format)
     lines = [f"missing in the database: {key}" for key in comparison.missing]
     lines += [f"not in the file: {key}" for key in comparison.extra]
-    lines += [f"different: {one['id']}: {', '.join(one['paths'])}" for one in comparison.different]
+    lines += [f"different: {one['id']}: {checks.shortened(one['paths'])}" for one in comparison.different]
     lines += [f"{one['source']}: {one['position']}: {one['reason']}" for one in comparison.errors]
     lines.append(f"{comparison.found} compared" + (", all equal" if comparison.ok else ""))
     return comparison.as_dict(), lines

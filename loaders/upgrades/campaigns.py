@@ -7,6 +7,7 @@ version shows the old value and a second one, made here, what holds from now on.
 
 from __future__ import annotations
 
+import json
 import sqlite3
 
 from loaders.migrations.bookkeeping import SET_ASIDE
@@ -15,11 +16,9 @@ from loaders.migrations.campaigns import (
     CREATE_JOBS,
     FIELDS,
     Field,
-    Gain,
     instant_of,
     json_value,
     projected,
-    said,
     text_of,
 )
 from loaders.times import NOW_SQL, configured_timezone, to_instant
@@ -37,8 +36,8 @@ def upgrade(connection: sqlite3.Connection) -> None:
     )
     drop_search(connection)
     columns = table_columns(connection)
-    mend_documents(connection)
-    fill_documents(connection, [name for name in columns if name in BY_COLUMN])
+    unreadable = mend_documents(connection)
+    fill_documents(connection, unreadable, [name for name in columns if name in BY_COLUMN])
     kept = kept_objects(connection)
     copy_jobs(connection, columns)
     write_history(connection, [name for name in columns if name in BY_COLUMN])
@@ -75,8 +74,12 @@ def kept_objects(connection: sqlite3.Connection) -> list[str]:
     return [sql for (sql,) in rows]
 
 
-def mend_documents(connection: sqlite3.Connection) -> None:
-    """Make every `data` a JSON object; the original of one that was none is set aside whole."""
+def mend_documents(connection: sqlite3.Connection) -> list[int]:
+    """Make every `data` a JSON object; the original of one that was none is set aside whole.
+
+    The row numbers of those of which nothing could be read.
+    """
+    unreadable = []
     suspects = connection.execute(
         r"""
         select rowid, id, cast(data as blob)
@@ -101,30 +104,27 @@ def mend_documents(connection: sqlite3.Connection) -> None:
             }
             connection.execute(SET_ASIDE, values)
         connection.execute("update jobs set data = ? where rowid = ?", (mended.text, rowid))
+        if mended.text == "{}":
+            unreadable.append(rowid)
+    return unreadable
 
 
-def fill_documents(connection: sqlite3.Connection, columns: list[str]) -> None:
-    """`data` gains what only the columns say; all of them where nothing of it could be read."""
+def fill_documents(
+    connection: sqlite3.Connection, unreadable: list[int], columns: list[str]
+) -> None:
+    """Where nothing of `data` could be read, the columns are all that is known of the job."""
     for column in columns:
-        gain = gain_of_old(BY_COLUMN[column])
+        field = BY_COLUMN[column]
         connection.execute(
             f"""
             update jobs
-            set data = json_set(data, {gain.path}, json({gain.value}))
-            where {gain.condition}
-            """  # noqa: S608
+            set data = json_set(data, '$.{field.keys[0]}', json({json_value(field, column)}))
+            where rowid in (select value from json_each(?))
+              and {column} is not null
+              and {column} <> ''
+            """,  # noqa: S608
+            (json.dumps(unreadable),),
         )
-
-
-def gain_of_old(field: Field) -> Gain:
-    """An empty text or a default in a column was written for a key that the job did not have."""
-    beyond_default = "false" if field.kind == "time" else f"{field.column} is not {field.default}"
-    condition = (
-        f"{field.column} is not null and {field.column} <> ''"
-        f" and not {said('data', field)}"
-        f" and (data = '{{}}' or {beyond_default if field.default else 'true'})"
-    )
-    return Gain(condition, f"'$.{field.keys[0]}'", json_value(field, field.column))
 
 
 def copy_jobs(connection: sqlite3.Connection, columns: dict[str, str]) -> None:

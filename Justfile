@@ -50,7 +50,7 @@ lock *options:
 
 lock_options := "--quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links"
 
-install := ".venv/bin/pip install --quiet --no-deps --no-build-isolation --editable ."
+install := ".venv/bin/pip install -qq --no-deps --no-build-isolation --editable ."
 
 _install:
     @test -x .venv/bin/dailies || {{ install }}

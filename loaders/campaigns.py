@@ -9,6 +9,7 @@ attributes too. Bad input is ValueError; a key that exists is `DuplicateKeyError
 from __future__ import annotations
 
 import json
+import math
 import sqlite3
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
@@ -24,6 +25,7 @@ from loaders.errors import refusals
 from loaders.migrations.campaigns import BROKEN_RULES, COLUMNS, TIMES
 from loaders.rows import Job, Statistics
 from loaders.times import configured_timezone, now, to_instant
+from loaders.yaml_values import MAX_DEPTH, check_forms
 
 SELECT_JOB = f"select id, {', '.join(COLUMNS)}, data from jobs"  # noqa: S608
 
@@ -103,7 +105,7 @@ def add_job(db: Connection, job: Mapping[str, Any], actor: str | None = None) ->
     job_id = key_of(document) or uuid.uuid4().hex
     values = {"id": job_id, "data": to_json({**document, "id": job_id})}
     with acting_as(db, actor) as connection:
-        with refusals(f'job "{job_id}"'):
+        with refusals(f'job "{job_id}"', document):
             connection.execute(INSERT_JOB, values)
         return require(connection, job_id)
 
@@ -127,6 +129,10 @@ def job_exists(db: Connection, job_id: str) -> bool:
     return found.fetchone() is not None
 
 
+def has_jobs(db: Connection) -> bool:
+    return sqlite_connection(db).execute("select 1 from jobs limit 1").fetchone() is not None
+
+
 def update_job(
     db: Connection, job_id: str, updates: Mapping[str, Any], actor: str | None = None
 ) -> Job | None:
@@ -140,7 +146,7 @@ def update_job(
         if job is None:
             return None
         document = {**job, "updated_at": now(), **changes, "id": job["id"]}
-        with refusals(f'job "{job_id}"'):
+        with refusals(f'job "{job_id}"', document):
             connection.execute(UPDATE_JOB, {"id": job_id, "data": to_json(document)})
         return require(connection, job_id)
 
@@ -177,11 +183,11 @@ def order_clause(wanted: JobFilter) -> str:
 
 def search_jobs(db: Connection, q: str, limit: int = 20) -> list[Job]:
     """Jobs in which every word of `q` occurs, newest first; the best `limit` of them."""
-    words = q.split()
+    words = q.replace("\0", " ").split()
     if not words:
         return list_jobs(db, JobFilter(limit=limit))
     query = " ".join('"' + word.replace('"', '""') + '"' for word in words)
-    return query_jobs(db, SEARCH_JOBS, {"query": query.replace("\0", ""), "limit": limit})
+    return query_jobs(db, SEARCH_JOBS, {"query": query, "limit": limit})
 
 
 def get_job_statistics(db: Connection) -> Statistics:
@@ -253,13 +259,32 @@ def get_database_info(db: Connection) -> dict[str, Any]:
 
 
 def checked(job: Mapping[str, Any]) -> dict[str, Any]:
-    """The job as JSON can hold it; ValueError for what is no job at all."""
+    """The job as JSON can hold it; ValueError for what is no job at all.
+
+    JSON is kept to the letter. Dates, bytes, sets and the like get their documented form.
+    """
     if not isinstance(job, Mapping):
         raise ValueError(f"a job is a mapping, not {type(job).__name__}")
-    document = documents.encode(dict(job))
-    if not isinstance(document, dict):
-        raise ValueError("a job is a mapping")
+    document = dict(job)
+    if not is_json(document):
+        return dict(documents.encode(document))
+    check_forms(document)
     return document
+
+
+def is_json(value: Any, depth: int = 0) -> bool:
+    """Could a JSON text have given this value?"""
+    if depth > MAX_DEPTH:
+        raise ValueError(f"nested deeper than {MAX_DEPTH} levels")
+    if isinstance(value, dict):
+        return all(
+            isinstance(key, str) and is_json(item, depth + 1) for key, item in value.items()
+        )
+    if isinstance(value, list):
+        return all(is_json(item, depth + 1) for item in value)
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return value is None or isinstance(value, str | int | bool)
 
 
 def key_of(document: Mapping[str, Any]) -> str | None:

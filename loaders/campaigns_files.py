@@ -16,10 +16,10 @@ from datetime import UTC
 from pathlib import Path
 from typing import Any
 
-from loaders import campaigns, documents
+from loaders import backups, campaigns, documents
 from loaders.comparison import Comparison, differences
-from loaders.databases import Connection, acting_as, sqlite_connection
-from loaders.errors import RuleError, refusals
+from loaders.databases import Connection, acting_as, main_file, sqlite_connection
+from loaders.errors import RuleError, refusals, with_value
 from loaders.exports import Exported, write_beside
 from loaders.migrations.campaigns import (
     BROKEN_RULES,
@@ -158,6 +158,8 @@ def load(
         raise ValueError(f'on-conflict is skip, update or fail, not "{on_conflict}"')
     connection = sqlite_connection(db)
     report = ImportReport()
+    if on_conflict == "update" and not dry_run and campaigns.has_jobs(connection):
+        report.backup = str(backups.back_up(connection, main_file(connection)))
     with bulk_cache(connection), Rehearsal(connection, dry_run), acting_as(connection, actor):
         loading = Loading(connection, on_conflict, report)
         for batch in batches(records, report, progress):
@@ -312,7 +314,8 @@ class Loading:
         for column, sql in REFUSE_BATCH.items():
             for (job_id,) in self.connection.execute(sql, last).fetchall():
                 entry = entries.pop(job_id)
-                self.fail(entry, f"jobs.{column}: {BROKEN_RULES[column][1]}")
+                rule = f"jobs.{column}: {BROKEN_RULES[column][1]}"
+                self.fail(entry, with_value(rule, entry.record.value or {}))
 
     def set_times(self, entries: dict[str, Entry]) -> None:
         """Times without a zone are of the configured one; SQL took them for UTC."""
@@ -350,7 +353,7 @@ class Loading:
 
     def update(self, entry: Entry) -> None:
         try:
-            with refusals(f'job "{entry.job_id}"'):
+            with refusals(f'job "{entry.job_id}"', entry.record.value):
                 self.connection.execute(
                     campaigns.UPDATE_JOB, {"id": entry.job_id, "data": entry.data}
                 )

@@ -122,6 +122,12 @@ def sqlite_connection(db: Connection) -> sqlite3.Connection:
     return db.conn if isinstance(db, sqlite_utils.Database) else db
 
 
+def main_file(connection: sqlite3.Connection) -> Path:
+    """The file that a connection was opened on."""
+    rows = connection.execute("pragma database_list")
+    return Path(next(file for _, schema, file in rows if schema == "main"))
+
+
 @contextmanager
 def transaction(db: Connection) -> Iterator[sqlite3.Connection]:
     """All or nothing: commits at the end, rolls back on an error, joins a transaction that is open."""

@@ -9,7 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from loaders import adoption
-from loaders.databases import Connection, count_rows, database_path, sqlite_connection
+from loaders.databases import (
+    Connection,
+    count_rows,
+    database_path,
+    main_file,
+    sqlite_connection,
+)
 
 EARLIER_FOLDER = Path("~/.zyra-video-agent")  # where seed 000's system keeps its files
 
@@ -31,8 +37,8 @@ def describe(name: str) -> dict[str, Any]:
 def describe_open(db: Connection) -> dict[str, Any]:
     """Facts about the file behind an open connection."""
     connection = sqlite_connection(db)
-    file = next(row[2] for row in connection.execute("pragma database_list") if row[1] == "main")
-    return {"path": file, **describe_file(connection, Path(file))}
+    file = main_file(connection)
+    return {"path": str(file), **describe_file(connection, file)}
 
 
 def describe_file(connection: sqlite3.Connection, path: Path) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC
@@ -28,17 +28,18 @@ from loaders.migrations.campaigns import (
     FIELDS,
     SEARCHED,
     TIMES,
+    count_rows_statements,
     create_job_indexes,
     drop_job_indexes,
     projection_of,
 )
-from loaders.reports import ImportReport
+from loaders.rehearsal import Rehearsal
+from loaders.reports import ImportReport, Progress
 from loaders.times import NOW_SQL, configured_timezone, to_instant
 
 TEXT_FIELDS = frozenset(
     {"id"} | {key for f in FIELDS if f.kind in ("text", "time") for key in f.keys}
 )
-Progress = Callable[[int], None]
 BATCH_ROWS = 500
 BATCH_BYTES = 4_000_000
 BULK_CACHE_KIB = 65_536
@@ -168,22 +169,6 @@ def load(
     return report
 
 
-class Rehearsal:
-    """A transaction that is rolled back at its end when it was only a rehearsal."""
-
-    def __init__(self, connection: sqlite3.Connection, dry_run: bool) -> None:
-        self.connection = connection
-        self.dry_run = dry_run
-
-    def __enter__(self) -> None:
-        if self.dry_run:
-            self.connection.execute("begin immediate")
-
-    def __exit__(self, *_: object) -> None:
-        if self.dry_run:
-            self.connection.rollback()
-
-
 @contextmanager
 def bulk_cache(connection: sqlite3.Connection) -> Iterator[None]:
     """Room for the indexes while many rows go in."""
@@ -297,7 +282,7 @@ class Loading:
 
     def insert(self, entries: dict[str, Entry]) -> None:
         last = {"last": self.last_row()}
-        self.connection.execute("update write_context set paused = 1")
+        self.connection.execute("update write_context set paused = 2")
         self.connection.executemany(
             INSERT_BATCH, [{"id": entry.job_id, "data": entry.data} for entry in entries.values()]
         )
@@ -306,6 +291,8 @@ class Loading:
         self.connection.execute(INDEX_BATCH, last)
         version = "1" if self.fresh else NEXT_VERSION
         self.connection.execute(LOG_BATCH.format(version=version), last)
+        for statement in count_rows_statements():
+            self.connection.execute(statement, last)
         self.connection.execute("update write_context set paused = 0")
         self.report.imported += len(entries)
 

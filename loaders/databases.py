@@ -36,6 +36,11 @@ class DatabaseSpec:
         return f"{self.name}.db"
 
     @property
+    def main_table(self) -> str:
+        """The table that imports and exports mean when none is named."""
+        return self.tables[0]
+
+    @property
     def stem(self) -> str:
         """The name of its Python modules."""
         return self.name.replace("-", "_")
@@ -49,6 +54,22 @@ DATABASES = {
             "CAMPAIGNS_DB_PATH",
             ("jobs", "job_history", "deleted_jobs", "set_aside"),
             "campaigns",
+        ),
+        DatabaseSpec(
+            "trends",
+            "TRENDS_DB_PATH",
+            ("trending_topics", "search_history", "set_aside"),
+        ),
+        DatabaseSpec(
+            "image_library",
+            "IMAGE_LIBRARY_DB_PATH",
+            (
+                "image_library",
+                "image_usage",
+                "image_collections",
+                "collection_images",
+                "set_aside",
+            ),
         ),
     )
 }

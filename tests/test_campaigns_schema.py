@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -59,13 +60,13 @@ def connection(tmp_path: Path) -> Iterator[sqlite3.Connection]:
 
 
 @pytest.fixture(scope="module")
-def empty_database(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A database just built, to begin each example with."""
     path = tmp_path_factory.mktemp("empty") / "campaigns.db"
     adoption.build("campaigns", path)
     with closing(sqlite3.connect(path)) as opened:
         opened.execute("pragma journal_mode = delete")
-    return path.read_bytes()
+    return path
 
 
 def rows_of(connection: sqlite3.Connection, sql: str, *values: Any) -> list[dict[str, Any]]:
@@ -104,6 +105,7 @@ def assert_in_step(connection: sqlite3.Connection) -> None:
         )[0]
         assert last["data"] == job["data"]
         assert last["operation"] != "delete"
+    assert_counts(connection)
     versions = connection.execute(
         "select job_id, count(*), max(version), min(version) from job_history group by job_id"
     )
@@ -111,6 +113,23 @@ def assert_in_step(connection: sqlite3.Connection) -> None:
         assert (count, lowest) == (highest, 1), job_id
     assert connection.execute("select paused from write_context").fetchall() == [(0,)]
     connection.execute("insert into jobs_fts (jobs_fts, rank) values ('integrity-check', 1)")
+
+
+def assert_counts(connection: sqlite3.Connection) -> None:
+    """What statistics count by agrees with the jobs themselves."""
+    for column in ("product", "persona", "language"):
+        kept = connection.execute(
+            "select value, jobs, enabled_jobs from job_counts where field = ? and jobs > 0", (column,)
+        )
+        counted = connection.execute(
+            f"select {column}, count(*), count(*) filter (where enabled is 1) from jobs group by 1"
+        )
+        assert set(kept) == set(counted)
+    total = connection.execute("select jobs, enabled_jobs from job_counts where field = 'all'")
+    jobs = connection.execute("select count(*), count(*) filter (where enabled is 1) from jobs")
+    assert total.fetchall() == jobs.fetchall()
+    days = connection.execute("select sum(jobs) from job_counts where field = 'day'").fetchone()[0]
+    assert (days or 0) == connection.execute("select count(*) from jobs").fetchone()[0]
 
 
 def statement_for(verb: str, job_id: str, values: dict[str, Any]) -> tuple[str, list[Any]]:
@@ -133,10 +152,10 @@ def statement_for(verb: str, job_id: str, values: dict[str, Any]) -> tuple[str, 
 @settings(max_examples=150, deadline=None)
 @given(st.lists(writes, min_size=1, max_size=8))
 def test_any_sequence_of_writes_keeps_everything_in_step(
-    empty_database: bytes, tmp_path_factory: pytest.TempPathFactory, sequence: list[Any]
+    empty_database: Path, tmp_path_factory: pytest.TempPathFactory, sequence: list[Any]
 ) -> None:
     path = tmp_path_factory.mktemp("writes") / "campaigns.db"
-    path.write_bytes(empty_database)
+    shutil.copy(empty_database, path)
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.execute("pragma synchronous = off")
         for verb, job_id, document, given, recursive, foreign in sequence:

@@ -9,6 +9,7 @@ bulk imports and the upgrade of old files.
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from sqlite_utils import Database, Migrations
@@ -17,6 +18,13 @@ from loaders.migrations.bookkeeping import create_bookkeeping
 from loaders.times import NOW_SQL
 
 migrations = Migrations("campaigns")
+
+
+# The instant at which the job called {row} was created; a text that is no time stays what it is.
+CREATED_INSTANT = """case
+    when {row}.created_at glob '[0-9]*-*'
+      then coalesce(strftime('%Y-%m-%dT%H:%M:%fZ', {row}.created_at), {row}.created_at)
+    else {row}.created_at end"""
 
 
 class Field(NamedTuple):
@@ -310,7 +318,8 @@ def refuse_statements(unless: str = "") -> str:
     )
 
 
-NOT_PAUSED = "(select paused from write_context) is not 1"
+# 1 while a trigger of ours puts a row right, 2 while a loader does all that triggers do, by the batch.
+NOT_PAUSED = "coalesce((select paused from write_context), 0) = 0"
 PAUSE = "update write_context set paused = 1;"
 RESUME = "update write_context set paused = 0;"
 
@@ -351,19 +360,83 @@ REFUSE_DATA = """
     where new.data is not null
       and (not json_valid(new.data) or json_type(new.data) <> 'object');"""
 
+KEPT = (*SEARCHED, "language", "enabled", "created_at")
 KEEP_REPLACED = f"""
     delete from jobs_replaced where true;
-    insert into jobs_replaced (job_rowid, id, data, {", ".join(SEARCHED)})
-    select rowid, id, data, {", ".join(SEARCHED)}
+    insert into jobs_replaced (job_rowid, id, data, {", ".join(KEPT)})
+    select rowid, id, data, {", ".join(KEPT)}
     from jobs
     where id = new.id;"""
 
+# What statistics count by. `day` is the one on which a job was created.
+COUNTED = {
+    "product": "{row}.product",
+    "persona": "{row}.persona",
+    "language": "{row}.language",
+    "day": "case when {instant} glob '[0-9][0-9][0-9][0-9]-[0-9]*' then substr({instant}, 1, 10) end",
+    "all": "''",
+}
+
+
+def counted(row: str, field: str) -> str:
+    """SQL: the value of `row` that a job is counted under."""
+    return COUNTED[field].format(row=row, instant=CREATED_INSTANT.format(row=row))
+
+
+def count_statements(row: str, sign: str) -> str:
+    """SQL: count the job of `row` in, or out, under each of its values.
+
+    A count may be below zero for a moment: SQLite does not say which trigger comes first.
+    """
+    values = " union all ".join(
+        f"select '{field}' as field, {counted(row, field)} as value" for field in COUNTED
+    )
+    add = f"""
+  insert into job_counts (field, value, jobs, enabled_jobs)
+  select field, value, 0, 0
+  from ({values}) as counted
+  where not exists (
+      select 1
+      from job_counts
+      where job_counts.field = counted.field
+        and job_counts.value is counted.value
+    );"""
+    change = "".join(
+        f"""
+  update job_counts
+  set
+    jobs = jobs {sign} 1,
+    enabled_jobs = enabled_jobs {sign} ({row}.enabled is 1)
+  where field = '{field}'
+    and value is {counted(row, field)};"""
+        for field in COUNTED
+    )
+    return add + change
+
+
+def count_out_replaced(condition: str) -> str:
+    """SQL: count out a job that `or replace` removed without telling a delete trigger."""
+    gone = f"from jobs_replaced as gone where gone.id = new.id and gone.removed = 0 and {condition}"
+    return "".join(
+        f"""
+    update job_counts
+    set
+      jobs = jobs - 1,
+      enabled_jobs = enabled_jobs - (select gone.enabled is 1 {gone})
+    where field = '{field}'
+      and value is (select {counted("gone", field)} {gone})
+      and exists (select 1 {gone});"""
+        for field in COUNTED
+    )
+
+
 def unindex_replaced(condition: str = "true") -> str:
-    """SQL: forget in the search index what `or replace` removed, unless a delete trigger has.
+    """SQL: forget in the counts and the search index what `or replace` removed, unless a delete trigger has.
 
     Such a trigger logged a delete as well, which is no change of its own: the replacement is one.
     """
     return f"""
+    {count_out_replaced(condition)}
     insert into jobs_fts (jobs_fts, rowid, {", ".join(SEARCHED)})
     select 'delete', job_rowid, {", ".join(SEARCHED)}
     from jobs_replaced
@@ -512,7 +585,50 @@ begin
 end
 """
 
+COUNTING = "coalesce((select paused from write_context), 0) <> 2"
+COUNT_TRIGGERS = (
+    f"""
+create trigger job_counts_insert after insert on jobs
+when {COUNTING}
+begin
+  {count_statements("new", "+")}
+end
+""",
+    f"""
+create trigger job_counts_update
+after update of product, persona, language, enabled, created_at on jobs
+when {COUNTING}
+  and (new.product is not old.product
+    or new.persona is not old.persona
+    or new.language is not old.language
+    or new.enabled is not old.enabled
+    or new.created_at is not old.created_at)
+begin
+  {count_statements("old", "-")}
+  {count_statements("new", "+")}
+end
+""",
+    f"""
+create trigger job_counts_delete after delete on jobs
+when {COUNTING}
+begin
+  {count_statements("old", "-")}
+end
+""",
+)
+
+CREATE_COUNTS = """
+create table job_counts (
+  field TEXT NOT NULL,
+  value TEXT,
+  jobs INTEGER NOT NULL,
+  enabled_jobs INTEGER NOT NULL
+)
+"""
+CREATE_COUNTS_INDEX = "create unique index idx_job_counts_value on job_counts (field, value)"
+
 TRIGGERS = (
+    *COUNT_TRIGGERS,
     JOBS_BI,
     JOBS_BI_REPLACED,
     JOBS_BU,
@@ -592,7 +708,7 @@ create table jobs_replaced (
   id TEXT NOT NULL,
   data TEXT,
   removed INTEGER NOT NULL DEFAULT 0,
-  {", ".join(f"{column} TEXT" for column in SEARCHED)}
+  {", ".join(f"{column} BLOB" for column in KEPT)}
 )
 """
 
@@ -642,6 +758,7 @@ def m001_create_jobs(db: Database) -> None:
         connection.execute(CREATE_JOBS.format(name="jobs"))
     create_job_indexes(connection)
     connection.execute(CREATE_HISTORY_INDEX)
+    create_counts(connection)
     connection.execute(CREATE_FTS)
     connection.execute(REBUILD_SEARCH)
     connection.execute(CREATE_REPLACED)
@@ -651,12 +768,61 @@ def m001_create_jobs(db: Database) -> None:
         connection.execute(statement)
 
 
+def create_counts(connection: sqlite3.Connection) -> None:
+    connection.execute(CREATE_COUNTS)
+    connection.execute(CREATE_COUNTS_INDEX)
+    connection.execute("insert into job_counts values ('all', '', 0, 0)")
+    for statement in count_rows_statements():
+        connection.execute(statement, {"last": -1})
+
+
+def count_rows_statements() -> Iterator[str]:
+    """SQL: count in the jobs whose row number is above `:last`, all at once."""
+    for field in COUNTED:
+        counts = f"""
+          select
+            {counted("jobs", field)} as value,
+            count(*) as jobs,
+            count(*) filter (where enabled is 1) as enabled_jobs
+          from jobs
+          where rowid > :last
+          group by 1
+        """  # noqa: S608
+        yield f"""
+        insert into job_counts (field, value, jobs, enabled_jobs)
+        select '{field}', value, 0, 0
+        from ({counts}) as counted
+        where not exists (
+            select 1
+            from job_counts
+            where field = '{field}'
+              and job_counts.value is counted.value
+          )
+        """  # noqa: S608
+        yield f"""
+        update job_counts
+        set
+          jobs = job_counts.jobs + counted.jobs,
+          enabled_jobs = job_counts.enabled_jobs + counted.enabled_jobs
+        from ({counts}) as counted
+        where field = '{field}'
+          and job_counts.value is counted.value
+        """  # noqa: S608
+
+
 def create_job_indexes(connection: sqlite3.Connection) -> None:
     for column in INDEXED:
         connection.execute(f"create index if not exists idx_jobs_{column} on jobs ({column})")
+
+
+    instant = CREATED_INSTANT.replace("{row}.", "")
+    connection.execute(
+        f"create index if not exists idx_jobs_created_instant on jobs ({instant})"
+    )
 
 
 def drop_job_indexes(connection: sqlite3.Connection) -> None:
     """For a bulk load into an empty table: sorting once is cheaper than inserting in turn."""
     for column in INDEXED:
         connection.execute(f"drop index idx_jobs_{column}")
+    connection.execute("drop index idx_jobs_created_instant")

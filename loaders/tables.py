@@ -1,0 +1,243 @@
+"""Any table from JSON, NDJSON and CSV, and back: rows as they stand, under the table's own rules.
+
+An import writes in one transaction. Triggers do what they do for every writer.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from loaders import backups, documents
+from loaders.databases import (
+    Connection,
+    acting_as,
+    count_rows,
+    database_spec,
+    main_file,
+    sqlite_connection,
+)
+from loaders.errors import DuplicateKeyError, RuleError, refusals
+from loaders.exports import Exported, write_beside
+from loaders.rehearsal import Rehearsal
+from loaders.reports import ImportReport, Progress
+
+CONFLICTS = ("skip", "update", "fail")
+
+
+class Table:
+    """A table as an import sees it: its columns, and the keys by which it knows a row again."""
+
+    def __init__(self, connection: sqlite3.Connection, name: str) -> None:
+        self.connection = connection
+        self.name = name
+        info = connection.execute(
+            "select name, type, pk from pragma_table_info(:name)", {"name": name}
+        ).fetchall()
+        self.types = {column: kind.upper() for column, kind, _ in info}
+        self.primary_key = [column for column, _, place in sorted(info, key=place_of) if place]
+        self.keys = [self.primary_key, *self.unique_keys()]
+
+    def unique_keys(self) -> list[list[str]]:
+        rows = self.connection.execute(
+            """
+            select indexes.name, columns.name
+            from pragma_index_list(:name) as indexes
+            join pragma_index_info(indexes.name) as columns
+            where indexes."unique"
+              and indexes.origin = 'u'
+            order by indexes.seq, columns.seqno
+            """,
+            {"name": self.name},
+        ).fetchall()
+        return [
+            [column for index, column in rows if index == name]
+            for name in dict.fromkeys(index for index, _ in rows)
+        ]
+
+    def text_columns(self) -> frozenset[str]:
+        """Columns that take a scalar as it was written."""
+        kinds = ("TEXT", "CHAR", "DATE", "TIME")
+        return frozenset(
+            column for column, kind in self.types.items() if any(word in kind for word in kinds)
+        )
+
+    def stored(self, row: Mapping[str, Any]) -> dict[str, Any] | None:
+        """The row that has one of the keys of `row`."""
+        for key in self.keys:
+            if key and all(row.get(column) is not None for column in key):
+                where = " and ".join(f"{quoted(column)} = ?" for column in key)
+                cursor = self.connection.execute(
+                    f"select * from {quoted(self.name)} where {where}",  # noqa: S608
+                    [row[column] for column in key],
+                )
+                if found := cursor.fetchone():
+                    names = [name for name, *_ in cursor.description]
+                    return dict(zip(names, found, strict=True))
+        return None
+
+    def insert(self, row: Mapping[str, Any]) -> None:
+        columns = ", ".join(quoted(column) for column in row)
+        marks = ", ".join("?" * len(row))
+        sql = f"insert into {quoted(self.name)} ({columns}) values ({marks})"  # noqa: S608
+        self.connection.execute(sql, list(row.values()))
+
+    def update(self, stored: Mapping[str, Any], row: Mapping[str, Any]) -> None:
+        key = self.primary_key
+        changes = {column: value for column, value in row.items() if column not in key}
+        assignments = ", ".join(f"{quoted(column)} = ?" for column in changes)
+        where = " and ".join(f"{quoted(column)} = ?" for column in key)
+        sql = f"update {quoted(self.name)} set {assignments} where {where}"  # noqa: S608
+        self.connection.execute(sql, [*changes.values(), *(stored[column] for column in key)])
+
+
+def place_of(column: tuple[str, str, int]) -> int:
+    return column[2]
+
+
+def quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def table_of(name: str, connection: sqlite3.Connection, table: str | None) -> Table:
+    """The table to load or write; ValueError where it must be named, or is none of ours."""
+    choices = [
+        served
+        for (served,) in connection.execute("select name from sqlite_master where type = 'table'")
+        if served in database_spec(name).tables
+    ]
+    if table is None:
+        table = database_spec(name).main_table
+    if table not in choices:
+        raise ValueError(f'{name} has no table "{table}": choose from {", ".join(choices)}')
+    return Table(connection, table)
+
+
+def import_rows(
+    name: str,
+    db: Connection,
+    paths: Iterable[Path],
+    table: str | None = None,
+    format: str | None = None,  # noqa: A002 - the name of the command's option
+    on_conflict: str = "skip",
+    dry_run: bool = False,
+    actor: str | None = None,
+    rename: Mapping[str, str] | None = None,
+    progress: Progress | None = None,
+) -> ImportReport:
+    """Load rows into `table` (the database's main one if None); each is accounted for.
+
+    A row with the key of a stored one is skipped where it says nothing else; where it does, it is
+    skipped too, updated, or failed, as `on_conflict` says. `rename` maps columns to fields.
+    """
+    if on_conflict not in CONFLICTS:
+        raise ValueError(f'on-conflict is skip, update or fail, not "{on_conflict}"')
+    connection = sqlite_connection(db)
+    target = table_of(name, connection, table)
+    fields = {field: column for column, field in (rename or {}).items()}
+    refuse_unknown(target, fields.values())
+    report = ImportReport()
+    if on_conflict == "update" and not dry_run and count_rows(connection, target.name):
+        report.backup = str(backups.back_up(connection, main_file(connection)))
+    with Rehearsal(connection, dry_run), acting_as(connection, actor):
+        for record in records_of(target, paths, format, fields):
+            report.found += 1
+            store(target, record, fields, on_conflict, report)
+            if progress:
+                progress(1)
+    return report
+
+
+def refuse_unknown(target: Table, columns: Iterable[str]) -> None:
+    unknown = [column for column in columns if column not in target.types]
+    if unknown:
+        raise ValueError(f"{target.name} has no column {', '.join(unknown)}")
+
+
+def records_of(
+    target: Table, paths: Iterable[Path], format: str | None, fields: Mapping[str, str]
+) -> Iterator[documents.Record]:
+    texts = target.text_columns()
+    texts |= {field for field, column in fields.items() if column in texts}
+    for path in paths:
+        yield from documents.read(path, format, text_fields=texts, list_key=target.name)
+
+
+def store(
+    target: Table,
+    record: documents.Record,
+    fields: Mapping[str, str],
+    on_conflict: str,
+    report: ImportReport,
+) -> None:
+    """Write one record, or say in the report why not."""
+    if record.value is None:
+        report.fail(record.source, record.position, None, record.error or "cannot be read")
+        return
+    row = {fields.get(name, name): to_sql(value) for name, value in record.value.items()}
+    key = key_text(target, row)
+    try:
+        refuse_unknown(target, row)
+        with refusals(f"{target.name} {key or 'row'}", row):
+            count = write(target, row, on_conflict)
+    except (DuplicateKeyError, RuleError, ValueError, OverflowError) as error:
+        report.fail(record.source, record.position, key, str(error))
+    else:
+        setattr(report, count, getattr(report, count) + 1)
+
+
+def write(target: Table, row: dict[str, Any], on_conflict: str) -> str:
+    """Insert or update the row; the count of the report that it belongs to."""
+    if not row:
+        raise ValueError("has no fields")
+    stored = target.stored(row)
+    if stored is None:
+        target.insert(row)
+        return "imported"
+    if all(same(stored[column], value) for column, value in row.items()):
+        return "skipped"
+    if on_conflict == "fail":
+        raise ValueError("is stored with other content")
+    if on_conflict == "skip":
+        return "skipped"
+    target.update(stored, row)
+    return "updated"
+
+
+def same(stored: Any, given: Any) -> bool:
+    """Equal, or equal once SQLite has made a number of a text in a number's column."""
+    return stored == given or (given is not None and str(stored) == str(given))
+
+
+def key_text(target: Table, row: Mapping[str, Any]) -> str | None:
+    """The first of the table's keys that the row has, as text for people."""
+    for key in target.keys:
+        if key and all(row.get(column) is not None for column in key):
+            return ", ".join(str(row[column]) for column in key)
+    return None
+
+
+def to_sql(value: Any) -> Any:
+    """Lists and mappings are stored as their JSON text."""
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, list | dict) else value
+
+
+def export_rows(
+    name: str, db: Connection, path: Path, table: str | None = None, format: str | None = None
+) -> Exported:
+    """Write a table's rows to a file."""
+    connection = sqlite_connection(db)
+    target = table_of(name, connection, table)
+    return write_beside(path, rows_of(target), format or "json", list_key=target.name)
+
+
+def rows_of(target: Table) -> Iterator[dict[str, Any]]:
+    cursor = target.connection.execute(
+        f"select * from {quoted(target.name)} order by rowid"  # noqa: S608
+    )
+    names = [name for name, *_ in cursor.description]
+    for row in cursor:
+        yield documents.encode(dict(zip(names, row, strict=True)))

@@ -24,6 +24,16 @@ def back_up(
     return target
 
 
+def back_up_to(
+    connection: sqlite3.Connection, folder: Path, name: str, progress: Progress | None = None
+) -> Path:
+    """A verified copy in `folder`, named `NAME-YYYYMMDDTHHMMSSZ.db`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    target = free_name(folder / f"{name}-{file_stamp()}.db")
+    copy(connection, target, progress)
+    return target
+
+
 def copy_beside(path: Path) -> Path:
     """A copy of a file or folder beside it, named like a backup."""
     target = free_name(path.with_name(f"{path.name}.backup-{file_stamp()}"))

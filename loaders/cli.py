@@ -14,13 +14,26 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import click
 from sqlite_utils import hookimpl
 
-from loaders import building, campaigns_files, checks, documents, information, server, tokens
+from loaders import (
+    backups,
+    building,
+    campaigns_files,
+    checks,
+    documents,
+    imports,
+    information,
+    restoring,
+    server,
+    tables,
+    tokens,
+)
 from loaders.databases import DATABASES, connect, database_path, load_environment, open_database
 from loaders.times import timezone
 
@@ -42,6 +55,9 @@ class DatabaseName(click.ParamType):
 NAME = click.argument("name", type=DatabaseName())
 NAMES = click.argument("names", nargs=-1, type=DatabaseName(), metavar="[NAME]...")
 FORMAT = click.option("--format", type=click.Choice(documents.FORMATS), help="Default: by suffix.")
+IMPORT_FORMAT = click.option(
+    "--format", type=click.Choice(imports.FORMATS), help="Default: by suffix."
+)
 
 
 def command(function: Command) -> Command:
@@ -107,6 +123,23 @@ def counting(label: str) -> Iterator[Callable[[int], None]]:
         click.echo("", err=True)
 
 
+@contextmanager
+def pages(label: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar on a terminal for work of known length."""
+    if not sys.stderr.isatty():
+        yield lambda _done, _total: None
+        return
+    began = time.monotonic()
+    with click.progressbar(length=1, label=label, file=sys.stderr) as bar:
+
+        def advance(done: int, total: int) -> None:
+            bar.length = total
+            if time.monotonic() - began > SHOW_PROGRESS_AFTER:
+                bar.update(done - bar.pos)
+
+        yield advance
+
+
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="dailies")
 def main() -> None:
@@ -164,12 +197,15 @@ def check(names: tuple[str, ...]) -> Any:
 @main.command("import")
 @NAME
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--table", help="Table to load into. Default: the database's own.")
-@FORMAT
-@click.option("--map", "mappings", multiple=True, metavar="COLUMN=FIELD", help="FIELD of the files is COLUMN.")
+@click.option("--table", help="Table to load into. Default: the database's first.")
+@IMPORT_FORMAT
+@click.option(
+    "--map", "mappings", multiple=True, metavar="COLUMN=FIELD", help="FIELD of the files is COLUMN."
+)
+@click.option("--character", help="Whom a folder of images shows (image_library).")
 @click.option(
     "--on-conflict",
-    type=click.Choice(["skip", "update", "fail"]),
+    type=click.Choice(tables.CONFLICTS),
     default="skip",
     show_default=True,
     help="What to do with a row that is stored already, with other content.",
@@ -178,24 +214,19 @@ def check(names: tuple[str, ...]) -> Any:
 @TIMEZONE
 @command
 def import_files(
-    name: str, paths: tuple[Path, ...], table: str | None, format: str | None,
-    mappings: tuple[str, ...], on_conflict: str, dry_run: bool,
-) -> Any:  # fmt: skip
+    name: str, paths: tuple[Path, ...], mappings: tuple[str, ...], **options: Any
+) -> Any:
     """Load files into a database; every row is accounted for.
 
-    Campaigns come from YAML (one file, or a folder of one-job files), JSON, NDJSON and CSV.
+    Campaigns come from YAML (one file, or a folder of one-job files), JSON, NDJSON and CSV; any
+    other table from JSON, NDJSON and CSV.
     """
-    refuse_other_table(name, table)
+    rename = parse_mappings(mappings)
     with closing(open_database(name)) as db, counting(name) as progress:
-        report = campaigns_files.import_jobs(
-            db, paths, format, on_conflict, dry_run, "import", parse_mappings(mappings), progress
+        report = imports.import_files(
+            name, db, paths, actor="import", rename=rename, progress=progress, **options
         )
     return report.as_dict(), list(report_lines(report.as_dict()))
-
-
-def refuse_other_table(name: str, table: str | None) -> None:
-    if table not in (None, "jobs"):
-        raise click.UsageError(f'{name} has no table "{table}" to load or export: leave it out')
 
 
 def parse_mappings(mappings: Iterable[str]) -> dict[str, str]:
@@ -221,7 +252,7 @@ def report_lines(report: dict[str, Any]) -> Iterator[str]:
 @main.command()
 @NAME
 @click.argument("path", type=click.Path(path_type=Path))
-@click.option("--table", help="Table to write. Default: the database's own.")
+@click.option("--table", help="Table to write. Default: the database's first.")
 @FORMAT
 @command
 def export(name: str, path: Path, table: str | None, format: str | None) -> Any:
@@ -229,9 +260,8 @@ def export(name: str, path: Path, table: str | None, format: str | None) -> Any:
 
     A file that is there is kept under another name.
     """
-    refuse_other_table(name, table)
     with closing(open_database(name)) as db:
-        exported = campaigns_files.export_jobs(db, path, format)
+        exported = imports.export_files(name, db, path, table, format)
     lines = [f"{exported.rows} rows written to {exported.path}"]
     if exported.backup:
         lines.append(f"the file that was there is now {exported.backup}")
@@ -245,6 +275,8 @@ def export(name: str, path: Path, table: str | None, format: str | None) -> Any:
 @command
 def verify(name: str, path: Path, format: str | None) -> Any:
     """Compare a file or folder with a database, deeply."""
+    if name != "campaigns":
+        raise click.UsageError("verify compares campaigns")
     with closing(open_database(name)) as db:
         comparison = campaigns_files.verify_jobs(db, [path], format)
     lines = [f"missing in the database: {key}" for key in comparison.missing]
@@ -285,6 +317,35 @@ def vacuum(names: tuple[str, ...]) -> Any:
 
 
 @main.command()
+@NAMES
+@click.option("--to", "folder", required=True, type=click.Path(path_type=Path), help="Folder.")
+@command
+def backup(names: tuple[str, ...], folder: Path) -> Any:
+    """Copy databases while they are in use; each copy is checked before it counts."""
+    done = {}
+    for name in names or [name for name in DATABASES if database_path(name).exists()]:
+        with closing(open_database(name)) as db, pages(name) as progress:
+            done[name] = str(backups.back_up_to(db.conn, folder, name, progress))
+    return {"ok": True, "backups": done}, [f"{name}: {path}" for name, path in done.items()]
+
+
+@main.command()
+@NAME
+@click.argument("file", type=click.Path(path_type=Path))
+@command
+def restore(name: str, file: Path) -> Any:
+    """Put a backup in the place of a database, which is kept under another name.
+
+    The backup is checked first. Stop the server before.
+    """
+    kept = restoring.restore(name, database_path(name), file)
+    lines = [f"{name}: restored from {file}"]
+    if kept:
+        lines.append(f"{name}: what was there is now {kept}")
+    return {"ok": True, "name": name, "kept": str(kept) if kept else None}, lines
+
+
+@main.command()
 @click.argument("actor", required=False)
 @click.option("--can", "actions", multiple=True, metavar="ACTION", help="Allow only this; repeatable.")
 @click.option("--expires-after", type=click.IntRange(min=1), metavar="SECONDS")
@@ -306,7 +367,7 @@ def token(
 
 
 def list_tokens() -> Any:
-    found = [one.as_dict() for one in tokens.list_tokens()]
+    found = [asdict(one) for one in tokens.list_tokens()]
     return {"ok": True, "tokens": found}, [
         ", ".join(f"{key} {value}" for key, value in one.items()) for one in found
     ]

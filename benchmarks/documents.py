@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import lzma
 import json
+import lzma
 import random
 from pathlib import Path
 
@@ -11,7 +11,7 @@ TEMPLATE = Path(__file__).parent.parent / "tests/data/legacy/campaigns_main_sort
 
 
 def write_yaml(path: Path, jobs: int) -> None:
-    """`jobs` jobs of about 10 kB: those of a real file over and over, each under an id of its own."""
+    """`jobs` jobs of about 10 kB: a real file's over and over, each under an id of its own."""
     text = lzma.decompress(TEMPLATE.read_bytes()).decode()
     blocks = text.removeprefix("jobs:\n- ").split("\n- ")
     with path.open("w", encoding="utf-8") as file:

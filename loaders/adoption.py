@@ -50,7 +50,7 @@ def migrations_of(name: str) -> Migrations:
 
 
 def build(name: str, path: Path) -> Build:
-    """Create or upgrade the file at `path`; ValueError, with the file untouched, if it is not ours."""
+    """Create or upgrade the file; ValueError, with the file untouched, if it is not ours."""
     done = Build(name, str(path))
     if not path.exists() or path.stat().st_size == 0:
         done.created = True
@@ -93,7 +93,7 @@ def open_read_only(path: Path) -> sqlite3.Connection:
 
 
 def identify(connection: sqlite3.Connection) -> str | None:
-    """The name of the database that the file is; empty for a file without tables; None if unknown."""
+    """The name of the database that the file is; empty without tables; None if unknown."""
     for name, (table, columns) in SIGNATURES.items():
         found = connection.execute("select name from pragma_table_info(?)", (table,))
         if columns <= {column for (column,) in found}:
@@ -102,9 +102,7 @@ def identify(connection: sqlite3.Connection) -> str | None:
     return None if tables else ""
 
 
-def apply_migrations(
-    name: str, path: Path, connection: sqlite3.Connection, done: Build
-) -> None:
+def apply_migrations(name: str, path: Path, connection: sqlite3.Connection, done: Build) -> None:
     if not done.created and has_rows_of_others(connection):
         done.backup = str(backups.back_up(connection, path))
     with schema_changes(connection):

@@ -15,9 +15,7 @@ PAGES_AT_ONCE = 4096
 Progress = Callable[[int, int], None]
 
 
-def back_up(
-    connection: sqlite3.Connection, path: Path, progress: Progress | None = None
-) -> Path:
+def back_up(connection: sqlite3.Connection, path: Path, progress: Progress | None = None) -> Path:
     """A verified copy beside `path`, named `NAME.db.backup-YYYYMMDDTHHMMSSZ`, its owner's alone."""
     target = free_name(path.with_name(f"{path.name}.backup-{file_stamp()}"))
     copy(connection, target, progress)

@@ -49,7 +49,7 @@ where rowid in (
     limit :limit
   )
 order by created_at desc, id
-"""
+"""  # noqa: S608
 
 STATISTICS = """
 select
@@ -219,9 +219,7 @@ def migrate_from_yaml(
     }
 
 
-def export_to_yaml(
-    db: Connection, path: str | Path, create_backup: bool = True
-) -> dict[str, Any]:
+def export_to_yaml(db: Connection, path: str | Path, create_backup: bool = True) -> dict[str, Any]:
     """Write every job to a YAML file; one that is there is backed up, never overwritten."""
     target = Path(path)
     if target.exists() and not create_backup:
@@ -277,9 +275,7 @@ def is_json(value: Any, depth: int = 0) -> bool:
     if depth > MAX_DEPTH:
         raise ValueError(f"nested deeper than {MAX_DEPTH} levels")
     if isinstance(value, dict):
-        return all(
-            isinstance(key, str) and is_json(item, depth + 1) for key, item in value.items()
-        )
+        return all(isinstance(key, str) and is_json(item, depth + 1) for key, item in value.items())
     if isinstance(value, list):
         return all(is_json(item, depth + 1) for item in value)
     if isinstance(value, float):

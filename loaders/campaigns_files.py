@@ -77,9 +77,7 @@ where rowid > :last
 order by rowid
 """  # noqa: S608
 
-NEXT_VERSION = (
-    "coalesce((select max(version) from job_history where job_id = jobs.id), 0) + 1"
-)
+NEXT_VERSION = "coalesce((select max(version) from job_history where job_id = jobs.id), 0) + 1"
 
 SET_TIME = {
     column: f"update jobs set {column} = :at where id = :id"  # noqa: S608
@@ -354,20 +352,16 @@ class Loading:
 
 
 def export_jobs(db: Connection, path: Path, format: str | None = None) -> Exported:
-    """Write every job to a file, or to a folder of one YAML file a job (a path that ends in `/`)."""
+    """Write every job to a file, or to a folder of one YAML file a job (no suffix)."""
     return write_beside(path, campaigns.iterate_documents(db), format, list_key="jobs")
 
 
-def verify_jobs(
-    db: Connection, paths: Iterable[Path], format: str | None = None
-) -> Comparison:
+def verify_jobs(db: Connection, paths: Iterable[Path], format: str | None = None) -> Comparison:
     """Compare files with the database: what is missing here, extra here, or different and where."""
     comparison = Comparison()
     seen: set[str] = set()
     records = (
-        record
-        for path in paths
-        for record in documents.read(path, format, text_fields=TEXT_FIELDS)
+        record for path in paths for record in documents.read(path, format, text_fields=TEXT_FIELDS)
     )
     report = ImportReport()
     for record in records:

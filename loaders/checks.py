@@ -155,7 +155,7 @@ def reference_schema(name: str) -> frozenset[tuple[str, str, str]]:
 
 
 def schema_of(connection: sqlite3.Connection) -> frozenset[tuple[str, str, str]]:
-    """(kind, name, text) of tables, views, indexes, triggers and columns; text for triggers only."""
+    """(kind, name, text) of all there is in the schema, columns too; text for triggers only."""
     things = connection.execute(
         """
         select type, name, case type when 'trigger' then sql else '' end

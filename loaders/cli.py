@@ -34,14 +34,14 @@ from loaders import (
     tables,
     tokens,
 )
-from loaders.databases import DATABASES, connect, database_path, load_environment, open_database
+from loaders.databases import DATABASES, database_path, load_environment, open_database
 from loaders.times import timezone
 
 Command = Callable[..., Any]
 SHOW_PROGRESS_AFTER = 1.0  # seconds
 
 
-class DatabaseName(click.ParamType):
+class DatabaseName(click.ParamType[str]):
     """One of the names in the registry."""
 
     name = "database"
@@ -83,7 +83,7 @@ def command(function: Command) -> Command:
     return run
 
 
-def set_timezone(context: click.Context, parameter: click.Parameter, value: str | None) -> None:
+def set_timezone(_context: click.Context, _option: click.Parameter, value: str | None) -> None:
     """The option is the variable by another name, so that every reader sees one setting."""
     if value is None:
         return
@@ -281,7 +281,9 @@ def verify(name: str, path: Path, format: str | None) -> Any:
         comparison = campaigns_files.verify_jobs(db, [path], format)
     lines = [f"missing in the database: {key}" for key in comparison.missing]
     lines += [f"not in the file: {key}" for key in comparison.extra]
-    lines += [f"different: {one['id']}: {checks.shortened(one['paths'])}" for one in comparison.different]
+    lines += [
+        f"different: {one['id']}: {checks.shortened(one['paths'])}" for one in comparison.different
+    ]
     lines += [f"{one['source']}: {one['position']}: {one['reason']}" for one in comparison.errors]
     lines.append(f"{comparison.found} compared" + (", all equal" if comparison.ok else ""))
     return comparison.as_dict(), lines
@@ -347,14 +349,20 @@ def restore(name: str, file: Path) -> Any:
 
 @main.command()
 @click.argument("actor", required=False)
-@click.option("--can", "actions", multiple=True, metavar="ACTION", help="Allow only this; repeatable.")
+@click.option(
+    "--can", "actions", multiple=True, metavar="ACTION", help="Allow only this; repeatable."
+)
 @click.option("--expires-after", type=click.IntRange(min=1), metavar="SECONDS")
 @click.option("--list", "listing", is_flag=True, help="List tokens; never their secrets.")
 @click.option("--revoke", metavar="ID", help="End a token at once.")
 @command
 def token(
-    actor: str | None, actions: tuple[str, ...], expires_after: int | None, listing: bool, revoke: str | None
-) -> Any:  # fmt: skip
+    actor: str | None,
+    actions: tuple[str, ...],
+    expires_after: int | None,
+    listing: bool,
+    revoke: str | None,
+) -> Any:
     """Make an API token for ACTOR (root and worker may write), list tokens, or revoke one."""
     if [bool(actor), listing, bool(revoke)].count(True) != 1:
         raise click.UsageError("name an ACTOR, or say --list, or --revoke ID")

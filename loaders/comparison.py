@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass
 class Comparison:
-    """Keys missing in the database, extra in it, and different, with the path of each difference."""
+    """Keys missing in the database, extra in it, and different, with the paths that differ."""
 
     found: int = 0
     missing: list[str] = field(default_factory=list)

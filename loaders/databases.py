@@ -151,7 +151,7 @@ def main_file(connection: sqlite3.Connection) -> Path:
 
 @contextmanager
 def transaction(db: Connection) -> Iterator[sqlite3.Connection]:
-    """All or nothing: commits at the end, rolls back on an error, joins a transaction that is open."""
+    """All or nothing: commits at the end, rolls back on an error, joins an open transaction."""
     connection = sqlite_connection(db)
     if connection.in_transaction:
         yield connection

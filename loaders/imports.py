@@ -21,7 +21,7 @@ def import_files(
     db: Connection,
     paths: Iterable[Path],
     table: str | None = None,
-    format: str | None = None,  # noqa: A002 - the name of the command's option
+    format: str | None = None,
     on_conflict: str = "skip",
     dry_run: bool = False,
     actor: str | None = None,
@@ -37,11 +37,13 @@ def import_files(
     if format == YOUTUBE_TRENDING:
         if name != "metrics":
             raise ValueError(f"{YOUTUBE_TRENDING} files go into metrics, not {name}")
-        return loader("youtube_trending").load(db, sources, **common)
+        report: ImportReport = loader("youtube_trending").load(db, sources, **common)
+        return report
     if name == "image_library" and all(source.is_dir() for source in sources):
         if character is None:
             raise ValueError("a folder of images needs --character, whom they show")
-        return loader("image_files").load(db, sources, character, **common)
+        loaded: ImportReport = loader("image_files").load(db, sources, character, **common)
+        return loaded
     if is_jobs_of_campaigns(name, table):
         return campaigns_files.import_jobs(db, sources, format, rename=rename, **common)
     return tables.import_rows(name, db, sources, table, format, rename=rename, **common)

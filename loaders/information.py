@@ -1,4 +1,4 @@
-"""What a database file is: size, pages, rows, schema version, and what an old system left near it."""
+"""What a database file is: size, pages, rows, schema version; what an old system left near."""
 
 from __future__ import annotations
 

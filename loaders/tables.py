@@ -121,7 +121,7 @@ def import_rows(
     db: Connection,
     paths: Iterable[Path],
     table: str | None = None,
-    format: str | None = None,  # noqa: A002 - the name of the command's option
+    format: str | None = None,
     on_conflict: str = "skip",
     dry_run: bool = False,
     actor: str | None = None,

@@ -30,7 +30,7 @@ def file_stamp() -> str:
 
 
 def configured_timezone() -> tzinfo:
-    """The zone of times that name none: `DAILIES_TIMEZONE`, or UTC. ValueError for an unknown one."""
+    """The zone of times that name none: `DAILIES_TIMEZONE`, or UTC. ValueError if unknown."""
     return timezone(os.environ.get("DAILIES_TIMEZONE", ""))
 
 

@@ -89,7 +89,12 @@ def test_an_update_merges_the_top_level(db: sqlite_utils.Database) -> None:
     campaigns.add_job(db, JOB)
     updated = campaigns.update_job(db, "abc123", {"job_name": "Updated", "enabled": False})
     assert updated is not None
-    assert updated == {**JOB, "job_name": "Updated", "enabled": False, "updated_at": updated["updated_at"]}
+    assert updated == {
+        **JOB,
+        "job_name": "Updated",
+        "enabled": False,
+        "updated_at": updated["updated_at"],
+    }
     assert (updated.job_name, updated.enabled) == ("Updated", 0)
     assert campaigns.get_job(db, "abc123") == updated
 
@@ -114,7 +119,11 @@ def test_delete_leaves_the_history(db: sqlite_utils.Database) -> None:
     campaigns.update_job(db, "abc123", {"product": "x"}, actor="bob")
     assert campaigns.delete_job(db, "abc123", actor="cy") is True
     assert campaigns.job_exists(db, "abc123") is False
-    assert history(db, "abc123") == [(1, "insert", "ann"), (2, "update", "bob"), (3, "delete", "cy")]
+    assert history(db, "abc123") == [
+        (1, "insert", "ann"),
+        (2, "update", "bob"),
+        (3, "delete", "cy"),
+    ]
     deleted = list(db["deleted_jobs"].rows)
     assert [(row["id"], row["job_name"], row["actor"]) for row in deleted] == [
         ("abc123", "My Campaign", "cy")
@@ -134,7 +143,10 @@ def test_a_duplicate_id_is_both_errors(db: sqlite_utils.Database) -> None:
     [
         ({"id": "a"}, r"jobs\.job_name: a job needs a name"),
         ({"id": "a", "job_name": None}, r"jobs\.job_name: a job needs a name"),
-        ({"id": "a", "job_name": "n", "enabled": "perhaps"}, r"jobs\.enabled: must be true or false \(1 or 0\), not 'perhaps'"),
+        (
+            {"id": "a", "job_name": "n", "enabled": "perhaps"},
+            r"jobs\.enabled: must be true or false \(1 or 0\), not 'perhaps'",
+        ),
         ({"id": ["a"], "job_name": "n"}, "id must be text"),
         ({"id": "a", "job_name": "half \ud83d"}, "surrogate"),
         ("no job", "a job is a mapping, not str"),
@@ -158,7 +170,9 @@ def test_bulk_add_is_all_or_nothing(db: sqlite_utils.Database) -> None:
 def test_list_jobs_filters_sorts_and_pages(db: sqlite_utils.Database) -> None:
     for number in range(6):
         job = {"id": str(number), "job_name": f"n{number}", "product": "AB"[number % 2]}
-        campaigns.add_job(db, {**job, "enabled": number < 4, "created_at": f"2025-01-0{number + 1}"})
+        campaigns.add_job(
+            db, {**job, "enabled": number < 4, "created_at": f"2025-01-0{number + 1}"}
+        )
 
     def ids(**conditions: Any) -> list[str]:
         return [job["id"] for job in campaigns.list_jobs(db, JobFilter(**conditions))]
@@ -174,7 +188,9 @@ def test_list_jobs_filters_sorts_and_pages(db: sqlite_utils.Database) -> None:
         ids(order_dir="sideways")
 
 
-@pytest.mark.parametrize("q", ["", "50% off", "e-commerce", "C++", '10"', "AND", "NEAR(", "a\x00b", "*", "🔥"])
+@pytest.mark.parametrize(
+    "q", ["", "50% off", "e-commerce", "C++", '10"', "AND", "NEAR(", "a\x00b", "*", "🔥"]
+)
 def test_search_answers_whatever_is_typed(db: sqlite_utils.Database, q: str) -> None:
     campaigns.add_job(db, {"id": "a", "job_name": f"about {q} and more"})
     campaigns.add_job(db, {"id": "b", "job_name": "something else"})
@@ -185,7 +201,12 @@ def test_search_answers_whatever_is_typed(db: sqlite_utils.Database, q: str) -> 
 
 def test_statistics(db: sqlite_utils.Database) -> None:
     for number in range(5):
-        job = {"id": str(number), "job_name": "n", "product": "AB"[number % 2], "enabled": number < 3}
+        job = {
+            "id": str(number),
+            "job_name": "n",
+            "product": "AB"[number % 2],
+            "enabled": number < 3,
+        }
         campaigns.add_job(db, job)
     stats = campaigns.get_job_statistics(db)
     assert stats == {

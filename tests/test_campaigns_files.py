@@ -47,7 +47,9 @@ def stored(db: sqlite_utils.Database) -> list[dict[str, Any]]:
     return list(campaigns.iterate_documents(db))
 
 
-@given(st.lists(st.dictionaries(TEXT.filter(lambda key: key != "id"), VALUES, max_size=4), max_size=4))
+@given(
+    st.lists(st.dictionaries(TEXT.filter(lambda key: key != "id"), VALUES, max_size=4), max_size=4)
+)
 def test_any_yaml_comes_out_equal(
     tmp_path_factory: pytest.TempPathFactory, settings: list[dict[str, Any]]
 ) -> None:
@@ -125,7 +127,9 @@ def test_what_the_earlier_migration_lost(db: sqlite_utils.Database, tmp_path: Pa
 
 def test_texts_stay_as_they_were_written(db: sqlite_utils.Database, tmp_path: Path) -> None:
     load(db, unpack("campaigns_handedited_raw.yaml", tmp_path))
-    assert {job["id"]: job["job_name"] for job in stored(db)}["20251017"] == "Job with an integer id"
+    assert {job["id"]: job["job_name"] for job in stored(db)}[
+        "20251017"
+    ] == "Job with an integer id"
     job = campaigns.get_job(db, "20251017")
     assert job is not None
     assert (job["product"], job["hook"]) == ("007", "12:30:45")
@@ -186,7 +190,9 @@ def test_on_conflict(db: sqlite_utils.Database, tmp_path: Path) -> None:
 def test_csv_and_renamed_fields(db: sqlite_utils.Database, tmp_path: Path) -> None:
     path = tmp_path / "jobs.csv"
     with path.open("w", newline="") as file:
-        csv.writer(file).writerows([["id", "title", "product", "enabled"], ["007", "no", "", "false"]])
+        csv.writer(file).writerows(
+            [["id", "title", "product", "enabled"], ["007", "no", "", "false"]]
+        )
     report = load(db, path, rename={"job_name": "title"})
     assert counts(report) == (1, 1, 0, 0, 0)
     job = campaigns.get_job(db, "007")
@@ -210,7 +216,9 @@ def test_an_import_into_a_database_with_history_counts_on(
     path = tmp_path / "jobs.ndjson"
     path.write_text('{"id": "a", "job_name": "again"}\n')
     assert load(db, path, actor="import").ok
-    versions = db.execute("select version, operation, actor from job_history order by id").fetchall()
+    versions = db.execute(
+        "select version, operation, actor from job_history order by id"
+    ).fetchall()
     assert versions == [(1, "insert", None), (2, "delete", None), (3, "insert", "import")]
 
 
@@ -223,7 +231,10 @@ def test_zoneless_times_of_an_import(
     load(db, path)
     job = campaigns.get_job(db, "a")
     assert job is not None
-    assert (job["created_at"], job.created_at) == ("2025-07-01T12:00:00", "2025-07-01T10:00:00.000Z")
+    assert (job["created_at"], job.created_at) == (
+        "2025-07-01T12:00:00",
+        "2025-07-01T10:00:00.000Z",
+    )
     campaigns.update_job(db, "a", {"product": "p"})
     again = campaigns.get_job(db, "a")
     assert again is not None

@@ -1,4 +1,4 @@
-"""Columns and `data` of a job follow each other, its history and search index too, whoever writes."""
+"""A job's columns and `data` follow each other, its history and search index too."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ text_values = st.none() | texts | st.sampled_from([7, 1.5, True, [1, "x"], {"k":
 documents = st.fixed_dictionaries(
     {"job_name": texts},
     optional={
-        **{key: text_values for key in TEXT_KEYS},
+        **dict.fromkeys(TEXT_KEYS, text_values),
         **{key: st.sampled_from([True, False, None, "true", "no"]) for key in BOOLEAN_KEYS},
         "created_at": st.sampled_from(["2025-11-02T01:40:00", "2025-11-02 03:40:00+02:00", "soon"]),
         "settings": st.just({"captions": [{"size": 1}]}),
@@ -119,7 +119,8 @@ def assert_counts(connection: sqlite3.Connection) -> None:
     """What statistics count by agrees with the jobs themselves."""
     for column in ("product", "persona", "language"):
         kept = connection.execute(
-            "select value, jobs, enabled_jobs from job_counts where field = ? and jobs > 0", (column,)
+            "select value, jobs, enabled_jobs from job_counts where field = ? and jobs > 0",
+            (column,),
         )
         counted = connection.execute(
             f"select {column}, count(*), count(*) filter (where enabled is 1) from jobs group by 1"
@@ -136,8 +137,8 @@ def statement_for(verb: str, job_id: str, values: dict[str, Any]) -> tuple[str, 
     names, marks = ", ".join(values), ", ".join("?" * len(values))
     if verb == "upsert":
         assignments = ", ".join(f"{name} = excluded.{name}" for name in values)
-        sql = f"insert into jobs ({names}) values ({marks}) on conflict (id) do update set {assignments}"
-        return sql, list(values.values())
+        insert = f"insert into jobs ({names}) values ({marks})"
+        return f"{insert} on conflict (id) do update set {assignments}", list(values.values())
     if verb.startswith("insert"):
         return f"{verb} into jobs ({names}) values ({marks})", list(values.values())
     if verb == "delete":
@@ -289,13 +290,18 @@ def test_what_breaks_a_rule_is_refused_by_name(
 
 def test_search_is_right_after_vacuum(connection: sqlite3.Connection) -> None:
     connection.executemany(
-        "insert into jobs (id, job_name) values (?, ?)", [(f"{i:03}", f"word{i}") for i in range(200)]
+        "insert into jobs (id, job_name) values (?, ?)",
+        [(f"{i:03}", f"word{i}") for i in range(200)],
     )
     connection.execute("delete from jobs where id < '100'")
     connection.execute("vacuum")
     connection.execute("insert into jobs_fts (jobs_fts, rank) values ('integrity-check', 1)")
     found = connection.execute(
-        "select id from jobs where rowid in (select rowid from jobs_fts where jobs_fts match 'word150')"
+        """
+        select id
+        from jobs
+        where rowid in (select rowid from jobs_fts where jobs_fts match 'word150')
+        """
     )
     assert found.fetchall() == [("150",)]
 
@@ -304,7 +310,8 @@ def test_the_seed_columns_and_defaults_are_there(connection: sqlite3.Connection)
     found = {row["name"]: row["type"] for row in rows_of(connection, "pragma table_info(jobs)")}
     assert list(found)[:14] == [
         "id", "job_name", "product", "persona", "setting", "emotion", "hook",
-        "elevenlabs_voice_id", "language", "brand_name", "enabled", "created_at", "updated_at", "data",
+        "elevenlabs_voice_id", "language", "brand_name", "enabled", "created_at", "updated_at",
+        "data",
     ]  # fmt: skip
     assert set(COLUMNS) < set(found)
     connection.execute("insert into jobs (id, job_name) values ('a', 'n')")

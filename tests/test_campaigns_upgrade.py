@@ -68,7 +68,9 @@ def test_columns_follow_data_and_old_values_stay_in_the_history(tmp_path: Path, 
     adoption.build("campaigns", path)
     projection = rows(path, "select * from jobs_projection order by job_rowid")
     after = rows(path, "select * from jobs order by rowid")
-    history = {row["job_id"]: row for row in rows(path, "select * from job_history where version = 1")}
+    history = {
+        row["job_id"]: row for row in rows(path, "select * from job_history where version = 1")
+    }
     for old, new, projected in zip(before, after, projection, strict=True):
         first = json.loads(history[new["id"]]["data"])
         for field in FIELDS:
@@ -83,7 +85,9 @@ def test_what_was_no_json_is_set_aside_whole(tmp_path: Path) -> None:
     path = unpack("campaigns_v2.db", tmp_path)
     before = {row["id"]: row["data"] for row in rows(path, "select id, data from jobs")}
     adoption.build("campaigns", path)
-    aside = rows(path, "select table_name, row_key, reason, content from set_aside order by row_key")
+    aside = rows(
+        path, "select table_name, row_key, reason, content from set_aside order by row_key"
+    )
     assert [row["row_key"] for row in aside] == [
         "beeba4e145ea43eda28bf132edc5e433",
         "ea288db16f4d4612b57ee04327f4b898",

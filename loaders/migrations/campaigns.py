@@ -55,9 +55,7 @@ FIELDS = (
     Field("avatar_video_path", ("avatar_video_path", "avatarVideo"), "text"),
     Field("script_file", ("script_file", "scriptFile", "example_script_file"), "text"),
     Field("use_overlay", ("use_overlay", "useOverlay"), "boolean", "0"),
-    Field(
-        "automated_video_editing_enabled", ("automated_video_editing_enabled",), "boolean", "1"
-    ),
+    Field("automated_video_editing_enabled", ("automated_video_editing_enabled",), "boolean", "1"),
     Field("useExactScript", ("useExactScript",), "boolean", "0"),
 )
 COLUMNS = tuple(field.column for field in FIELDS)
@@ -259,7 +257,6 @@ def gain_statement(gains: list[Gain]) -> str:
         or {conditions});"""
 
 
-
 def project_statement(times_changed: dict[str, str]) -> str:
     """SQL: the columns follow `data`. A time stays as it was written to its column
 
@@ -318,7 +315,7 @@ def refuse_statements(unless: str = "") -> str:
     )
 
 
-# 1 while a trigger of ours puts a row right, 2 while a loader does all that triggers do, by the batch.
+# 1 while a trigger of ours puts a row right, 2 while a loader does by the batch what triggers do.
 NOT_PAUSED = "coalesce((select paused from write_context), 0) = 0"
 PAUSE = "update write_context set paused = 1;"
 RESUME = "update write_context set paused = 0;"
@@ -373,7 +370,7 @@ COUNTED = {
     "product": "{row}.product",
     "persona": "{row}.persona",
     "language": "{row}.language",
-    "day": "case when {instant} glob '[0-9][0-9][0-9][0-9]-[0-9]*' then substr({instant}, 1, 10) end",
+    "day": "case when {instant} glob '[0-9][0-9][0-9][0-9]-*' then substr({instant}, 1, 10) end",
     "all": "''",
 }
 
@@ -431,7 +428,7 @@ def count_out_replaced(condition: str) -> str:
 
 
 def unindex_replaced(condition: str = "true") -> str:
-    """SQL: forget in the counts and the search index what `or replace` removed, unless a delete trigger has.
+    """SQL: forget what `or replace` removed in counts and search, unless a delete trigger has.
 
     Such a trigger logged a delete as well, which is no change of its own: the replacement is one.
     """
@@ -549,11 +546,7 @@ begin
     and {kind_of("data", "updated_at")} is null;
   {refuse_statements(" and jobs.{column} is not old.{column}")}
   {unindex_replaced("new.id is not old.id")}
-  {
-    unindex_statement(
-        f"from jobs where rowid = new.rowid and {FTS_CHANGED}", "old."
-    )
-}
+  {unindex_statement(f"from jobs where rowid = new.rowid and {FTS_CHANGED}", "old.")}
   insert into jobs_fts (rowid, {", ".join(SEARCHED)})
   select rowid, {", ".join(SEARCHED)}
   from jobs
@@ -787,7 +780,7 @@ def count_rows_statements() -> Iterator[str]:
           from jobs
           where rowid > :last
           group by 1
-        """  # noqa: S608
+        """
         yield f"""
         insert into job_counts (field, value, jobs, enabled_jobs)
         select '{field}', value, 0, 0
@@ -798,7 +791,7 @@ def count_rows_statements() -> Iterator[str]:
             where field = '{field}'
               and job_counts.value is counted.value
           )
-        """  # noqa: S608
+        """
         yield f"""
         update job_counts
         set
@@ -807,18 +800,15 @@ def count_rows_statements() -> Iterator[str]:
         from ({counts}) as counted
         where field = '{field}'
           and job_counts.value is counted.value
-        """  # noqa: S608
+        """
 
 
 def create_job_indexes(connection: sqlite3.Connection) -> None:
     for column in INDEXED:
         connection.execute(f"create index if not exists idx_jobs_{column} on jobs ({column})")
 
-
     instant = CREATED_INSTANT.replace("{row}.", "")
-    connection.execute(
-        f"create index if not exists idx_jobs_created_instant on jobs ({instant})"
-    )
+    connection.execute(f"create index if not exists idx_jobs_created_instant on jobs ({instant})")
 
 
 def drop_job_indexes(connection: sqlite3.Connection) -> None:

@@ -1,4 +1,4 @@
-"""Takes over the `jobs` of an earlier campaigns file: seed 000's two versions and seed 001's option 3.
+"""Takes over the `jobs` of an earlier campaigns file: seed 000's versions, seed 001's option 3.
 
 `data` is the truth there as well, but its columns drifted from it and not all of it is JSON. Each
 job gets its first version in the history; where a column said something else than `data`, that
@@ -148,7 +148,7 @@ def document_with_id() -> str:
 
 
 def projected_old(field: Field, exists: bool) -> str:
-    """SQL: the column of the copy. A time that `data` does not say stays the old column's instant."""
+    """SQL: the column of the copy. A time that `data` does not say stays."""
     if field.kind != "time":
         return projected("data", field)
     from_data = f"(data ->> '$.{field.column}')"
@@ -212,5 +212,3 @@ def write_history(connection: sqlite3.Connection, columns: list[str]) -> None:
         where job_history.data is not jobs_new.data
         """  # noqa: S608
     )
-
-

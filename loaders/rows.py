@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import sqlite3
 from collections.abc import Mapping
 from typing import Any
+
+from loaders.yaml_values import encode
 
 
 class Job(dict[str, Any]):
@@ -37,3 +41,21 @@ class Statistics(dict[str, Any]):
             return self[name]
         except KeyError:
             raise AttributeError(name) from None
+
+
+def dictionaries(cursor: sqlite3.Cursor) -> list[dict[str, Any]]:
+    """What a query gave: column -> value, row by row."""
+    names = [name for name, *_ in cursor.description]
+    return [dict(zip(names, row, strict=True)) for row in cursor]
+
+
+def json_text(value: Any) -> str | None:
+    """The text for a column that holds JSON; ValueError for what JSON cannot hold in any form."""
+    return None if value is None else json.dumps(encode(value), ensure_ascii=False)
+
+
+def required_text(column: str, value: Any) -> str:
+    """`value`, which must be text and not blank."""
+    if not isinstance(value, str) or not value.strip():
+        raise ValueError(f"{column} must be text and not blank, not {value!r}")
+    return value

@@ -59,6 +59,13 @@ READING_PRAGMAS = frozenset(
     }
 )
 REFUSED_FUNCTIONS = frozenset({"load_extension", "fts3_tokenizer", "readfile", "writefile"})
+LOOKED_INTO = frozenset(
+    {
+        ("sqlite_master", "served_schema"),
+        ("pragma_table_info", "served_table_info"),
+        ("pragma_table_xinfo", "served_table_xinfo"),
+    }
+)
 READING_ACTIONS = frozenset(
     {
         sqlite3.SQLITE_SELECT,
@@ -68,7 +75,12 @@ READING_ACTIONS = frozenset(
     }
 )
 
+# What the views may look into is told by their names, which the authorizer is given.
 CREATE_SERVED_SCHEMA = """
+create temp table served_columns (
+  table_name text,
+  name text
+);
 create temp table served_reference (
   type text,
   name text,
@@ -87,7 +99,25 @@ join temp.served_reference as reference
   on reference.type = actual.type
   and reference.name = actual.name
   and reference.tbl_name = actual.tbl_name;
+create temp view served_table_info as
+select
+  served.table_name,
+  info.*
+from temp.served_columns as served
+join pragma_table_info(served.table_name) as info
+  on lower(info.name) = served.name;
+create temp view served_table_xinfo as
+select
+  served.table_name,
+  info.*
+from temp.served_columns as served
+join pragma_table_xinfo(served.table_name) as info
+  on lower(info.name) = served.name;
 """
+INFO_COLUMNS = {
+    "table_info": 'cid, name, type, "notnull", dflt_value, pk',
+    "table_xinfo": 'cid, name, type, "notnull", dflt_value, pk, hidden',
+}
 
 
 def fold(name: str) -> str:
@@ -193,6 +223,8 @@ class ServedConnection(sqlite3.Connection):
         """Guard the file this connection was opened on."""
         self.executescript(CREATE_SERVED_SCHEMA)
         self.executemany("insert into temp.served_reference values (?, ?, ?, ?)", served.rows)
+        columns = [(table, name) for table, names in served.columns.items() for name in names]
+        self.executemany("insert into temp.served_columns values (?, ?)", columns)
         self.commit()
         self._narrowed = self._columns_in_place_of_all(served)
         self._guard({"main": served}, reading)
@@ -236,20 +268,11 @@ class ServedConnection(sqlite3.Connection):
         if match := TABLE_INFO.fullmatch(sql):
             table = fold(name_in(match))
             if table in self._narrowed:
-                return self._table_info(table, match["pragma"].lower())
+                return info_of(table, match["pragma"].lower())
         if (match := SELECT_ALL.match(sql)) and fold(name_in(match)) in self._narrowed:
             columns = self._narrowed[fold(name_in(match))]
             return f"{match['head']}{columns}{match['from']}{sql[match.end('from') :]}"
         return sql
-
-    def _table_info(self, table: str, pragma: str) -> str:
-        """SQL: what `pragma table_info` or `table_xinfo` says of the columns that we know."""
-        known = ", ".join(f"'{name}'" for name in sorted(self._guarded["main"].columns[table]))
-        return f"""
-            select *
-            from pragma_{pragma}('{table}')
-            where lower(name) in ({known})
-            """  # noqa: S608
 
     def _refuse_shadows(self, sql: str) -> None:
         """Shadow tables are read by FTS5 itself, for which the authorizer must let them pass."""
@@ -310,16 +333,14 @@ class ServedConnection(sqlite3.Connection):
         if served is None or name in served.indexes or name in served.shadows:
             return sqlite3.SQLITE_OK
         if name == "sqlite_master":
-            return verdict(column == "ROWID" or (schema == "main" and source == "served_schema"))
+            # Declaring a virtual table reads the schema's row numbers.
+            return verdict(column == "ROWID" or (name, source) in LOOKED_INTO)
         known = served.columns.get(name)
         if known is None:
-            return verdict(name in TABLE_FUNCTIONS or self._reads_own_columns(name))
+            return verdict(name in TABLE_FUNCTIONS or (name, source) in LOOKED_INTO)
         if column and column != "ROWID" and fold(column) not in known:
             return sqlite3.SQLITE_IGNORE
         return sqlite3.SQLITE_OK
-
-    def _reads_own_columns(self, name: str) -> bool:
-        return bool(self._narrowed) and name in ("pragma_table_info", "pragma_table_xinfo")
 
     def _authorize_pragma(self, name: str, argument: str | None) -> int:
         if name not in READING_PRAGMAS:
@@ -331,6 +352,16 @@ class ServedConnection(sqlite3.Connection):
             return sqlite3.SQLITE_DENY
         table = fold(argument or "")
         return verdict(table in served.columns or table in served.indexes)
+
+
+def info_of(table: str, pragma: str) -> str:
+    """SQL: what the pragma says of the columns that we know."""
+    return f"""
+        select {INFO_COLUMNS[pragma]}
+        from temp.served_{pragma}
+        where table_name = '{table}'
+        order by cid
+        """  # noqa: S608
 
 
 def verdict(allowed: bool) -> int:

@@ -28,7 +28,7 @@ HEADERS = (
 )
 
 
-@hookimpl(tryfirst=True)
+@hookimpl(trylast=True)
 def asgi_wrapper() -> Callable[[Any], Any]:
     return with_security_headers
 

@@ -26,7 +26,7 @@ from loaders.tokens import Actor, InvalidTokenError
 COOKIE = "ds_actor"
 SIGN_IN = "/-/sign-in"
 LONGEST_FORM = 10_000
-CHALLENGE = {"WWW-Authenticate": "Bearer"}
+CHALLENGE = {"WWW-Authenticate": "Bearer", "Cache-Control": "private, no-store"}
 
 throttles: WeakKeyDictionary[Datasette, Throttle] = WeakKeyDictionary()
 

@@ -27,6 +27,8 @@ from loaders.rows import Job, Statistics
 from loaders.times import configured_timezone, now, to_instant
 from loaders.yaml_values import MAX_DEPTH, check_forms
 
+ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
+
 SELECT_JOB = f"select id, {', '.join(COLUMNS)}, data from jobs"  # noqa: S608
 
 FIND_JOB = f"{SELECT_JOB} where id = :id"
@@ -295,7 +297,7 @@ def key_of(document: Mapping[str, Any]) -> str | None:
 
 def to_json(document: Mapping[str, Any]) -> str:
     """The text that `data` holds. ValueError for what JSON or UTF-8 cannot hold."""
-    text = json.dumps(document, ensure_ascii=False, allow_nan=False)
+    text = ENCODER.encode(document)
     try:
         text.encode()
     except UnicodeEncodeError as error:

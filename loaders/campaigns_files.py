@@ -28,9 +28,12 @@ from loaders.migrations.campaigns import (
     FIELDS,
     SEARCHED,
     TIMES,
-    count_rows_statements,
+    WITHOUT_NUL,
+    count_jobs,
     create_job_indexes,
+    create_job_triggers,
     drop_job_indexes,
+    drop_job_triggers,
     projection_of,
 )
 from loaders.rehearsal import Rehearsal
@@ -44,11 +47,16 @@ BATCH_ROWS = 500
 BATCH_BYTES = 4_000_000
 BULK_CACHE_KIB = 65_536
 
-INSERT_BATCH = f"""
-insert into jobs (id, data, {", ".join(COLUMNS)})
-select :id, document, {projection_of("document")}
-from (select :data as document)
-"""  # noqa: S608
+INSERT = """
+insert into jobs (id, data, {columns})
+select :id, {document}, {projection}
+from (select :data as {document})
+"""
+INSERT_BATCH, INSERT_BATCH_WITH_NUL = (
+    INSERT.format(columns=", ".join(COLUMNS), document=document, projection=projection_of(document))
+    for document in (WITHOUT_NUL, "document_with_nul")
+)
+NUL = "\\u0000"  # as JSON spells it
 
 FIND_BATCH = """
 select id, rowid, data
@@ -241,6 +249,7 @@ class Loading:
         self.met: set[str] = set()
         self.fresh = self.first_row == 0 and self.history_is_empty()
         if self.fresh:
+            drop_job_triggers(connection)
             drop_job_indexes(connection)
             connection.execute("drop index idx_job_history_job_id_version")
 
@@ -253,8 +262,10 @@ class Loading:
 
     def finish(self) -> None:
         if self.fresh:
+            count_jobs(self.connection)
             create_job_indexes(self.connection)
             self.connection.execute(CREATE_HISTORY_INDEX)
+            create_job_triggers(self.connection)
 
     def store(self, batch: list[Entry]) -> None:
         stored = self.find(batch)
@@ -281,16 +292,18 @@ class Loading:
     def insert(self, entries: dict[str, Entry]) -> None:
         last = {"last": self.last_row()}
         self.connection.execute("update write_context set paused = 2")
+        with_nul = any(NUL in entry.data for entry in entries.values())
         self.connection.executemany(
-            INSERT_BATCH, [{"id": entry.job_id, "data": entry.data} for entry in entries.values()]
+            INSERT_BATCH_WITH_NUL if with_nul else INSERT_BATCH,
+            [{"id": entry.job_id, "data": entry.data} for entry in entries.values()],
         )
         self.refuse(entries, last)
         self.set_times(entries)
         self.connection.execute(INDEX_BATCH, last)
         version = "1" if self.fresh else NEXT_VERSION
         self.connection.execute(LOG_BATCH.format(version=version), last)
-        for statement in count_rows_statements():
-            self.connection.execute(statement, last)
+        if not self.fresh:
+            count_jobs(self.connection, last["last"])
         self.connection.execute("update write_context set paused = 0")
         self.report.imported += len(entries)
 

@@ -9,7 +9,6 @@ bulk imports and the upgrade of old files.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
 from typing import NamedTuple
 
 from sqlite_utils import Database, Migrations
@@ -75,6 +74,9 @@ INDEXED = (
 # `VACUUM` keeps row numbers, which the search index refers to, only while a table has an index.
 
 
+WITHOUT_NUL = "document"  # what bulk imports call a document in which no text holds a NUL
+
+
 def kind_of(document: str, key: str) -> str:
     return f"json_type({document}, '$.{key}')"
 
@@ -90,6 +92,11 @@ def text_of(document: str, key: str, default: str = "null") -> str:
     SQLite's JSON functions end a text at its first NUL: a stand-in takes its place meanwhile.
     """
     path = f"'$.{key}'"
+    if document == WITHOUT_NUL:
+        return f"""case {kind_of(document, key)}
+        when 'text' then {document} ->> {path}
+        when 'null' then null
+        else coalesce({document} -> {path}, {default}) end"""
     stand_in = f"replace(replace({document}, '\\\\', '\\u005c'), '\\u0000', '\\ue0f0')"
     return f"""case {kind_of(document, key)}
         when 'text' then case instr({document} -> {path}, '\\u0000')
@@ -751,26 +758,23 @@ def m001_create_jobs(db: Database) -> None:
         connection.execute(CREATE_JOBS.format(name="jobs"))
     create_job_indexes(connection)
     connection.execute(CREATE_HISTORY_INDEX)
-    create_counts(connection)
+    connection.execute(CREATE_COUNTS)
+    connection.execute(CREATE_COUNTS_INDEX)
+    count_jobs(connection)
     connection.execute(CREATE_FTS)
     connection.execute(REBUILD_SEARCH)
     connection.execute(CREATE_REPLACED)
     connection.execute(CREATE_SET_AGAIN)
     connection.execute("insert into jobs_set_again (id) values (1)")
-    for statement in (CREATE_PROJECTION, CREATE_DELETED_JOBS, *TRIGGERS):
-        connection.execute(statement)
+    connection.execute(CREATE_PROJECTION)
+    connection.execute(CREATE_DELETED_JOBS)
+    create_job_triggers(connection)
 
 
-def create_counts(connection: sqlite3.Connection) -> None:
-    connection.execute(CREATE_COUNTS)
-    connection.execute(CREATE_COUNTS_INDEX)
-    connection.execute("insert into job_counts values ('all', '', 0, 0)")
-    for statement in count_rows_statements():
-        connection.execute(statement, {"last": -1})
-
-
-def count_rows_statements() -> Iterator[str]:
-    """SQL: count in the jobs whose row number is above `:last`, all at once."""
+def count_jobs(connection: sqlite3.Connection, last: int | None = None) -> None:
+    """Count in the jobs whose row number is above `last`; None means count all jobs anew."""
+    if last is None:
+        connection.execute("delete from job_counts")
     for field in COUNTED:
         counts = f"""
           select
@@ -781,18 +785,21 @@ def count_rows_statements() -> Iterator[str]:
           where rowid > :last
           group by 1
         """
-        yield f"""
-        insert into job_counts (field, value, jobs, enabled_jobs)
-        select '{field}', value, 0, 0
-        from ({counts}) as counted
-        where not exists (
-            select 1
-            from job_counts
-            where field = '{field}'
-              and job_counts.value is counted.value
-          )
+        values = {"last": -1 if last is None else last}
+        if last is not None:
+            connection.execute(add_counts(field, counts), values)
+        connection.execute(new_counts(field, counts), values)
+    connection.execute(
         """
-        yield f"""
+        insert into job_counts
+        select 'all', '', 0, 0
+        where not exists (select 1 from job_counts where field = 'all')
+        """
+    )
+
+
+def add_counts(field: str, counts: str) -> str:
+    return f"""
         update job_counts
         set
           jobs = job_counts.jobs + counted.jobs,
@@ -801,6 +808,32 @@ def count_rows_statements() -> Iterator[str]:
         where field = '{field}'
           and job_counts.value is counted.value
         """
+
+
+def new_counts(field: str, counts: str) -> str:
+    return f"""
+        insert into job_counts (field, value, jobs, enabled_jobs)
+        select '{field}', value, jobs, enabled_jobs
+        from ({counts}) as counted
+        where not exists (
+            select 1
+            from job_counts
+            where field = '{field}'
+              and job_counts.value is counted.value
+          )
+        """
+
+
+def create_job_triggers(connection: sqlite3.Connection) -> None:
+    for statement in TRIGGERS:
+        connection.execute(statement)
+
+
+def drop_job_triggers(connection: sqlite3.Connection) -> None:
+    """For a bulk load: triggers at rest cost time too."""
+    for statement in TRIGGERS:
+        _, _, name, *_ = statement.split()
+        connection.execute(f"drop trigger {name}")
 
 
 def create_job_indexes(connection: sqlite3.Connection) -> None:

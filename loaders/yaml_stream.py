@@ -41,6 +41,7 @@ from yaml.reader import ReaderError
 
 from loaders.records import INCOMPLETE, MANIFEST, is_manifest
 from loaders.yaml_events import NOT_A_MAPPING, Builder, NextEvent, name_of
+from loaders.yaml_pieces import LONGEST_PIECE, Cutter, Piece
 from loaders.yaml_values import check_text, resolve
 from loaders.yaml_writer import scalar_text
 
@@ -48,12 +49,8 @@ LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 _BLOCK = 1 << 16
 _LONGEST_LINE = 1 << 24
-_LONGEST_PIECE = 1 << 25
 _MACHINE_WRITTEN_KEYS = 20
 _OTHER_BREAK = re.compile(rb"\r(?!\n)|\xc2\x85|\xe2\x80[\xa8\xa9]")  # as YAML 1.1 counts lines
-_DASH = re.compile(rb"( *)-(?=[ \t\r\n]|\Z)")
-_KEY_WITHOUT_VALUE = re.compile(rb"[^\s#\-\[{&*!|>%@`][^:]*:[ \t]*(?:#.*)?\r?\n?")
-_DOCUMENT_MARK = re.compile(rb"(?:---|\.\.\.)(?=\s|\Z)")
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
 
 
@@ -133,104 +130,6 @@ def _last_of_utf16(decoder: codecs.IncrementalDecoder) -> bytes:
     return b""
 
 
-class _Piece(NamedTuple):
-    """Lines to parse alone: an item, or what stands before a list.
-
-    A `doubtful` item stands behind another key of the file: part of that key's list, or a job
-    behind a line that lost its indentation.
-    """
-
-    first: int
-    text: bytes
-    is_item: bool
-    keyed: bool
-    doubtful: bool
-    followed: bool
-    last: bool
-    too_long: bool
-
-
-class _Cutter:
-    """Cuts the lines of a file from `start` on into pieces, without parsing them."""
-
-    def __init__(self, list_key: str, start: int, indent: int | None, *, keyed: bool) -> None:
-        self.doubtful = False
-        self._list_key = re.compile(rb"""["']?%b["']?[ \t]*:""" % re.escape(list_key.encode()))
-        self._start = start
-        self._indent = indent
-        self._keyed = keyed
-        self._kind = "document" if indent is None else "item"
-        self._above = b""
-        self._first = start
-        self._lines: list[bytes] = []
-        self._size = 0
-
-    def cut(self, lines: Iterator[bytes]) -> Iterator[_Piece]:
-        for number, line in enumerate(lines, 1):
-            if number < self._start:
-                self._pass_over(line, number)
-                continue
-            if kind := self._boundary(line):
-                if number > self._start and (piece := self._take(followed=kind == "item")):
-                    yield piece
-                self._enter(kind, line, number)
-            self._append(line)
-        if piece := self._take(last=True):
-            yield piece
-
-    def _pass_over(self, line: bytes, number: int) -> None:
-        """An item may begin, by its dash, some lines before its first key."""
-        if self._indent is not None and self._is_item(line):
-            self._enter("item", line, number)
-        if self._first < self._start:
-            self._append(line)
-
-    def _is_item(self, line: bytes) -> bool:
-        dash = _DASH.match(line)
-        return dash is not None and self._indent in (None, len(dash[1]))
-
-    def _boundary(self, line: bytes) -> str | None:
-        if _DOCUMENT_MARK.match(line):
-            return "document"
-        if self._indent is None:
-            opens = not self._above or self._list_key.match(self._above)
-            return "item" if opens and self._is_item(line) else None
-        if self._is_item(line):
-            return "item"
-        return "key" if self._keyed and _KEY_WITHOUT_VALUE.fullmatch(line) else None
-
-    def _enter(self, kind: str, line: bytes, number: int) -> None:
-        self._kind, self._lines, self._size, self._first = kind, [], 0, number
-        if kind == "document":
-            self._indent, self._above, self.doubtful = None, b"", False
-        elif kind == "key":
-            self.doubtful = not self._list_key.match(line)
-        elif self._indent is None and (dash := _DASH.match(line)):
-            self._indent, self._keyed = len(dash[1]), bool(self._above)
-
-    def _append(self, line: bytes) -> None:
-        self._size += len(line)
-        mark = _DOCUMENT_MARK.match(line)
-        if self._size <= _LONGEST_PIECE and not (mark and line.startswith(b"...")):
-            self._lines.append(line)
-        if self._indent is None and line.strip() and line[:1] not in b" \t#%":
-            self._above = b"" if mark else line
-
-    def _take(self, *, followed: bool = False, last: bool = False) -> _Piece | None:
-        if not self._lines or self._kind == "key":
-            return None
-        return _Piece(
-            self._first,
-            b"".join(self._lines),
-            is_item=self._kind == "item",
-            keyed=self._keyed,
-            doubtful=self.doubtful,
-            followed=followed,
-            last=last,
-            too_long=self._size > _LONGEST_PIECE,
-        )
-
-
 class _Reader:
     """Reads one file: first as a stream, behind an error of the parser piece by piece."""
 
@@ -302,17 +201,18 @@ class _Reader:
             yield Item(0, line, None, f"holds {name_of(event)}, no job")
 
     def _mapping(self, line: int, get: NextEvent) -> Iterator[Item]:
-        builder, result, has_list = self._builder, dict[str, Any](), False
+        builder, result, has_list, before = self._builder, dict[str, Any](), False, 0
         builder.error = None
         while True:
             builder.at_list_key = False
             result = builder.fill(result, get, 0, builder.text_fields)
             if not builder.at_list_key:
                 break
-            has_list = self._keyed = True
+            has_list, before = True, len(result)
+            self._keyed = True
             yield from self._list_value(get(), get)
             builder.error = None
-        self._outside = has_list and bool(result)
+        self._outside = has_list and len(result) > before
         if not has_list:
             yield from self._single(result, line)
 
@@ -363,7 +263,7 @@ class _Reader:
             yield Item(self._number if self._is_open else self._number + 1, start, None, reason)
             return
         self._number, self._in_piece = number, True
-        cutter = _Cutter(self._list_key, start, self._indent, keyed=self._keyed)
+        cutter = Cutter(self._list_key, start, self._indent, keyed=self._keyed)
         before: Item | None = None
         for piece in cutter.cut(self.source.lines()):
             items = self._parse(piece)
@@ -373,7 +273,7 @@ class _Reader:
                     continue
                 cutter.doubtful = False
                 if before is not None and before.value is not None:
-                    reason = "a line in it or behind it stands outside of the list"
+                    reason = "a line stands outside of the list"
                     yield before._replace(value=None, error=reason)
             yield from items
             before = items[-1] if items else before
@@ -387,7 +287,7 @@ class _Reader:
         shared = len(items[0].value.keys() & self._last_keys)
         return shared > 1 and shared * 2 > len(self._last_keys)
 
-    def _parse(self, piece: _Piece) -> list[Item]:
+    def _parse(self, piece: Piece) -> list[Item]:
         head = (
             f"{scalar_text(self._list_key)}:\n".encode() if piece.is_item and piece.keyed else b""
         )
@@ -397,7 +297,7 @@ class _Reader:
         self._outside = False
         number = self._number
         if piece.too_long:
-            return [self._failed(piece, number, f"over {_LONGEST_PIECE:,} bytes in a broken file")]
+            return [self._failed(piece, number, f"over {LONGEST_PIECE:,} bytes in a broken file")]
         try:
             items = list(self._documents(LOADER(text)))
         except yaml.YAMLError as error:
@@ -405,11 +305,11 @@ class _Reader:
             cut = piece.last and line >= text.count(b"\n")
             reason = f"line {line + shift}: {reason}"
             return [self._failed(piece, number, f"{INCOMPLETE} ({reason})" if cut else reason)]
-        if piece.is_item and piece.followed and self._outside:
-            return [self._failed(piece, number, "a line in it stands outside of the list")]
+        if piece.followed and self._outside:
+            return [self._failed(piece, number, "a line stands outside of the list")]
         return items
 
-    def _failed(self, piece: _Piece, number: int, reason: str) -> Item:
+    def _failed(self, piece: Piece, number: int, reason: str) -> Item:
         self._number = number + (1 if piece.is_item else 0)
         return Item(self._number if piece.is_item else 0, piece.first, None, reason)
 

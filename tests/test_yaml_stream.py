@@ -228,7 +228,7 @@ BAD_JOBS = {
     "- x: 1\n y: 2\n": "did not find expected",
     "- x:\n\t- tab\n": "line 4: while scanning for the next token: found character that",
     "- x: 1\ny: 2\n  z: 3\n": "mapping values are not allowed in this context",
-    "- x: 1\ny: 2\n": "a line in it stands outside of the list",
+    "- x: 1\ny: 2\n": "a line stands outside of the list",
     '- x: "bad \\q escape"\n': "line 3: while parsing a quoted scalar: found unknown escape",
     "- x: %percent\n": "line 3: while scanning for the next token: found character that",
 }
@@ -312,12 +312,19 @@ def test_an_error_outside_of_the_list(tmp_path: Path) -> None:
     assert [record.value for record in found] == [{"id": "a"}, {"id": "b"}]
 
 
+def test_the_first_item_is_broken(tmp_path: Path) -> None:
+    for broken in ("-id: a\n", "id: a\n", "-\tid: [\n", "\n  words\n"):
+        found = records(tmp_path, f"v: 1\njobs:\n{broken}- id: b\n- id: c\n")
+        assert found[0].value is None
+        assert [record.value for record in found[-2:]] == [{"id": "b"}, {"id": "c"}]
+
+
 def test_a_line_that_lost_its_indentation(tmp_path: Path) -> None:
     lost = "- id: b\n  x: 1\ntags:\n- t1\n- t2\n  foo: bar\n"
     head, tail = "---\njobs:\n- id: a\n  x: 1\n", "- id: c\n  x: 1\n- id: d\nlast:\n- y: 1\n"
     assert outcome(records(tmp_path, head + lost + tail)) == [
         ("job 1 (line 3)", {"id": "a", "x": 1}),
-        ("job 2 (line 5)", "a line in it or behind it stands outside of the list"),
+        ("job 2 (line 5)", "a line stands outside of the list"),
         ("job 3 (line 11)", {"id": "c", "x": 1}),
         ("job 4 (line 13)", {"id": "d"}),
     ]

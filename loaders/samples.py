@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
-from loaders import campaigns_files
+from loaders import campaigns_files, tables
+from loaders.databases import acting_as
 
 SAMPLES = Path(__file__).parent.parent / "samples"
 
@@ -22,4 +26,42 @@ def add_campaigns(connection: sqlite3.Connection) -> int:
     return campaigns_files.import_jobs(connection, [source], actor="sample").imported
 
 
-ADDERS = {"campaigns": add_campaigns}
+def add_tables(name: str, connection: sqlite3.Connection) -> int:
+    """The rows of `samples/NAME.json`, which maps tables to rows."""
+    document = json.loads((SAMPLES / f"{name}.json").read_text(encoding="utf-8"))
+    if any(had_rows(connection, table) for table in document):
+        return 0
+    with acting_as(connection, "sample"):
+        for table, rows in document.items():
+            target = tables.Table(connection, table)
+            for row in rows:
+                target.insert({column: tables.to_sql(value) for column, value in row.items()})
+    return sum(map(len, document.values()))
+
+
+def had_rows(connection: sqlite3.Connection, table: str) -> bool:
+    """Are there rows in the table, or numbers that it gave to rows since deleted?"""
+    found = connection.execute(
+        f"""
+        select exists (select 1 from {table})
+          or exists (select 1 from sqlite_sequence where name = :table)
+        """,  # noqa: S608
+        {"table": table},
+    )
+    return bool(found.fetchone()[0])
+
+
+def add_presentations(connection: sqlite3.Connection) -> int:
+    if connection.execute("select 1 from job_events limit 1").fetchone():
+        return 0
+    return add_tables("presentation_jobs", connection)
+
+
+ADDERS: dict[str, Callable[[sqlite3.Connection], int]] = {
+    "campaigns": add_campaigns,
+    "yt-builder": partial(add_tables, "yt-builder"),
+    "presentation_jobs": add_presentations,
+    "trends": partial(add_tables, "trends"),
+    "metrics": partial(add_tables, "metrics"),
+    "image_library": partial(add_tables, "image_library"),
+}

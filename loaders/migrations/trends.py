@@ -57,7 +57,8 @@ INDEXES = (
     "idx_trending_topics_relevance on trending_topics (relevance_score desc)",
     """idx_trending_topics_unused_recent on trending_topics (used_flag, timestamp desc)
     where used_flag = 0""",
-    f"""idx_trending_topics_unused_best on trending_topics ({RELEVANCE} desc, id desc)
+    f"""idx_trending_topics_unused_best
+    on trending_topics (used_flag, {RELEVANCE} desc, id desc)
     where used_flag = 0""",
     """idx_trending_topics_source_usage
     on trending_topics (source, used_flag, relevance_score)""",

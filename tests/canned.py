@@ -1,0 +1,59 @@
+"""Canned queries as the server answers them, and how SQLite would run them."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+from datasette.utils import named_parameters
+from in_process import serving
+
+from loaders.canned_queries import CannedQuery, read_queries
+from loaders.databases import database_path
+from loaders.server import HOME
+
+
+def refuse_constant(name: str) -> Any:
+    raise ValueError(f"{name} is no JSON")
+
+
+async def ask(database: str, name: str, /, **parameters: str) -> list[dict[str, Any]]:
+    """Every row that the query gives over HTTP, whose answer must be strictly JSON."""
+    address = f"/{database}/{name}.json?{urlencode(parameters)}"
+    with serving() as datasette:
+        await datasette.invoke_startup()
+        response = await datasette.client.get(address)
+    assert response.status_code == 200, response.text
+    rows: list[dict[str, Any]] = json.loads(response.text, parse_constant=refuse_constant)["rows"]
+    return rows
+
+
+def queries_of(database: str) -> dict[str, CannedQuery]:
+    found = read_queries(HOME / "canned_queries")
+    return {query.name: query for query in found if query.database == database}
+
+
+def plan(database: str, name: str, path: Path | None = None) -> list[str]:
+    """The steps of the query with every parameter left empty."""
+    sql = queries_of(database)[name].sql
+    with closing(sqlite3.connect(path or database_path(database))) as connection:
+        connection.create_function("escape_fts", 1, lambda text: text or '""', deterministic=True)
+        steps = connection.execute(
+            f"explain query plan {sql}", dict.fromkeys(named_parameters(sql), "")
+        )
+        return [step for *_, step in steps]
+
+
+def bare_scans(steps: list[str], *small: str) -> list[str]:
+    """Steps that read a whole table without an index, but for tables that stay `small`."""
+    return [
+        step
+        for step in steps
+        if step.startswith("SCAN ")
+        and "INDEX" not in step
+        and step.split()[1] not in (*small, "CONSTANT")
+    ]

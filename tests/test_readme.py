@@ -14,6 +14,8 @@ import pytest
 from conftest import RunDailies
 from server_process import COMMAND, ServerProcess, environment
 
+from loaders.databases import DATABASES
+
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 ADDRESS = "http://127.0.0.1:8001"
@@ -56,6 +58,15 @@ def test_names_every_recipe_and_no_other() -> None:
     named = set(re.findall(r"(?:`|/bin/)just ([a-z]+)", README))
     assert named == public - {"default"}
     assert all(recipes[name]["doc"] for name in public)
+
+
+def test_names_every_database_and_no_other() -> None:
+    assert re.findall(
+        r"^\| `([\w-]+)` \| `(.+?\.db)` \| `(\w+)` .*?`?([\w/]*)`? \|$", README, re.MULTILINE
+    ) == [
+        (spec.name, spec.filename, spec.variable, f"/api/{spec.resource}" if spec.resource else "")
+        for spec in DATABASES.values()
+    ]
 
 
 def test_names_every_setting_and_no_other() -> None:

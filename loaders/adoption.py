@@ -20,6 +20,7 @@ from sqlite_utils import Migrations
 from loaders import backups
 from loaders.databases import connect, database_spec
 
+UPGRADE_CACHE_KIB = 65_536
 SQLITE_HEADER = b"SQLite format 3\x00"
 
 # A table and columns that only this database has.
@@ -130,9 +131,14 @@ def refuse_damaged(path: Path, connection: sqlite3.Connection) -> None:
 
 @contextmanager
 def schema_changes(connection: sqlite3.Connection) -> Iterator[None]:
-    """One transaction in which tables may be replaced without rewriting what refers to them."""
+    """One transaction in which tables may be replaced without rewriting what refers to them.
+
+    It does not wipe what it deletes: after an upgrade the whole file is written anew.
+    """
     connection.execute("pragma foreign_keys = off")
     connection.execute("pragma legacy_alter_table = on")
+    connection.execute("pragma secure_delete = off")
+    connection.execute(f"pragma cache_size = -{UPGRADE_CACHE_KIB}")
     try:
         connection.execute("begin immediate")
         try:
@@ -142,6 +148,7 @@ def schema_changes(connection: sqlite3.Connection) -> Iterator[None]:
             raise
         connection.execute("commit")
     finally:
+        connection.execute("pragma secure_delete = on")
         connection.execute("pragma legacy_alter_table = off")
         connection.execute("pragma foreign_keys = on")
 

@@ -22,7 +22,7 @@ from loaders.migrations.campaigns import (
     text_of,
 )
 from loaders.times import NOW_SQL, configured_timezone, to_instant
-from loaders.upgrades.json_text import mend
+from loaders.upgrades.json_text import may_hold_lone_surrogate, mend
 
 LEGACY_TRIGGERS = ("jobs_fts_insert", "jobs_fts_update", "jobs_fts_delete")
 BY_COLUMN = {field.column: field for field in FIELDS}
@@ -82,7 +82,11 @@ def mend_documents(connection: sqlite3.Connection) -> list[int]:
     unreadable = []
     suspects = connection.execute(
         r"""
-        select rowid, id, cast(data as blob)
+        select
+          rowid,
+          id,
+          cast(data as blob),
+          typeof(data) = 'text' and json_valid(data) and json_type(data) = 'object' as sound
         from jobs
         where data is null
           or typeof(data) <> 'text'
@@ -90,8 +94,9 @@ def mend_documents(connection: sqlite3.Connection) -> list[int]:
           or json_type(data) <> 'object'
           or data glob '*\u[dD][89a-fA-F]*'
         """
-    ).fetchall()
-    for rowid, job_id, content in suspects:
+    )
+    ill = [row[:3] for row in suspects if not row[3] or may_hold_lone_surrogate(row[2])]
+    for rowid, job_id, content in ill:
         mended = mend(content)
         if mended is None:
             continue

@@ -8,6 +8,9 @@ from typing import Any, NamedTuple
 
 LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
+HIGH, LOW = rb"\\u[dD][89abAB][0-9a-fA-F]{2}", rb"\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+UNPAIRED_ESCAPE = re.compile(rb"%b(?!%b)|(?<!%b)%b" % (HIGH, LOW, HIGH, LOW))
+
 
 class Mended(NamedTuple):
     """A JSON object's text, and the text (bytes where they are no UTF-8) that it was made from."""
@@ -39,6 +42,11 @@ def mend(content: bytes | None) -> Mended | None:
     if not constants and whole == value and isinstance(original, str):
         return None
     return Mended(json.dumps(whole, ensure_ascii=False), original)
+
+
+def may_hold_lone_surrogate(content: bytes) -> bool:
+    """Quick, and right when it says no."""
+    return UNPAIRED_ESCAPE.search(content) is not None
 
 
 def without_lone_surrogates(value: Any) -> Any:

@@ -1,0 +1,98 @@
+"""Upgrade of an old campaigns file against a backup and the same columns and indexes by SQL."""
+
+from __future__ import annotations
+
+import json
+import lzma
+import shutil
+import sqlite3
+import sys
+import tempfile
+import time
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import documents
+import yaml
+
+from loaders import adoption
+from loaders.migrations.campaigns import INDEXED, SEARCHED
+
+OLD_SCHEMA = """
+create table jobs (
+  id TEXT PRIMARY KEY, job_name TEXT NOT NULL, product TEXT, persona TEXT, setting TEXT,
+  emotion TEXT, hook TEXT, elevenlabs_voice_id TEXT, language TEXT DEFAULT 'English',
+  brand_name TEXT, enabled BOOLEAN DEFAULT 1, created_at TIMESTAMP DEFAULT CURRENT_TIMESTAMP,
+  updated_at TIMESTAMP DEFAULT CURRENT_TIMESTAMP, data TEXT NOT NULL
+)
+"""
+OLD_COLUMNS = (
+    "id", "job_name", "product", "persona", "setting", "emotion", "hook", "elevenlabs_voice_id",
+    "language", "brand_name", "enabled", "created_at",
+)  # fmt: skip
+NEW_COLUMNS = {
+    "campaign_type": "campaignType", "avatar_id": "avatarId", "script_id": "scriptId",
+    "avatar_video_path": "avatarVideo", "script_file": "example_script_file",
+    "use_overlay": "useOverlay",
+    "automated_video_editing_enabled": "automated_video_editing_enabled",
+    "useExactScript": "useExactScript",
+}  # fmt: skip
+
+
+def write_old_file(path: Path, jobs: int) -> None:
+    """A file of seed 000's first version, its jobs of about 10 kB."""
+    text = lzma.decompress(documents.TEMPLATE.read_bytes())
+    templates = yaml.load(text, yaml.CSafeLoader)["jobs"]
+    marks = ", ".join("?" * (len(OLD_COLUMNS) + 1))
+    sql = f"insert into jobs ({', '.join(OLD_COLUMNS)}, data) values ({marks})"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute(OLD_SCHEMA)
+        for number in range(jobs):
+            job = {**templates[number % len(templates)], "id": documents.identifier(number)}
+            values = [job.get(column) for column in OLD_COLUMNS]
+            connection.execute(sql, [*values, json.dumps(job)])
+        connection.commit()
+
+
+def plain_sql(path: Path) -> float:
+    """Seconds of the backup, and of new columns, indexes and search index without more."""
+    began = time.perf_counter()
+    with closing(sqlite3.connect(path)) as connection:
+        with closing(sqlite3.connect(path.with_suffix(".backup"))) as backup:
+            connection.backup(backup)
+        for column in NEW_COLUMNS:
+            connection.execute(f"alter table jobs add column {column}")
+        values = ", ".join(
+            f"{column} = coalesce(data ->> '$.{column}', data ->> '$.{other}')"
+            for column, other in NEW_COLUMNS.items()
+        )
+        connection.execute(f"update jobs set {values}")
+        for column in INDEXED:
+            connection.execute(f"create index idx_jobs_{column} on jobs ({column})")
+        connection.execute(
+            f"create virtual table jobs_fts using fts5 ({', '.join(SEARCHED)}, content=jobs)"
+        )
+        connection.execute("insert into jobs_fts (jobs_fts) values ('rebuild')")
+        connection.commit()
+    return time.perf_counter() - began
+
+
+def upgrade(path: Path) -> float:
+    began = time.perf_counter()
+    adoption.build("campaigns", path)
+    return time.perf_counter() - began
+
+
+def run(jobs: int) -> dict[str, Any]:
+    """Seconds of both, and their ratio."""
+    with tempfile.TemporaryDirectory() as name:
+        old, copy = Path(name) / "old.db", Path(name) / "copy.db"
+        write_old_file(old, jobs)
+        shutil.copy(old, copy)
+        baseline, ours = plain_sql(copy), upgrade(old)
+    return {"jobs": jobs, "plain_sql": baseline, "upgrade": ours, "ratio": ours / baseline}
+
+
+if __name__ == "__main__":
+    print(json.dumps(run(int(sys.argv[1]) if len(sys.argv) > 1 else 100_000), indent=2))

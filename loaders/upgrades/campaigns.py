@@ -86,7 +86,9 @@ def mend_documents(connection: sqlite3.Connection) -> list[int]:
           rowid,
           id,
           cast(data as blob),
-          typeof(data) = 'text' and json_valid(data) and json_type(data) = 'object' as sound
+          case
+            when typeof(data) = 'text' and json_valid(data) then json_type(data) = 'object'
+            else false end as sound
         from jobs
         where data is null
           or typeof(data) <> 'text'

@@ -165,7 +165,7 @@ def test_the_queries_are_those_of_the_contract() -> None:
 @pytest.mark.parametrize("name", QUERIES)
 def test_no_query_scans_a_table_without_an_index(data_dir: Path, name: str) -> None:
     building.build("trends")
-    assert bare_scans(plan("trends", name), "trending_topics_fts", "found") == []
+    assert bare_scans(plan("trends", name), "trending_topics_fts", "flags") == []
 
 
 async def test_infinity_is_left_out(data_dir: Path) -> None:

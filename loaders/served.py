@@ -12,8 +12,8 @@ from __future__ import annotations
 import re
 import sqlite3
 import string
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import closing
+from collections.abc import Iterable, Iterator, Mapping, Set
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -132,11 +132,14 @@ def quoted(name: str) -> str:
 class Reference:
     """The served part of one database as our migrations make it; names in lower case.
 
-    `columns` holds each served table or view; `shadows` the tables in which search indexes keep
-    themselves; `rows` the served objects as (type, name, table, SQL).
+    `columns` holds each served table or view; `indexes` their search indexes and `shadows` the
+    tables in which those keep themselves; `helpers` our other tables, which served views and canned
+    queries may read; `rows` the served objects as (type, name, table, SQL).
     """
 
     columns: Mapping[str, frozenset[str]]
+    views: frozenset[str]
+    helpers: frozenset[str]
     indexes: frozenset[str]
     shadows: frozenset[str]
     rows: tuple[tuple[str, str, str, str], ...]
@@ -161,6 +164,8 @@ def read_reference(connection: sqlite3.Connection, tables: Iterable[str]) -> Ref
             for kind, name, _, _ in rows
             if kind in ("table", "view") and fold(name) in served
         },
+        views=frozenset(fold(row[1]) for row in rows if row[0] == "view") & served,
+        helpers=frozenset(fold(row[1]) for row in rows if row[0] in ("table", "view")) - served,
         indexes=frozenset(indexes),
         shadows=frozenset(
             fold(row[1])
@@ -186,7 +191,8 @@ class ServedCursor(sqlite3.Cursor):
     connection: ServedConnection
 
     def execute(self, sql: str, parameters: Any = (), /) -> ServedCursor:
-        super().execute(self.connection.admitted(sql), parameters)
+        with self.connection.running(sql) as admitted:
+            super().execute(admitted, parameters)
         return self
 
     def executemany(self, sql: str, parameters: Any, /) -> ServedCursor:
@@ -197,8 +203,11 @@ class ServedCursor(sqlite3.Cursor):
 class ServedConnection(sqlite3.Connection):
     """A connection to which only the served part of its databases exists.
 
-    Set up by `serve_file` and `serve_attached`; until then, a plain connection.
+    Set up by `serve_file` and `serve_attached`; until then, a plain connection. Statements among
+    `canned` are ours and may read our helper tables too.
     """
+
+    canned: Set[str] = frozenset()
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -207,6 +216,7 @@ class ServedConnection(sqlite3.Connection):
         self._unserved: frozenset[str] = frozenset()
         self._reading = False
         self._looking = False
+        self._canned = False
 
     def cursor(self, factory: Any = None) -> Any:
         return super().cursor(factory or (ServedCursor if self._guarded else sqlite3.Cursor))
@@ -232,6 +242,15 @@ class ServedConnection(sqlite3.Connection):
     def serve_attached(self, attached: Mapping[str, Reference]) -> None:
         """Guard files attached under these names."""
         self._guard(dict(attached), reading=True)
+
+    @contextmanager
+    def running(self, sql: str) -> Iterator[str]:
+        """Where `sql` is compiled, as `admitted` lets it pass."""
+        self._canned = sql in self.canned
+        try:
+            yield self.admitted(sql)
+        finally:
+            self._canned = False
 
     def admitted(self, sql: str) -> str:
         """`sql` as it may run: on the served schema, without columns that we do not know."""
@@ -328,7 +347,7 @@ class ServedConnection(sqlite3.Connection):
         name = fold(table)
         if schema is None:
             # A table of which no column is read, or a common table expression of that name.
-            return verdict(name not in self._unserved)
+            return verdict(name not in self._unserved or self._counts_helper(name))
         served = self._guarded.get(schema)
         if served is None or name in served.indexes or name in served.shadows:
             return sqlite3.SQLITE_OK
@@ -336,11 +355,16 @@ class ServedConnection(sqlite3.Connection):
             # Declaring a virtual table reads the schema's row numbers.
             return verdict(column == "ROWID" or (name, source) in LOOKED_INTO)
         known = served.columns.get(name)
+        if known is None and name in served.helpers:
+            return verdict(self._canned or fold(source or "") in served.views)
         if known is None:
             return verdict(name in TABLE_FUNCTIONS or (name, source) in LOOKED_INTO)
         if column and column != "ROWID" and fold(column) not in known:
             return sqlite3.SQLITE_IGNORE
         return sqlite3.SQLITE_OK
+
+    def _counts_helper(self, name: str) -> bool:
+        return self._canned and any(name in served.helpers for served in self._guarded.values())
 
     def _authorize_pragma(self, name: str, argument: str | None) -> int:
         if name not in READING_PRAGMAS:

@@ -49,11 +49,11 @@ async def forget_queries(datasette: Datasette) -> None:
 
 
 async def add_query(datasette: Datasette, query: CannedQuery) -> None:
+    database = datasette.databases[query.database]
     empty = dict.fromkeys(named_parameters(query.sql), "")
+    database.canned.update((query.sql, f"explain {query.sql}"))
     try:
-        await datasette.databases[query.database].execute(
-            f"explain {query.sql}", empty, log_sql_errors=False
-        )
+        await database.execute(f"explain {query.sql}", empty, log_sql_errors=False)
     except sqlite3.Error as error:
         raise StartupError(f'{query.file}: query "{query.name}": {error}') from error
     await datasette.add_query(

@@ -24,9 +24,11 @@ class ServedDatabase(Database):
     def __init__(self, datasette: Datasette, name: str, path: Path) -> None:
         super().__init__(datasette, path=str(path), is_mutable=True)
         self.served = reference(name)
+        self.canned: set[str] = set()
 
     def connect(self, write: bool = False) -> ServedConnection:
         connection = connect_served(Path(self.path), self.served, write)
+        connection.canned = self.canned
         self._all_connections.append(connection)
         return connection
 
@@ -37,9 +39,11 @@ class AcrossDatabase(Database):
     def __init__(self, datasette: Datasette, files: dict[str, Path]) -> None:
         super().__init__(datasette, is_memory=True, is_mutable=False)
         self.files = files
+        self.canned: set[str] = set()
 
     def connect(self, write: bool = False) -> ServedConnection:  # noqa: ARG002
         connection = connect_across(self.files)
+        connection.canned = self.canned
         self._all_connections.append(connection)
         return connection
 

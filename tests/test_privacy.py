@@ -131,6 +131,9 @@ def route_values() -> dict[str, list[str]]:
         "format": ["", ".json", ".csv", ".md", ".blob"],
         "path": ["app.css"],
         "rest": [""],
+        "resource": ["campaigns"],
+        "key": ["spring"],
+        "part": ["history", "duplicate", "restore"],
     }
 
 

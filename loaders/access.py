@@ -1,0 +1,128 @@
+"""The way from a request to a resource: whether this actor may, then its database."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+from weakref import WeakKeyDictionary
+
+from datasette.app import Datasette
+from datasette.database import Database
+from datasette.permissions import _skip_permission_checks
+from datasette.resources import TableResource
+from datasette.utils import sqlite_timelimit
+
+from loaders.group_commit import GroupCommit
+from loaders.requests import RefusalError
+from loaders.resources import Resource
+
+Result = TypeVar("Result")
+Actor = dict[str, Any] | None
+Verdict = tuple[float, bool]  # until when it counts, and whether it is yes
+
+VERDICT_SECONDS = 1.0
+MOST_VERDICTS = 10_000
+# What reading and writing may raise: a refusal, a database that cannot just now, or a row in which
+# other programs stored more than Python reads.
+FAILURES = (RefusalError, sqlite3.Error, ValueError, RecursionError)
+CHALLENGE = {"WWW-Authenticate": "Bearer"}
+TRY_AGAIN = {"Retry-After": "1"}
+
+groups: WeakKeyDictionary[Database, GroupCommit] = WeakKeyDictionary()
+verdicts: WeakKeyDictionary[Datasette, dict[tuple[str, ...], Verdict]] = WeakKeyDictionary()
+
+
+async def is_allowed(
+    datasette: Datasette, actor: Actor, action: str, resource: Resource, table: str | None = None
+) -> bool:
+    """Datasette's own verdict, which costs more than a write: it is asked once a second.
+
+    It depends on the configuration and on the whole actor, limits of its token included. Whether
+    that token still holds is another matter, settled anew for each request before this.
+    """
+    table = table or resource.table
+    if _skip_permission_checks.get():
+        return True
+    known = verdicts.setdefault(datasette, {})
+    key = (json.dumps(actor, sort_keys=True, default=repr), action, resource.database, table)
+    until, verdict = known.get(key, (0.0, False))
+    if time.monotonic() < until:
+        return verdict
+    asked = TableResource(resource.database, table)
+    verdict = bool(await datasette.allowed(action=action, resource=asked, actor=actor))
+    if len(known) >= MOST_VERDICTS:
+        known.clear()
+    known[key] = (time.monotonic() + VERDICT_SECONDS, verdict)
+    return verdict
+
+
+async def require(
+    datasette: Datasette, actor: Actor, action: str, resource: Resource, table: str | None = None
+) -> None:
+    """RefusalError unless the actor may: 401 for nobody, 403 for somebody."""
+    if await is_allowed(datasette, actor, action, resource, table):
+        return
+    if actor is None:
+        raise RefusalError(
+            401, "Prove who you are: send a token as Authorization: Bearer", CHALLENGE
+        )
+    raise RefusalError(403, f"Permission denied: you may not {action} here")
+
+
+async def may_see(datasette: Datasette, actor: Actor, resource: Resource) -> bool:
+    """Whether an answer to this actor may hold rows.
+
+    A token limited to writing does not read, but what everybody reads need not be kept from it.
+    """
+    return await is_allowed(datasette, actor, "view-table", resource) or await is_allowed(
+        datasette, None, "view-table", resource
+    )
+
+
+async def read_from(
+    datasette: Datasette, resource: Resource, read: Callable[[sqlite3.Connection], Result]
+) -> Result:
+    """What `read` finds, within the time that Datasette grants a query."""
+
+    def limited(connection: sqlite3.Connection) -> Result:
+        with sqlite_timelimit(connection, datasette.sql_time_limit_ms):
+            return read(connection)
+
+    result: Result = await database_of(datasette, resource).execute_fn(limited)
+    return result
+
+
+async def write_to(
+    datasette: Datasette, resource: Resource, write: Callable[[sqlite3.Connection], Result]
+) -> Result:
+    """What `write` answers once its transaction is on the disk.
+
+    It runs on the one connection that writes.
+    """
+    database = database_of(datasette, resource)
+    group = groups.setdefault(database, GroupCommit(database))
+    result: Result = await group.write(write)
+    return result
+
+
+def database_of(datasette: Datasette, resource: Resource) -> Database:
+    database = datasette.databases.get(resource.database)
+    if database is None:
+        raise RefusalError(404, f"The database {resource.database} is not here")
+    return database
+
+
+def refusal_of(error: Exception) -> RefusalError:
+    """What to answer to one of `FAILURES`."""
+    if isinstance(error, RefusalError):
+        return error
+    if not isinstance(error, sqlite3.Error):
+        return RefusalError(400, f"This cannot be read or stored as JSON: {error}")
+    if "locked" in str(error) or "busy" in str(error):
+        return RefusalError(503, "Another program is writing to the database: try again", TRY_AGAIN)
+    if "interrupted" in str(error):
+        return RefusalError(503, "This took too long and was given up", TRY_AGAIN)
+    return RefusalError(503, f"The database cannot do this now: {error}", TRY_AGAIN)

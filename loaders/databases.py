@@ -56,6 +56,18 @@ DATABASES = {
             "campaigns",
         ),
         DatabaseSpec(
+            "yt-builder",
+            "YT_BUILDER_DB_PATH",
+            ("jobs", "job_files", "youtube_uploads", "job_events", "set_aside"),
+            "builds",
+        ),
+        DatabaseSpec(
+            "presentation_jobs",
+            "PRESENTATION_JOBS_DB_PATH",
+            ("presentation_jobs", "job_events", "set_aside"),
+            "presentations",
+        ),
+        DatabaseSpec(
             "trends",
             "TRENDS_DB_PATH",
             ("trending_topics", "search_history", "set_aside"),

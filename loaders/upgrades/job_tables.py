@@ -1,0 +1,197 @@
+"""What the upgrades of both job queues have in common."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import sqlite3
+from collections.abc import Iterable
+from datetime import UTC, datetime, tzinfo
+from typing import Any
+
+from loaders.migrations.bookkeeping import SET_ASIDE
+from loaders.times import format_instant
+from loaders.upgrades.json_text import without_lone_surrogates
+from loaders.upgrades.tables import keep_last_number, stored_columns, text_or_bytes
+
+LOCAL_TIME = re.compile(r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}", re.ASCII)
+
+
+def exists(connection: sqlite3.Connection, table: str) -> bool:
+    found = connection.execute(
+        "select 1 from sqlite_master where type = 'table' and name = ?", (table,)
+    )
+    return found.fetchone() is not None
+
+
+def redefine(connection: sqlite3.Connection, table: str, create: str) -> None:
+    """Give `table` the definition `create`, with its rows, their numbers and unknown columns.
+
+    Indexes and triggers stay, be they ours or not; so does the last number that it gave.
+    """
+    if not exists(connection, table):
+        connection.execute(create.format(name=table))
+        return
+    kept = connection.execute(
+        """
+        select sql
+        from sqlite_master
+        where tbl_name = ?
+          and type in ('index', 'trigger')
+          and sql is not null
+        """,
+        (table,),
+    ).fetchall()
+    copy = f"{table}_new"
+    connection.execute(create.format(name=copy))
+    add_unknown_columns(connection, table, copy)
+    columns = ", ".join(f'"{name}"' for name in stored_columns(connection, table))
+    connection.execute(
+        f"insert into {copy} (rowid, {columns}) select rowid, {columns} from {table} order by rowid"  # noqa: S608
+    )
+    keep_last_number(connection, table, copy)
+    connection.execute(f"drop table {table}")
+    connection.execute(f"alter table {copy} rename to {table}")
+    for (sql,) in kept:
+        connection.execute(sql)
+
+
+def add_unknown_columns(connection: sqlite3.Connection, table: str, copy: str) -> None:
+    known = {name.lower() for name in stored_columns(connection, copy)}
+    rows = connection.execute(
+        "select name, type, dflt_value from pragma_table_xinfo(?) where hidden = 0", (table,)
+    ).fetchall()
+    for name, kind, default in rows:
+        if name.lower() not in known:
+            quoted = name.replace('"', '""')
+            clause = f" default {default}" if default and not default.startswith("(") else ""
+            connection.execute(f'alter table {copy} add column "{quoted}" {kind}{clause}')
+
+
+def mend_json(
+    connection: sqlite3.Connection, table: str, key: str, column: str, unreadable: str
+) -> None:
+    """Make every text in a JSON column valid JSON; what was none is set aside whole.
+
+    NaN and infinities become null, lone surrogates U+FFFD; what cannot be read, `unreadable`.
+    """
+    suspects = connection.execute(
+        rf"""
+        select rowid, {key}, cast({column} as blob)
+        from {table}
+        where {column} is not null
+          and (typeof({column}) = 'blob'
+            or not json_valid({column})
+            or {column} glob '*\u[dD][89a-fA-F]*')
+        """  # noqa: S608
+    ).fetchall()
+    for rowid, row_key, content in suspects:
+        mended = mend(content, unreadable)
+        if mended is None:
+            continue
+        values = {
+            "table_name": table,
+            "row_key": row_key,
+            "reason": f"{column} was no valid JSON; what could be read of it stays",
+            "content": text_or_bytes(content),
+        }
+        connection.execute(SET_ASIDE, values)
+        connection.execute(
+            f"update {table} set {column} = ? where rowid = ?",  # noqa: S608
+            (mended, rowid),
+        )
+
+
+def mend(content: bytes, unreadable: str) -> str | None:
+    """Valid JSON for `content`; None where it is that already."""
+    strange: list[str] = []
+    try:
+        value = json.loads(
+            content.decode("utf-8", "replace"), parse_constant=strange.append, parse_float=finite
+        )
+    except (ValueError, RecursionError):
+        return unreadable
+    whole = without_lone_surrogates(value)
+    if not strange and whole == value and isinstance(text_or_bytes(content), str):
+        return None
+    return json.dumps(whole, ensure_ascii=False)
+
+
+def finite(text: str) -> float | None:
+    number = float(text)
+    return number if math.isfinite(number) else None
+
+
+def readings(value: Any, zone: tzinfo) -> list[str]:
+    """The instants that a stored time may mean, in order; none if it is no ISO time.
+
+    On the night that a clock is set back, a local time of the hour that is repeated means two.
+    """
+    if not isinstance(value, str) or not LOCAL_TIME.match(value):
+        return []
+    try:
+        moment = datetime.fromisoformat(value.upper())
+        if moment.tzinfo is not None:
+            return [format_instant(moment)]
+        local = [moment.replace(tzinfo=zone, fold=fold) for fold in (0, 1)]
+        return sorted({format_instant(one) for one in local})
+    except (ValueError, OverflowError):
+        return []
+
+
+def is_local(value: Any) -> bool:
+    """Is it a time that names no zone?"""
+    if not isinstance(value, str) or not LOCAL_TIME.match(value):
+        return False
+    try:
+        return datetime.fromisoformat(value.upper()).tzinfo is None
+    except ValueError:
+        return False
+
+
+def in_zone(value: Any, zone: tzinfo, earliest: str | None) -> Any:
+    """A time that names no zone as the instant it has in `zone`; everything else as it is.
+
+    Of two readings it is the first that is not before `earliest`.
+    """
+    found = readings(value, zone)
+    if not found or not is_local(value):
+        return value
+    return next((one for one in found if earliest is None or one >= earliest), found[0])
+
+
+def settle_times(
+    connection: sqlite3.Connection, table: str, columns: Iterable[str], zone: tzinfo,
+    earliest: str = "null",
+) -> None:  # fmt: skip
+    """Write local times as the instants that they are in `zone`; `columns` in the order of events.
+
+    `earliest` is SQL: the instant before which none of a row's times was. In UTC a time without a
+    zone names its instant already, so its text stays.
+    """
+    if zone is UTC:
+        return
+    names = list(columns)
+    rows = connection.execute(
+        f"select rowid, {earliest}, {', '.join(names)} from {table}"  # noqa: S608
+    ).fetchall()
+    assignments = ", ".join(f"{name} = ?" for name in names)
+    connection.executemany(
+        f"update {table} set {assignments} where rowid = ?",  # noqa: S608
+        [
+            (*settled, rowid)
+            for rowid, first, *values in rows
+            if (settled := settle(values, zone, first)) != values
+        ],
+    )
+
+
+def settle(values: list[Any], zone: tzinfo, earliest: Any) -> list[Any]:
+    settled = []
+    for value in values:
+        before = readings(earliest, UTC)
+        settled.append(in_zone(value, zone, before[0] if before else None))
+        if readings(settled[-1], UTC) > before:
+            earliest = settled[-1]
+    return settled

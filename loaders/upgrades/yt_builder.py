@@ -1,0 +1,139 @@
+"""Takes over the tables of an earlier video builder.
+
+It never switched foreign keys on and gave numbers of deleted jobs again. Files and uploads whose
+job is gone, or is provably another one, move to `set_aside`: nobody may see a stranger's files.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import tzinfo
+from typing import Any
+
+from loaders.migrations.yt_builder import LIFE_CYCLE, TABLES
+from loaders.times import configured_timezone
+from loaders.upgrades.job_tables import exists, mend_json, readings, redefine, settle_times
+from loaders.upgrades.tables import set_rows_aside
+
+RUN_FOLDER = re.compile(r"run-\d+-.+")
+
+SHOWN_NUMBERS = {
+    "jobs": "true",
+    "job_files": "typeof(job_id) = 'integer' and file_path like '%run-' || job_id || '-%'",
+}
+
+JOB_GONE = "not exists (select 1 from jobs where jobs.job_id = {child}.job_id)"
+REASONS = {
+    "older": "it was there before its job, whose number another job had",
+    "elsewhere": "it is under another run's folder than its job's",
+}
+
+
+def upgrade(connection: sqlite3.Connection) -> None:
+    """Give the tables today's definitions, with every row that is where it belongs."""
+    zone = configured_timezone()
+    last = last_number(connection)
+    if exists(connection, "jobs"):
+        for child in LIFE_CYCLE.children:
+            if exists(connection, child):
+                set_strangers_aside(connection, child, zone)
+        mend_tables(connection)
+        settle_all_times(connection, zone)
+    for table, create in TABLES.items():
+        redefine(connection, table, create)
+    if last:
+        connection.execute("delete from sqlite_sequence where name = 'jobs'")
+        connection.execute("insert into sqlite_sequence (name, seq) values ('jobs', ?)", (last,))
+
+
+def last_number(connection: sqlite3.Connection) -> int:
+    """The highest job number that the file shows ever to have been given.
+
+    Files of deleted jobs tell theirs, where the folder of their run bears it out.
+    """
+    numbers = [0]
+    for table, condition in SHOWN_NUMBERS.items():
+        if exists(connection, table):
+            sql = f"select max(job_id) from {table} where {condition}"  # noqa: S608
+            numbers += [number for (number,) in connection.execute(sql) if number is not None]
+    return max(numbers)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A job as far as it tells which files are its own."""
+
+    run_id: str
+    folder: str
+    created_at: Any
+
+
+def set_strangers_aside(connection: sqlite3.Connection, child: str, zone: tzinfo) -> None:
+    gone = JOB_GONE.format(child=child)
+    set_rows_aside(connection, child, ("id",), gone, "its job is gone")
+    connection.execute("create temp table strangers (id INTEGER PRIMARY KEY, reason TEXT)")
+    connection.executemany(
+        "insert into temp.strangers values (?, ?)", list(strangers(connection, child, zone))
+    )
+    for kind, reason in REASONS.items():
+        condition = f"rowid in (select id from temp.strangers where reason = '{kind}')"  # noqa: S608
+        set_rows_aside(connection, child, ("id",), condition, reason)
+    connection.execute("drop table temp.strangers")
+
+
+def strangers(
+    connection: sqlite3.Connection, child: str, zone: tzinfo
+) -> Iterator[tuple[int, str]]:
+    """Number and kind of reason of each row whose job is another than that it was stored for."""
+    runs = {
+        job_id: Run(str(run_id), normal(str(run_dir)), created_at)
+        for job_id, run_id, run_dir, created_at in connection.execute(
+            "select job_id, run_id, run_dir, created_at from jobs"
+        )
+    }
+    folders = {run.folder for run in runs.values()}
+    path = "file_path" if child == "job_files" else "null"
+    rows = connection.execute(f"select rowid, job_id, uploaded_at, {path} from {child}")  # noqa: S608
+    for rowid, job_id, uploaded_at, file_path in rows.fetchall():
+        run = runs[job_id]
+        if file_path is not None and is_elsewhere(normal(str(file_path)), run, folders):
+            yield rowid, "elsewhere"
+        elif is_older(uploaded_at, run.created_at, zone):
+            yield rowid, "older"
+
+
+def is_older(uploaded_at: Any, created_at: Any, zone: tzinfo) -> bool:
+    """Was it there before the job, however the two times are read?"""
+    uploaded, created = readings(uploaded_at, zone), readings(created_at, zone)
+    return bool(uploaded and created) and uploaded[-1] < created[0]
+
+
+def normal(path: str) -> str:
+    return posixpath.normpath(path.replace("\\", "/"))
+
+
+def is_elsewhere(path: str, run: Run, folders: set[str]) -> bool:
+    """Is the path in the folder of a run, and that not this one?"""
+    parts = path.split("/")
+    if path.startswith(f"{run.folder}/") or run.run_id in parts[:-1]:
+        return False
+    parents = {"/".join(parts[:count]) for count in range(1, len(parts))}
+    return bool(parents & folders) or any(RUN_FOLDER.fullmatch(part) for part in parts[:-1])
+
+
+def mend_tables(connection: sqlite3.Connection) -> None:
+    mend_json(connection, "jobs", "job_id", "config", "{}")
+    if exists(connection, "youtube_uploads"):
+        mend_json(connection, "youtube_uploads", "id", "tags", "[]")
+
+
+def settle_all_times(connection: sqlite3.Connection, zone: tzinfo) -> None:
+    settle_times(connection, "jobs", ("created_at", "started_at", "finished_at"), zone)
+    for child in LIFE_CYCLE.children:
+        if exists(connection, child):
+            created = f"(select created_at from jobs where jobs.job_id = {child}.job_id)"  # noqa: S608
+            settle_times(connection, child, ("uploaded_at",), zone, created)

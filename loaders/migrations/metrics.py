@@ -168,8 +168,8 @@ COPIED = ", ".join(column for column in METRICS_COLUMNS if column not in PAIR)
 CREATE_LATEST = f"""
 create table latest_snapshots (
   {", ".join(f"{column} {kind}" for column, kind in METRICS_COLUMNS.items())},
-  PRIMARY KEY (video_id, platform)
-) without rowid
+  UNIQUE (video_id, platform)
+)
 """
 
 CREATE_LATEST_INDEX = "create index idx_latest_snapshots_id on latest_snapshots (id)"

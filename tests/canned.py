@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from contextlib import closing
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import urlencode
 
 from datasette.utils import named_parameters
-from in_process import serving
+from in_process import asking, serving
 
 from loaders.canned_queries import CannedQuery, read_queries
 from loaders.databases import database_path
@@ -21,15 +22,33 @@ def refuse_constant(name: str) -> Any:
     raise ValueError(f"{name} is no JSON")
 
 
-async def ask(database: str, name: str, /, **parameters: str) -> list[dict[str, Any]]:
-    """Every row that the query gives over HTTP, whose answer must be strictly JSON."""
-    address = f"/{database}/{name}.json?{urlencode(parameters)}"
+class Ask(Protocol):
+    async def __call__(self, name: str, /, **parameters: str) -> list[dict[str, Any]]: ...
+
+
+@asynccontextmanager
+async def questions(database: str) -> AsyncIterator[Ask]:
+    """Gives a function that asks the database's queries over HTTP, of one and the same server.
+
+    It returns every row; the answer must be strictly JSON.
+    """
     with serving() as datasette:
-        await datasette.invoke_startup()
-        response = await datasette.client.get(address)
-    assert response.status_code == 200, response.text
-    rows: list[dict[str, Any]] = json.loads(response.text, parse_constant=refuse_constant)["rows"]
-    return rows
+        async with asking(datasette, None) as client:
+
+            async def ask_one(name: str, /, **parameters: str) -> list[dict[str, Any]]:
+                response = await client.get(f"/{database}/{name}.json?{urlencode(parameters)}")
+                assert response.status_code == 200, response.text
+                answer = json.loads(response.text, parse_constant=refuse_constant)
+                rows: list[dict[str, Any]] = answer["rows"]
+                return rows
+
+            yield ask_one
+
+
+async def ask(database: str, name: str, /, **parameters: str) -> list[dict[str, Any]]:
+    """The rows of one query, as `questions` gives them."""
+    async with questions(database) as ask_one:
+        return await ask_one(name, **parameters)
 
 
 def queries_of(database: str) -> dict[str, CannedQuery]:

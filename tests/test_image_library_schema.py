@@ -141,7 +141,7 @@ def attempt(connection: sqlite3.Connection, sql: str, values: list[Any]) -> bool
     return True
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.lists(writes(), min_size=1, max_size=12))
 def test_any_sequence_of_writes_ends_alike_under_every_pragma(
     empty_database: bytes, sequence: list[tuple[str, list[Any]]]

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from canned import ask, bare_scans, plan, queries_of
+from canned import ask, bare_scans, plan, queries_of, questions
 from legacy import rows, unpack
 
 from loaders import building
@@ -173,7 +173,8 @@ async def test_infinity_is_left_out(data_dir: Path) -> None:
         connection.execute("update trending_topics set relevance_score = 9e999, used_flag = 0")
         connection.execute("update search_history set result_count = 9e999")
     building.build("trends")
-    for name in QUERIES:
-        await ask("trends", name)
-    found = await ask("trends", "unused_topics")
+    async with questions("trends") as ask_one:
+        for name in QUERIES:
+            await ask_one(name)
+        found = await ask_one("unused_topics")
     assert [row["relevance_score"] for row in found] == [None] * 5

@@ -29,26 +29,35 @@ from loaders import (
     documents,
     imports,
     information,
+    recovery,
     restoring,
     server,
     tables,
     tokens,
 )
 from loaders.databases import DATABASES, database_path, load_environment, open_database
+from loaders.migrations import presentation_jobs, yt_builder
 from loaders.times import timezone
 
 Command = Callable[..., Any]
+LIFE_CYCLES = {
+    "yt-builder": yt_builder.LIFE_CYCLE,
+    "presentation_jobs": presentation_jobs.LIFE_CYCLE,
+}
 SHOW_PROGRESS_AFTER = 1.0  # seconds
 
 
 class DatabaseName(click.ParamType[str]):
-    """One of the names in the registry."""
+    """One of the names in the registry, or of the few that a command is for."""
 
     name = "database"
 
+    def __init__(self, names: tuple[str, ...] = tuple(DATABASES)) -> None:
+        self.names = names
+
     def convert(self, value: Any, param: Any, ctx: Any) -> str:
-        if value not in DATABASES:
-            self.fail(f'"{value}" is no database: choose from {", ".join(DATABASES)}', param, ctx)
+        if value not in self.names:
+            self.fail(f'"{value}" is no database: choose from {", ".join(self.names)}', param, ctx)
         return str(value)
 
 
@@ -348,6 +357,47 @@ def restore(name: str, file: Path) -> Any:
 
 
 @main.command()
+@click.argument("name", type=DatabaseName(tuple(LIFE_CYCLES)))
+@click.option(
+    "--days", type=click.FloatRange(min=0), required=True, help="Older than so many days."
+)
+@click.option("--dry-run", is_flag=True, help="Say how many, and delete nothing.")
+@command
+def cleanup(name: str, days: float, dry_run: bool) -> Any:
+    """Delete finished jobs of a database that are older than a number of days."""
+    with closing(open_database(name)) as db:
+        count = recovery.cleanup(db, LIFE_CYCLES[name], days, "cleanup", dry_run)
+    would = "would be deleted" if dry_run else "deleted"
+    return {"ok": True, "name": name, "jobs": count, "dry_run": dry_run}, [
+        f"{name}: {count} jobs {would}"
+    ]
+
+
+@main.command()
+@click.argument("names", nargs=-1, type=DatabaseName(tuple(LIFE_CYCLES)), metavar="[NAME]...")
+@click.option(
+    "--stale-minutes",
+    type=click.FloatRange(min=0),
+    default=recovery.STALE_MINUTES,
+    show_default=True,
+    help="Without a heartbeat for so long.",
+)
+@command
+def recover(names: tuple[str, ...], stale_minutes: float) -> Any:
+    """Take running jobs from workers that are silent: back to the queue, or failed at last."""
+    done = {name: recover_one(name, stale_minutes) for name in names or LIFE_CYCLES}
+    return {"ok": True, "databases": {name: asdict(one) for name, one in done.items()}}, [
+        f"{name}: {len(one.queued)} back in the queue, {len(one.failed)} failed"
+        for name, one in done.items()
+    ]
+
+
+def recover_one(name: str, stale_minutes: float = recovery.STALE_MINUTES) -> recovery.Recovered:
+    with closing(open_database(name)) as db:
+        return recovery.recover(db, LIFE_CYCLES[name], stale_minutes, "recover")
+
+
+@main.command()
 @click.argument("actor", required=False)
 @click.option(
     "--can", "actions", multiple=True, metavar="ACTION", help="Allow only this; repeatable."
@@ -402,6 +452,11 @@ def serve(host: str, port: int, options: tuple[str, ...]) -> None:
             click.echo(line, err=True)
     if any(built.error for built in done):
         sys.exit(1)
+    for name in LIFE_CYCLES:
+        recovered = recover_one(name)
+        if recovered.queued or recovered.failed:
+            counts = f"{len(recovered.queued)} back in the queue, {len(recovered.failed)} failed"
+            click.echo(f"{name}: {counts}", err=True)
     server.serve(host, port, options)
 
 

@@ -133,17 +133,22 @@ def shortened(keys: list[str]) -> str:
 
 
 def schema_differences(name: str, connection: sqlite3.Connection) -> Iterator[str]:
-    """Tables, columns and triggers that we do not know, or miss."""
+    """What the schema holds beside ours, or lacks of it; tables of others are named only."""
     expected, actual = reference_schema(name), schema_of(connection)
     shadows = tuple(f"{index}_" for index in full_text_indexes(connection))
-    for kind, thing, sql in sorted(actual - expected):
-        if (kind, thing) in {(k, t) for k, t, _ in expected} and kind != "trigger":
+    known = {thing for kind, thing, _ in expected if kind == "table"}
+    for kind, thing, _ in sorted(actual - expected):
+        if belongs_to(thing, shadows) or (kind == "column" and thing.split(".")[0] not in known):
             continue
-        if not thing.startswith(shadows or ("\0",)):
-            yield f"{kind} {thing} is not ours" + (" as it stands" if sql else "")
+        yield f"{kind} {thing} is not ours"
     for kind, thing, _ in sorted(expected - actual):
-        if not thing.startswith(shadows or ("\0",)):
+        if not belongs_to(thing, shadows):
             yield f"{kind} {thing} is missing or changed"
+
+
+def belongs_to(thing: str, prefixes: tuple[str, ...]) -> bool:
+    """Is it one of the tables in which a search index keeps itself?"""
+    return bool(prefixes) and thing.startswith(prefixes)
 
 
 @cache

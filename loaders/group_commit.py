@@ -63,6 +63,9 @@ def settle(answer: asyncio.Future[Any], result: Any, error: BaseException | None
 
 def run_together(connection: sqlite3.Connection, writes: list[Write]) -> list[Outcome]:
     """Run the writes in one transaction; result and error of each."""
+    if connection.in_transaction:
+        # Left by a commit that failed, on a full disk say: joining it would answer too early.
+        connection.rollback()
     with transaction(connection):
         return [run_alone(connection, write) for write in writes]
 

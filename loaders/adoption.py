@@ -17,7 +17,7 @@ from typing import cast
 import sqlite_utils
 from sqlite_utils import Migrations
 
-from loaders import backups
+from loaders import backups, integrity
 from loaders.databases import connect, database_spec
 
 UPGRADE_CACHE_KIB = 65_536
@@ -119,13 +119,7 @@ def has_rows_of_others(connection: sqlite3.Connection) -> bool:
 
 
 def refuse_damaged(path: Path, connection: sqlite3.Connection) -> None:
-    """A search index out of step is no damage: it is rebuilt."""
-    found = [
-        message
-        for (message,) in connection.execute("pragma integrity_check(20)")
-        if message != "ok" and "fts5" not in message.lower()
-    ]
-    if found:
+    if found := integrity.damage(connection):
         raise ValueError(f"{path} is damaged ({found[0]}): it was left as it is")
 
 

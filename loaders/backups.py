@@ -9,6 +9,7 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
+from loaders import integrity
 from loaders.times import file_stamp
 
 PAGES_AT_ONCE = 4096
@@ -77,10 +78,11 @@ def copy(connection: sqlite3.Connection, target: Path, progress: Progress | None
 
 def verify(original: sqlite3.Connection, copied: sqlite3.Connection) -> None:
     """ValueError unless the copy is sound and holds the same tables."""
-    result = copied.execute("pragma quick_check(1)").fetchone()[0]
     schema = "select name, sql from sqlite_master order by name"
-    if result != "ok" or copied.execute(schema).fetchall() != original.execute(schema).fetchall():
-        raise ValueError(f"the backup is not sound ({result}): nothing was changed")
+    if copied.execute(schema).fetchall() != original.execute(schema).fetchall():
+        raise ValueError("the backup lacks something: nothing was changed")
+    if found := integrity.damage(copied, quick=True):
+        raise ValueError(f"the backup is not sound ({found[0]}): nothing was changed")
 
 
 def sync(path: Path) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import sqlite_utils
 
-from loaders import adoption
+from loaders import adoption, integrity
 from loaders.databases import connect, database_spec
 
 MOST_NAMED = 20  # keys named in one message
@@ -37,7 +37,7 @@ def connect_to_check(path: Path) -> sqlite3.Connection:
 
 
 def problems(name: str, connection: sqlite3.Connection) -> Iterator[str]:
-    yield from integrity(connection)
+    yield from (f"integrity: {message}" for message in integrity.damage(connection))
     pending = adoption.pending(name, connection)
     if pending:
         yield f"migrations are pending ({', '.join(pending)}): run `dailies build {name}`"
@@ -48,12 +48,6 @@ def problems(name: str, connection: sqlite3.Connection) -> Iterator[str]:
     yield from write_context(connection)
     yield from set_aside(connection)
     yield from importlib.import_module(f"loaders.{database_spec(name).stem}").check(connection)
-
-
-def integrity(connection: sqlite3.Connection) -> Iterator[str]:
-    for (message,) in connection.execute("pragma integrity_check(20)"):
-        if message != "ok" and "fts5" not in message.lower():
-            yield f"integrity: {message}"
 
 
 def search_indexes(name: str, connection: sqlite3.Connection) -> Iterator[str]:

@@ -39,7 +39,10 @@ def import_files(
             raise ValueError(f"{YOUTUBE_TRENDING} files go into metrics, not {name}")
         report: ImportReport = loader("youtube_trending").load(db, sources, **common)
         return report
-    if name == "image_library" and all(source.is_dir() for source in sources):
+    folders = [source for source in sources if source.is_dir()]
+    if name == "image_library" and folders:
+        if len(folders) < len(sources):
+            raise ValueError("folders of images and files of rows take an import each")
         if character is None:
             raise ValueError("a folder of images needs --character, whom they show")
         loaded: ImportReport = loader("image_files").load(db, sources, character, **common)

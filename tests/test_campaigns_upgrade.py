@@ -283,6 +283,21 @@ def test_a_killed_run_leaves_the_old_file_or_the_new(tmp_path: Path, steps: int)
     assert [problem for problem in checks.check("campaigns", path) if "integrity" in problem] == []
 
 
+def test_rows_that_break_their_own_constraints_are_adopted(tmp_path: Path) -> None:
+    """Written while the constraint was not looked at, or before it was there."""
+    path = unpack("campaigns_option3.db", tmp_path)
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(
+            """
+            create table notes (id integer primary key, text text not null check (text <> 'bad'));
+            pragma ignore_check_constraints = on;
+            insert into notes (text) values ('bad'), ('good');
+            """
+        )
+    adoption.build("campaigns", path)
+    assert rows(path, "select text from notes") == [{"text": "bad"}, {"text": "good"}]
+
+
 def test_no_deleted_row_lingers_in_a_free_page(tmp_path: Path) -> None:
     path = unpack("campaigns_option3.db", tmp_path)
     with closing(sqlite3.connect(path)) as connection:

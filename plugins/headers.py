@@ -28,6 +28,9 @@ HEADERS = (
 )
 
 
+Header = tuple[bytes, bytes]
+
+
 @hookimpl(trylast=True)
 def asgi_wrapper() -> Callable[[Any], Any]:
     return with_security_headers
@@ -37,12 +40,20 @@ def with_security_headers(app: Any) -> Any:
     async def wrapped(scope: dict[str, Any], receive: Any, send: Any) -> None:
         async def send_with_headers(message: dict[str, Any]) -> None:
             if message["type"] == "http.response.start":
-                headers = list(message.get("headers", []))
-                present = {name.lower() for name, _ in headers}
-                headers += [header for header in HEADERS if header[0] not in present]
-                message = {**message, "headers": headers}
+                message = {**message, "headers": secured(list(message.get("headers", [])))}
             await send(message)
 
         await app(scope, receive, send_with_headers)
 
     return wrapped
+
+
+def secured(headers: list[Header]) -> list[Header]:
+    """With ours where the page has none; a policy of its own must be a whole one to count."""
+    kept = [header for header in headers if not is_partial_policy(*header)]
+    present = {name.lower() for name, _ in kept}
+    return kept + [header for header in HEADERS if header[0] not in present]
+
+
+def is_partial_policy(name: bytes, value: bytes) -> bool:
+    return name.lower() == b"content-security-policy" and b"default-src" not in value

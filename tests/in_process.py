@@ -19,6 +19,13 @@ ROOT = {"id": "root"}
 WORKER = {"id": "worker"}
 READER = {"id": "reader"}
 
+OTHER_PARTS = {
+    "path": ["app.css"],
+    "rest": [""],
+    "resource": ["campaigns", "builds", "openapi.json", "docs"],
+    "key": ["spring", "claim"],
+    "part": ["history", "restore", "duplicate", "files"],
+}
 GROUP = re.compile(r"\(\?P<(\w+)>[^()]*\)\??")
 FORMAT = re.compile(r"\(\\\.\(\?P<format>[^()]*\)\)\?|\(\?:\\\.\(\?P<format>[^()]*\)\)\?")
 CHOICE = re.compile(r"\(\?:([^()]*)\)(\?)?")
@@ -62,8 +69,9 @@ async def asking(
         yield client
 
 
-def paths(datasette: Datasette, values: Mapping[str, Iterable[str]]) -> list[str]:
+def paths(datasette: Datasette, values: dict[str, list[str]]) -> list[str]:
     """Paths for every route of the application, its named parts filled from `values`."""
+    values = OTHER_PARTS | values
     found: dict[str, None] = {}
     for pattern, _ in datasette._routes():
         filled = [path for path in fill(pattern.pattern, values) if pattern.match(path)]

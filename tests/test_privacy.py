@@ -129,8 +129,6 @@ def route_values() -> dict[str, list[str]]:
         "query": ["recent_jobs", "search_jobs"],
         "pks": ["spring", "1"],
         "format": ["", ".json", ".csv", ".md", ".blob"],
-        "path": ["app.css"],
-        "rest": [""],
         "resource": ["campaigns"],
         "key": ["spring"],
         "part": ["history", "duplicate", "restore"],

@@ -199,15 +199,23 @@ def segments(resource: Resource, listing: Listing) -> list[Segment]:
 
 
 def page_sql(resource: Resource, listing: Listing, condition: str) -> str:
+    """SQL: the rows in their order. Only those of the page are read whole."""
     column = f"{resource.table}.{listing.sort}"
     direction = "desc" if listing.descending else "asc"
     return f"""
         select
           {resource.stored},
-          {column},
-          {resource.table}.rowid
-        from {resource.table}
-        where {" and ".join((condition, *listing.conditions))}
-        order by {column} {direction}, {resource.table}.rowid {direction}
-        limit :limit
+          page.sorted_by,
+          page.number
+        from (
+          select
+            {column} as sorted_by,
+            {resource.table}.rowid as number
+          from {resource.table}
+          where {" and ".join((condition, *listing.conditions))}
+          order by sorted_by {direction}, number {direction}
+          limit :limit
+        ) as page
+        join {resource.table} on {resource.table}.rowid = page.number
+        order by page.sorted_by {direction}, page.number {direction}
         """  # noqa: S608

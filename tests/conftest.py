@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
@@ -84,12 +85,20 @@ def browser() -> Iterator[Browser]:
     holds no async tests.
     """
     path = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if path is None:
-        (pytest.fail if REQUIRE_BROWSER else pytest.skip)("no Chromium on this machine")
+    if lacking := "Chromium" if path is None else lacking_for_playwright():
+        (pytest.fail if REQUIRE_BROWSER else pytest.skip)(f"this machine lacks {lacking}")
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=path, args=BROWSER_OPTIONS)
         yield chromium
         chromium.close()
+
+
+def lacking_for_playwright() -> str:
+    """Why Playwright's own program does not start here, such as a library that is not there."""
+    tried = subprocess.run(
+        [sys.executable, "-m", "playwright", "--version"], capture_output=True, text=True
+    )
+    return tried.stderr.strip() if tried.returncode else ""
 
 
 @pytest.fixture

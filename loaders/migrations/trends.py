@@ -55,6 +55,7 @@ INDEXES = (
     "idx_trending_topics_used_flag on trending_topics (used_flag)",
     "idx_trending_topics_source on trending_topics (source)",
     "idx_trending_topics_relevance on trending_topics (relevance_score desc)",
+    "idx_trending_topics_topic on trending_topics (topic, source, relevance_score)",
     """idx_trending_topics_unused_recent on trending_topics (used_flag, timestamp desc)
     where used_flag = 0""",
     f"""idx_trending_topics_unused_best

@@ -73,6 +73,11 @@ DATABASES = {
             ("trending_topics", "search_history", "set_aside"),
         ),
         DatabaseSpec(
+            "metrics",
+            "METRICS_DB_PATH",
+            ("video_metrics", "video_metadata", "latest_video_metrics", "set_aside"),
+        ),
+        DatabaseSpec(
             "image_library",
             "IMAGE_LIBRARY_DB_PATH",
             (

@@ -17,7 +17,8 @@ import documents
 import yaml
 
 from loaders import adoption
-from loaders.migrations.campaigns import INDEXED, SEARCHED
+from loaders.migrations.campaigns import INDEXED
+from loaders.migrations.campaigns_projection import SEARCHED
 
 OLD_SCHEMA = """
 create table jobs (

@@ -22,7 +22,7 @@ from loaders import backups, campaigns_files, documents, information
 from loaders.checks import shortened
 from loaders.databases import Connection, acting_as, sqlite_connection
 from loaders.errors import refusals
-from loaders.migrations.campaigns import BROKEN_RULES, COLUMNS, TIMES
+from loaders.migrations.campaigns_projection import BROKEN_RULES, COLUMNS, TIMES
 from loaders.rows import Job, Statistics
 from loaders.times import configured_timezone, now, to_instant
 from loaders.yaml_values import MAX_DEPTH, check_forms

@@ -17,7 +17,7 @@ from loaders.answers import Stored, Version, entity_tag
 from loaders.campaigns import INSERT_JOB, UPDATE_JOB, key_of, to_json
 from loaders.databases import acting_as
 from loaders.errors import DuplicateKeyError, refusals
-from loaders.migrations.campaigns import BROKEN_RULES, projection_of
+from loaders.migrations.campaigns_projection import BROKEN_RULES, projection_of
 from loaders.requests import Check, RefusalError, at, limited, quoted
 from loaders.rows import Job
 from loaders.times import now

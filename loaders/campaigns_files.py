@@ -21,21 +21,18 @@ from loaders.comparison import Comparison, differences
 from loaders.databases import Connection, acting_as, main_file, sqlite_connection
 from loaders.errors import RuleError, refusals, with_value
 from loaders.exports import Exported, write_beside
-from loaders.migrations.campaigns import (
+from loaders.migrations.campaigns import CREATE_HISTORY_INDEX, create_job_indexes, drop_job_indexes
+from loaders.migrations.campaigns_counts import count_jobs
+from loaders.migrations.campaigns_projection import (
     BROKEN_RULES,
     COLUMNS,
-    CREATE_HISTORY_INDEX,
     FIELDS,
     SEARCHED,
     TIMES,
     WITHOUT_NUL,
-    count_jobs,
-    create_job_indexes,
-    create_job_triggers,
-    drop_job_indexes,
-    drop_job_triggers,
     projection_of,
 )
+from loaders.migrations.campaigns_triggers import create_job_triggers, drop_job_triggers
 from loaders.rehearsal import Rehearsal
 from loaders.reports import ImportReport, Progress
 from loaders.times import NOW_SQL, configured_timezone, to_instant

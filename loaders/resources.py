@@ -9,7 +9,7 @@ from typing import Any
 
 from loaders import campaigns_documents
 from loaders.answers import Stored, Version
-from loaders.migrations.campaigns import FIELDS
+from loaders.migrations.campaigns_projection import FIELDS
 from loaders.requests import Check
 
 Document = dict[str, Any]

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from loaders import adoption
 from loaders.databases import connect
-from loaders.migrations.campaigns import COLUMNS, FIELDS, SEARCHED
+from loaders.migrations.campaigns_projection import COLUMNS, FIELDS, SEARCHED
 
 IDS = ("a", "b", "ü c")
 TEXT_KEYS = ("product", "persona", "hook", "language", "avatar_id", "avatarId", "scriptFile")

@@ -18,7 +18,7 @@ from legacy import rows, unpack
 
 from loaders import adoption, checks, open_database
 from loaders.databases import connect
-from loaders.migrations.campaigns import FIELDS
+from loaders.migrations.campaigns_projection import FIELDS
 
 OLD_FILES = (
     "campaigns_v1.db",

@@ -11,9 +11,9 @@ import json
 import sqlite3
 
 from loaders.migrations.bookkeeping import SET_ASIDE
-from loaders.migrations.campaigns import (
+from loaders.migrations.campaigns import CREATE_JOBS
+from loaders.migrations.campaigns_projection import (
     COLUMNS,
-    CREATE_JOBS,
     FIELDS,
     Field,
     instant_of,

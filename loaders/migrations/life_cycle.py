@@ -159,6 +159,7 @@ def create_tables(connection: sqlite3.Connection, cycle: LifeCycle) -> None:
           status TEXT,
           same INTEGER NOT NULL,
           ran INTEGER NOT NULL,
+          becomes TEXT,
           removed INTEGER NOT NULL DEFAULT 0
         )
         """
@@ -178,8 +179,10 @@ def create_triggers(connection: sqlite3.Connection, cycle: LifeCycle) -> None:
         keep_replaced_on_insert(cycle),
         keep_replaced_on_update(cycle),
         inserted(cycle),
+        inserted_in_place(cycle),
         key_changed(cycle),
         refuse_move(cycle),
+        refuse_replacement(cycle),
         status_changed(cycle),
         sign_of_life(cycle),
         deleted(cycle),
@@ -300,9 +303,37 @@ LOG_REPLACED = f"""
 
 def inserted(cycle: LifeCycle) -> str:
     """Whatever stands under the new job's number belongs to a stranger."""
-    table = cycle.table
+    return f"""
+create trigger {cycle.table}_ai after insert on {cycle.table}
+when {NOT_PAUSED} and not exists (select 1 from jobs_replaced)
+begin
+  {remove_children(cycle, "job_id = new.job_id")}
+  {set_on_insert(cycle)}
+  {grant_lease()}
+  {event("new.job_id", "null", "new.status", detail_of("new"))}
+end
+"""
+
+
+def inserted_in_place(cycle: LifeCycle) -> str:
+    """The next write forgets what was replaced; until then both triggers must agree on it."""
     before = "(select status from jobs_replaced where same)"
-    ran = "(select ran from jobs_replaced where same)"
+    return f"""
+create trigger {cycle.table}_ai_replaced after insert on {cycle.table}
+when {NOT_PAUSED} and exists (select 1 from jobs_replaced)
+begin
+  update jobs_replaced set becomes = new.status where same;
+  {remove_children(cycle, "job_id = new.job_id or job_id in (select job_id from jobs_replaced)")}
+  {LOG_REPLACED}
+  {set_on_insert(cycle)}
+  {grant_lease()}
+  {event("new.job_id", before, "new.status", detail_of("new"), f"where {before} is not new.status")}
+end
+"""
+
+
+def set_on_insert(cycle: LifeCycle) -> str:
+    """SQL: when a job that comes as running began, and one that comes as ended did so."""
     started = (
         f"""
     {cycle.started} = case when entered.runs then coalesce({cycle.started}, created_at)
@@ -311,67 +342,69 @@ def inserted(cycle: LifeCycle) -> str:
         else ""
     )
     return f"""
-create trigger {table}_ai after insert on {table}
-when {NOT_PAUSED}
-begin
-  {refusals_of_moves(cycle, before, "new.status", forbidden_move(before, ran))}
-  {remove_children(cycle, "job_id = new.job_id or job_id in (select job_id from jobs_replaced)")}
-  {LOG_REPLACED}
-  update {table}
+  update {cycle.table}
   set{started}
     {cycle.finished} = case when entered.ends then coalesce({cycle.finished}, {NOW_SQL})
       else {cycle.finished} end,
-    progress = case when entered.ends then coalesce(entered.progress, {table}.progress, 0)
-      else coalesce({table}.progress, 0) end,
+    progress = case when entered.ends then coalesce(entered.progress, {cycle.table}.progress, 0)
+      else coalesce({cycle.table}.progress, 0) end,
     attempts = coalesce(attempts, 0)
   from job_statuses as entered
   where entered.status = new.status
-    and {table}.job_id = new.job_id;
-  {grant_lease()}
-  {event("new.job_id", before, "new.status", detail_of("new"), f"where {before} is not new.status")}
-  delete from jobs_replaced where true;
-end
-"""
+    and {cycle.table}.job_id = new.job_id
+    and (entered.runs or entered.ends or new.progress is null or new.attempts is null);"""
 
 
-def forbidden_move(before: str, ran: str) -> str:
-    """SQL: is a change from `before` to `new.status` none that the life cycle knows?
+def forbidden_move(before: str, after: str, ran: str) -> str:
+    """SQL: is a change from `before` to `after` none that the life cycle knows?
 
     A status that is none of ours, as old rows have it, may become any.
     """
-    return f"""{before} is not new.status
+    return f"""{before} is not {after}
     and exists (select 1 from job_statuses where status = {before})
     and not exists (
       select 1
       from job_status_moves
       where status_from = {before}
-        and status_to = new.status
-        and (not shortcut or not {ran})
+        and status_to = {after}
+        and not (shortcut and {ran})
     )"""
 
 
-def refusals_of_moves(cycle: LifeCycle, before: str, after: str, condition: str) -> str:
+def refusals_of_moves(cycle: LifeCycle, before: str, after: str) -> str:
     """SQL: refuse a move by its name; a message cannot be put together inside a trigger."""
     pairs = [(one, other) for one in cycle.names for other in cycle.names if one != other]
-    return "".join(
+    named = "".join(
         f"""
   select raise(abort, '{cycle.table}.status: cannot go from {one} to {other}')
   where {before} = '{one}'
-    and {after} = '{other}'
-    and {condition};"""
+    and {after} = '{other}';"""
         for one, other in pairs
     )
+    return f"""{named}
+  select raise(abort, '{cycle.table}.status: cannot go there')
+  where exists (select 1 from job_statuses where status = {after});"""
 
 
 def refuse_move(cycle: LifeCycle) -> str:
+    """A status that is none of ours is refused by its rule."""
     return f"""
 create trigger {cycle.table}_status_bu before update of status on {cycle.table}
 when {NOT_PAUSED}
-  and {forbidden_move("old.status", ever_ran("old.job_id"))}
+  and {forbidden_move("old.status", "new.status", ever_ran("old.job_id"))}
 begin
-  {refusals_of_moves(cycle, "old.status", "new.status", "true")}
-  select raise(abort, '{cycle.table}.status: cannot go there')
-  where exists (select 1 from job_statuses where status = new.status);
+  {refusals_of_moves(cycle, "old.status", "new.status")}
+end
+"""
+
+
+def refuse_replacement(cycle: LifeCycle) -> str:
+    """A job that is written again as another status moves as if it had been updated."""
+    return f"""
+create trigger jobs_replaced_becomes_bu before update of becomes on jobs_replaced
+when {forbidden_move("old.status", "new.becomes", "old.ran")}
+begin
+  {refusals_of_moves(cycle, "old.status", "new.becomes")}
 end
 """
 
@@ -503,7 +536,6 @@ begin
   {MOVE_LEASE}
   {event("old.job_id", "old.status", "null", "'renamed'", other_key)}
   {event("new.job_id", "null", "new.status", "'renamed'", other_key)}
-  delete from jobs_replaced where true;
 end
 """
 

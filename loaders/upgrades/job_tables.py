@@ -8,14 +8,14 @@ import re
 import sqlite3
 from collections.abc import Iterable
 from datetime import UTC, datetime, tzinfo
-from typing import Any
+from typing import Any, NamedTuple
 
 from loaders.migrations.bookkeeping import SET_ASIDE
 from loaders.times import format_instant
 from loaders.upgrades.json_text import without_lone_surrogates
 from loaders.upgrades.tables import keep_last_number, stored_columns, text_or_bytes
 
-LOCAL_TIME = re.compile(r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}", re.ASCII)
+ISO_TIME = re.compile(r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}", re.ASCII)
 
 
 def exists(connection: sqlite3.Connection, table: str) -> bool:
@@ -123,42 +123,30 @@ def finite(text: str) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def readings(value: Any, zone: tzinfo) -> list[str]:
-    """The instants that a stored time may mean, in order; none if it is no ISO time.
+class Moment(NamedTuple):
+    """What a stored time means: the instants it may name, in order, and whether it names no zone.
 
     On the night that a clock is set back, a local time of the hour that is repeated means two.
     """
-    if not isinstance(value, str) or not LOCAL_TIME.match(value):
-        return []
+
+    instants: tuple[str, ...]
+    local: bool
+
+
+def moment_of(value: Any, zone: tzinfo) -> Moment | None:
+    """The moment of an ISO time, meant in `zone` where it names none; None for another value."""
+    if not isinstance(value, str) or not ISO_TIME.match(value):
+        return None
     try:
         moment = datetime.fromisoformat(value.upper())
         if moment.tzinfo is not None:
-            return [format_instant(moment)]
-        local = [moment.replace(tzinfo=zone, fold=fold) for fold in (0, 1)]
-        return sorted({format_instant(one) for one in local})
+            return Moment((format_instant(moment),), local=False)
+        first, second = (moment.replace(tzinfo=zone, fold=fold) for fold in (0, 1))
+        twice = first.utcoffset() != second.utcoffset()
+        instants = sorted(map(format_instant, (first, second) if twice else (first,)))
+        return Moment(tuple(instants), local=True)
     except (ValueError, OverflowError):
-        return []
-
-
-def is_local(value: Any) -> bool:
-    """Is it a time that names no zone?"""
-    if not isinstance(value, str) or not LOCAL_TIME.match(value):
-        return False
-    try:
-        return datetime.fromisoformat(value.upper()).tzinfo is None
-    except ValueError:
-        return False
-
-
-def in_zone(value: Any, zone: tzinfo, earliest: str | None) -> Any:
-    """A time that names no zone as the instant it has in `zone`; everything else as it is.
-
-    Of two readings it is the first that is not before `earliest`.
-    """
-    found = readings(value, zone)
-    if not found or not is_local(value):
-        return value
-    return next((one for one in found if earliest is None or one >= earliest), found[0])
+        return None
 
 
 def settle_times(
@@ -188,10 +176,16 @@ def settle_times(
 
 
 def settle(values: list[Any], zone: tzinfo, earliest: Any) -> list[Any]:
+    """Each local time as the first of its instants that is not before those of its predecessors."""
+    began = moment_of(earliest, UTC)
+    last = began.instants[0] if began else ""
     settled = []
     for value in values:
-        before = readings(earliest, UTC)
-        settled.append(in_zone(value, zone, before[0] if before else None))
-        if readings(settled[-1], UTC) > before:
-            earliest = settled[-1]
+        moment = moment_of(value, zone)
+        if moment is None:
+            settled.append(value)
+            continue
+        instant = next((one for one in moment.instants if one >= last), moment.instants[0])
+        last = max(last, instant)
+        settled.append(instant if moment.local else value)
     return settled

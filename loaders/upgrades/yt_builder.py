@@ -10,13 +10,12 @@ import posixpath
 import re
 import sqlite3
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import tzinfo
 from typing import Any
 
 from loaders.migrations.yt_builder import LIFE_CYCLE, TABLES
 from loaders.times import configured_timezone
-from loaders.upgrades.job_tables import exists, mend_json, readings, redefine, settle_times
+from loaders.upgrades.job_tables import exists, mend_json, moment_of, redefine, settle_times
 from loaders.upgrades.tables import set_rows_aside
 
 RUN_FOLDER = re.compile(r"run-\d+-.+")
@@ -25,6 +24,16 @@ SHOWN_NUMBERS = {
     "jobs": "true",
     "job_files": "typeof(job_id) = 'integer' and file_path like '%run-' || job_id || '-%'",
 }
+
+# What most rows show at a glance, and SQL faster: local times in order, a plain path in its folder.
+LOCAL = """{0} glob '[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]T[0-9][0-9]:[0-9][0-9]:[0-9][0-9]*'
+  and {0} not glob '*T*[^0-9:.]*'"""
+LATER = f"""child.uploaded_at >= jobs.created_at
+  and {LOCAL.format("child.uploaded_at")}
+  and {LOCAL.format("jobs.created_at")}"""
+BELOW_RUN = """(jobs.run_dir <> ''
+  and substr({path}, 1, length(jobs.run_dir) + 1) = jobs.run_dir || '/'
+  and {path} not glob '*..*')"""
 
 JOB_GONE = "not exists (select 1 from jobs where jobs.job_id = {child}.job_id)"
 REASONS = {
@@ -63,15 +72,6 @@ def last_number(connection: sqlite3.Connection) -> int:
     return max(numbers)
 
 
-@dataclass(frozen=True)
-class Run:
-    """A job as far as it tells which files are its own."""
-
-    run_id: str
-    folder: str
-    created_at: Any
-
-
 def set_strangers_aside(connection: sqlite3.Connection, child: str, zone: tzinfo) -> None:
     gone = JOB_GONE.format(child=child)
     set_rows_aside(connection, child, ("id",), gone, "its job is gone")
@@ -89,37 +89,41 @@ def strangers(
     connection: sqlite3.Connection, child: str, zone: tzinfo
 ) -> Iterator[tuple[int, str]]:
     """Number and kind of reason of each row whose job is another than that it was stored for."""
-    runs = {
-        job_id: Run(str(run_id), normal(str(run_dir)), created_at)
-        for job_id, run_id, run_dir, created_at in connection.execute(
-            "select job_id, run_id, run_dir, created_at from jobs"
-        )
-    }
-    folders = {run.folder for run in runs.values()}
-    path = "file_path" if child == "job_files" else "null"
-    rows = connection.execute(f"select rowid, job_id, uploaded_at, {path} from {child}")  # noqa: S608
-    for rowid, job_id, uploaded_at, file_path in rows.fetchall():
-        run = runs[job_id]
-        if file_path is not None and is_elsewhere(normal(str(file_path)), run, folders):
+    path = "child.file_path" if child == "job_files" else "null"
+    suspects = connection.execute(
+        f"""
+        select child.rowid, {path}, child.uploaded_at, jobs.run_id, jobs.run_dir, jobs.created_at
+        from {child} as child
+        join jobs on jobs.job_id = child.job_id
+        where not ({LATER})
+          or {BELOW_RUN.format(path=path)} is false
+        """  # noqa: S608
+    ).fetchall()
+    folders = {normal(str(path)) for (path,) in connection.execute("select run_dir from jobs")}
+    for rowid, file_path, uploaded_at, run_id, run_dir, created_at in suspects:
+        if file_path is not None and is_elsewhere(file_path, run_id, run_dir, folders):
             yield rowid, "elsewhere"
-        elif is_older(uploaded_at, run.created_at, zone):
+        elif is_older(uploaded_at, created_at, zone):
             yield rowid, "older"
 
 
 def is_older(uploaded_at: Any, created_at: Any, zone: tzinfo) -> bool:
     """Was it there before the job, however the two times are read?"""
-    uploaded, created = readings(uploaded_at, zone), readings(created_at, zone)
-    return bool(uploaded and created) and uploaded[-1] < created[0]
+    uploaded, created = moment_of(uploaded_at, zone), moment_of(created_at, zone)
+    if uploaded is None or created is None:
+        return False
+    return uploaded.instants[-1] < created.instants[0]
 
 
 def normal(path: str) -> str:
     return posixpath.normpath(path.replace("\\", "/"))
 
 
-def is_elsewhere(path: str, run: Run, folders: set[str]) -> bool:
+def is_elsewhere(file_path: Any, run_id: Any, run_dir: Any, folders: set[str]) -> bool:
     """Is the path in the folder of a run, and that not this one?"""
+    path = normal(str(file_path))
     parts = path.split("/")
-    if path.startswith(f"{run.folder}/") or run.run_id in parts[:-1]:
+    if path.startswith(f"{normal(str(run_dir))}/") or run_id in parts[:-1]:
         return False
     parents = {"/".join(parts[:count]) for count in range(1, len(parts))}
     return bool(parents & folders) or any(RUN_FOLDER.fullmatch(part) for part in parts[:-1])

@@ -410,9 +410,27 @@ end
 
 
 def status_changed(cycle: LifeCycle) -> str:
-    """What entering a state sets; what the statement itself says wins, full progress excepted."""
-    table, finished, started = cycle.table, cycle.finished, cycle.started
     same_key = "where new.job_id is old.job_id"
+    return f"""
+create trigger {cycle.table}_status_au after update of status on {cycle.table}
+when {NOT_PAUSED} and new.status is not old.status
+begin
+  {set_on_entering(cycle)}
+  update job_leases
+  set lease = null
+  where job_id = new.job_id;
+  delete from job_leases
+  where job_id = new.job_id
+    and {state_of("new.status", "runs")};
+  {grant_lease()}
+  {event("new.job_id", "old.status", "new.status", detail_of("new"), same_key)}
+end
+"""
+
+
+def set_on_entering(cycle: LifeCycle) -> str:
+    """SQL: what entering a state sets; what the statement itself says wins, full progress excepted."""
+    table, finished, started = cycle.table, cycle.finished, cycle.started
     was_ended = state_of("old.status", "ends")
     start = (
         f"""
@@ -422,9 +440,6 @@ def status_changed(cycle: LifeCycle) -> str:
     )
     dated = f"and not (old.{started} is null and new.{started} is not null)" if started else ""
     return f"""
-create trigger {table}_status_au after update of status on {table}
-when {NOT_PAUSED} and new.status is not old.status
-begin
   update {table}
   set{start}
     {finished} = case
@@ -450,17 +465,7 @@ begin
       else attempts end
   from job_statuses as entered
   where entered.status = new.status
-    and {table}.job_id = new.job_id;
-  update job_leases
-  set lease = null
-  where job_id = new.job_id;
-  delete from job_leases
-  where job_id = new.job_id
-    and {state_of("new.status", "runs")};
-  {grant_lease()}
-  {event("new.job_id", "old.status", "new.status", detail_of("new"), same_key)}
-end
-"""
+    and {table}.job_id = new.job_id;"""
 
 
 def sign_of_life(cycle: LifeCycle) -> str:

@@ -429,7 +429,7 @@ end
 
 
 def set_on_entering(cycle: LifeCycle) -> str:
-    """SQL: what entering a state sets; what the statement itself says wins, full progress excepted."""
+    """SQL: what entering a state sets. What the statement says wins, but for full progress."""
     table, finished, started = cycle.table, cycle.finished, cycle.started
     was_ended = state_of("old.status", "ends")
     start = (

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import sqlite_utils
 
@@ -217,6 +218,7 @@ class ServedConnection(sqlite3.Connection):
         self._reading = False
         self._looking = False
         self._canned = False
+        self._read: set[tuple[str, str]] | None = None
 
     def cursor(self, factory: Any = None) -> Any:
         return super().cursor(factory or (ServedCursor if self._guarded else sqlite3.Cursor))
@@ -242,6 +244,20 @@ class ServedConnection(sqlite3.Connection):
     def serve_attached(self, attached: Mapping[str, Reference]) -> None:
         """Guard files attached under these names."""
         self._guard(dict(attached), reading=True)
+
+    def tables_read(self, sql: str, parameters: Mapping[str, str]) -> set[tuple[str, str]]:
+        """The tables, as (schema, name), that a canned statement looks into, views seen through."""
+        read: set[tuple[str, str]] = set()
+        self._read = read
+        self._canned = True
+        try:
+            # A statement of the very same text may be at hand, compiled, and not be asked about.
+            statement = f"explain {self.admitted(sql)}\n-- {uuid4()}"
+            sqlite3.Cursor(self).execute(statement, parameters).close()
+        finally:
+            self._canned = False
+            self._read = None
+        return read
 
     @contextmanager
     def running(self, sql: str) -> Iterator[str]:
@@ -345,6 +361,8 @@ class ServedConnection(sqlite3.Connection):
         self, table: str, column: str, schema: str | None, source: str | None
     ) -> int:
         name = fold(table)
+        if self._read is not None:
+            self._read.update((at, name) for at in ([schema] if schema else self._guarded))
         if schema is None:
             # A table of which no column is read, or a common table expression of that name.
             return verdict(name not in self._unserved or self._counts_helper(name))

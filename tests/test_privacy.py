@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 import pytest
 from datasette.app import Datasette
+from datasette.plugins import pm
 from datasette.resources import DatabaseResource, TableResource
 from in_process import READER, ROOT, WORKER, asking, metadata, paths, serving
 
@@ -131,7 +132,6 @@ def route_values() -> dict[str, list[str]]:
         "format": ["", ".json", ".csv", ".md", ".blob"],
         "resource": ["campaigns"],
         "key": ["spring"],
-        "part": ["history", "duplicate", "restore"],
     }
 
 
@@ -515,3 +515,52 @@ async def test_odd_names_in_questions_are_answered(datasette: Datasette, column:
 
 def test_the_registry_names_each_database() -> None:
     assert "campaigns" in DATABASES
+
+
+def closing(**tables: Any) -> dict[str, Any]:
+    config = metadata()
+    for table, allow in tables.items():
+        config["databases"]["campaigns"]["tables"][table]["allow"] = allow
+    return config
+
+
+BENEATH = ("recent_jobs", "search_jobs", "jobs_by_product", "job_statistics", "jobs_fts")
+
+
+async def test_a_closed_table_closes_what_is_made_from_it(planted: Path) -> None:
+    with serving(config=closing(jobs={"id": "worker"})) as datasette:
+        for actor, status in ((None, 403), (READER, 403), (WORKER, 200)):
+            async with asking(datasette, actor) as client:
+                for name in ("jobs", *BENEATH, "deleted_jobs"):
+                    response = await client.get(f"/campaigns/{name}.json?q=launch")
+                    assert response.status_code == status, (actor, name)
+                    assert status == 200 or "Spring" not in response.text
+                queries = (await client.get("/campaigns/-/queries.json?_size=max")).text
+                assert ("recent_jobs" in queries) == (status == 200)
+                views = (await client.get("/campaigns.json")).text
+                assert ("deleted_jobs" in views) == (status == 200)
+                assert (await client.get("/campaigns/job_changes.json")).status_code == 200
+
+
+async def test_a_closed_history_closes_what_is_made_from_it(planted: Path) -> None:
+    with serving(config=closing(job_history=False)) as datasette:
+        async with asking(datasette, ROOT) as client:
+            for name in ("job_history", "deleted_jobs", "job_changes"):
+                assert (await client.get(f"/campaigns/{name}.json")).status_code == 403, name
+            for name in ("jobs", *BENEATH):
+                assert (await client.get(f"/campaigns/{name}.json")).status_code == 200, name
+
+
+async def test_nothing_that_all_may_ask_reads_what_only_root_may(datasette: Datasette) -> None:
+    """As shipped, no query and no view stands over a table that is closed to anybody."""
+    await datasette.invoke_startup()
+    plugin = next(plugin for plugin in pm.get_plugins() if hasattr(plugin, "sources_of"))
+    assert plugin.derived[datasette] == []
+    found = [
+        (name, await plugin.sources_of(datasette, database, sql))
+        for _, database, name, sql in plugin.statements()
+        if database == "campaigns"
+    ]
+    assert len(found) == 9
+    assert [name for name, tables in found if not tables] == []
+    assert ("campaigns", "set_aside") not in {table for _, tables in found for table in tables}

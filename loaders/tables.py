@@ -24,6 +24,7 @@ from loaders.errors import DuplicateKeyError, RuleError, refusals
 from loaders.exports import Exported, write_beside
 from loaders.rehearsal import Rehearsal
 from loaders.reports import ImportReport, Progress
+from loaders.times import configured_timezone, to_instant
 
 CONFLICTS = ("skip", "update", "fail")
 
@@ -65,18 +66,28 @@ class Table:
             column for column, kind in self.types.items() if any(word in kind for word in kinds)
         )
 
+    def time_columns(self) -> frozenset[str]:
+        """Columns that hold an instant."""
+        return frozenset(
+            column
+            for column, kind in self.types.items()
+            if kind in ("DATETIME", "TIMESTAMP")
+            or column.endswith("_at")
+            or column in ("at", "timestamp", "last_heartbeat")
+        )
+
     def stored(self, row: Mapping[str, Any]) -> dict[str, Any] | None:
-        """The row that has one of the keys of `row`."""
-        for key in self.keys:
-            if key and all(row.get(column) is not None for column in key):
-                where = " and ".join(f"{quoted(column)} = ?" for column in key)
-                cursor = self.connection.execute(
-                    f"select * from {quoted(self.name)} where {where}",  # noqa: S608
-                    [row[column] for column in key],
-                )
-                if found := cursor.fetchone():
-                    names = [name for name, *_ in cursor.description]
-                    return dict(zip(names, found, strict=True))
+        """The row that has a key of `row`; where that has none, a row that says the same."""
+        keys = [key for key in self.keys if key and all(row.get(name) is not None for name in key)]
+        for key in keys or [list(row)]:
+            where = " and ".join(f"{quoted(column)} is ?" for column in key)
+            cursor = self.connection.execute(
+                f"select * from {quoted(self.name)} where {where} limit 1",  # noqa: S608
+                [row[column] for column in key],
+            )
+            if found := cursor.fetchone():
+                names = [name for name, *_ in cursor.description]
+                return dict(zip(names, found, strict=True))
         return None
 
     def insert(self, row: Mapping[str, Any]) -> None:
@@ -177,7 +188,9 @@ def store(
     if record.value is None:
         report.fail(record.source, record.position, None, record.error or "cannot be read")
         return
-    row = {fields.get(name, name): to_sql(value) for name, value in record.value.items()}
+    row = in_our_form(
+        target, {fields.get(name, name): to_sql(value) for name, value in record.value.items()}
+    )
     key = key_text(target, row)
     try:
         refuse_unknown(target, row)
@@ -187,6 +200,16 @@ def store(
         report.fail(record.source, record.position, key, str(error))
     else:
         setattr(report, count, getattr(report, count) + 1)
+
+
+def in_our_form(target: Table, row: dict[str, Any]) -> dict[str, Any]:
+    """The row with its times as Dailies writes them; the configured zone is meant where none is."""
+    times = target.time_columns()
+    zone = configured_timezone()
+    return {
+        column: to_instant(value, zone) if column in times and isinstance(value, str) else value
+        for column, value in row.items()
+    }
 
 
 def write(target: Table, row: dict[str, Any], on_conflict: str) -> str:
@@ -231,7 +254,8 @@ def export_rows(
     """Write a table's rows to a file."""
     connection = sqlite_connection(db)
     target = table_of(name, connection, table)
-    return write_beside(path, rows_of(target), format or "json", list_key=target.name)
+    chosen = format or (None if path.suffix else "json")
+    return write_beside(path, rows_of(target), chosen, list_key=target.name)
 
 
 def rows_of(target: Table) -> Iterator[dict[str, Any]]:

@@ -10,8 +10,19 @@ from datasette import Request, Response, hookimpl
 from datasette.app import Datasette
 
 from loaders.answers import error_text
+from loaders.endpoints import answer
 
 CROSS_SITE = "Requests from other sites are refused"
+
+
+@hookimpl(trylast=True)
+def register_routes() -> list[tuple[str, Any]]:
+    return [(r"/api(?:/.*)?\Z", nothing)]
+
+
+async def nothing(request: Request, datasette: Datasette) -> Response:
+    """What no endpoint is registered for, which Datasette would answer by a page."""
+    return await answer(datasette, request, {})
 
 
 @hookimpl(tryfirst=True)

@@ -1,0 +1,131 @@
+"""What all endpoints of the API share: how a request is read, and how it is answered.
+
+An endpoint takes Datasette, the request and the resource, and returns its answer or raises one of
+`FAILURES`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from urllib.parse import parse_qsl, quote, urlencode
+
+from datasette import Request, Response
+from datasette.app import Datasette
+from datasette.utils import add_cors_headers
+
+from loaders.access import FAILURES, refusal_of
+from loaders.answers import Stored, error_text, rows_text
+from loaders.requests import (
+    Check,
+    RefusalError,
+    key_from_path,
+    matches,
+    precondition,
+    refuse_unknown,
+)
+from loaders.resources import RESOURCES, Resource
+
+Endpoint = Callable[[Datasette, Request, Resource], Awaitable[Response]]
+
+JSON = ("application/json",)
+REQUEST_HEADERS = "Authorization, Content-Type, If-Match, If-None-Match"
+
+
+async def answer(
+    datasette: Datasette, request: Request, endpoints: dict[str, Endpoint]
+) -> Response:
+    """What the endpoint for this method answers, or why it does not, always as JSON."""
+    try:
+        response = await dispatch(datasette, request, endpoints)
+    except FAILURES as error:
+        response = refused(refusal_of(error))
+    if datasette.cors:
+        add_cors_headers(response.headers)
+        response.headers["Access-Control-Allow-Headers"] = REQUEST_HEADERS
+        response.headers["Access-Control-Expose-Headers"] = "ETag, Link, Location"
+        response.headers["Access-Control-Allow-Methods"] = allowed_methods(endpoints)
+    return response
+
+
+async def dispatch(
+    datasette: Datasette, request: Request, endpoints: dict[str, Endpoint]
+) -> Response:
+    resource = RESOURCES.get(request.url_vars.get("resource", ""))
+    if resource is None or not endpoints:
+        raise RefusalError(404, "There is nothing at this address")
+    if request.method == "OPTIONS":
+        return Response(b"", 204, headers={"Allow": allowed_methods(endpoints)})
+    endpoint = endpoints.get("GET" if request.method == "HEAD" else request.method)
+    if endpoint is None:
+        allow = allowed_methods(endpoints)
+        raise RefusalError(
+            405, f"{request.method} is not allowed here: {allow} are", {"Allow": allow}
+        )
+    response = await endpoint(datasette, request, resource)
+    if request.method == "HEAD":
+        response.body = b""
+    return response
+
+
+def allowed_methods(endpoints: dict[str, Endpoint]) -> str:
+    head = ("HEAD",) if "GET" in endpoints else ()
+    return ", ".join((*endpoints, *head, "OPTIONS"))
+
+
+def key_of(request: Request) -> str:
+    return key_from_path(request.url_vars["key"])
+
+
+def actor_id(request: Request) -> str | None:
+    found = (request.actor or {}).get("id")
+    return None if found is None else str(found)
+
+
+def check_of(request: Request) -> Check:
+    return precondition(request.headers.get("if-match"), request.headers.get("if-none-match"))
+
+
+def parameters_of(request: Request) -> list[tuple[str, str]]:
+    return parse_qsl(request.query_string, keep_blank_values=True)
+
+
+def refuse_parameters(request: Request) -> None:
+    refuse_unknown([name for name, _ in parameters_of(request)], (), "parameter")
+
+
+def address(datasette: Datasette, resource: Resource, key: str) -> str:
+    return str(datasette.urls.path(f"/api/{resource.name}/{quote(key, safe='')}"))
+
+
+def one(stored: Stored, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    return respond(rows_text([stored.text]), status, {"ETag": stored.etag, **(headers or {})})
+
+
+def with_next(request: Request, token: str | None) -> str | None:
+    """The address of the page after this one, under the same filters."""
+    if token is None:
+        return None
+    kept = [(name, value) for name, value in parameters_of(request) if name != "_next"]
+    return f"{request.path}?{urlencode([*kept, ('_next', token)])}"
+
+
+def unless_known(request: Request, stored: Stored) -> Response:
+    """The row, or 304 for who has it already."""
+    known = request.headers.get("if-none-match")
+    if known is not None and matches(known, stored.etag, weakly=True):
+        return Response(b"", 304, headers={"ETag": stored.etag})
+    return one(stored)
+
+
+def page(request: Request, texts: list[str], token: str | None) -> Response:
+    return respond(rows_text(texts, {"next": token, "next_url": with_next(request, token)}))
+
+
+def refused(refusal: RefusalError) -> Response:
+    return respond(error_text(refusal.messages, refusal.status), refusal.status, refusal.headers)
+
+
+def respond(text: str, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    body = text.encode()
+    headers = {"Content-Length": str(len(body)), "Cache-Control": "no-cache", **(headers or {})}
+    return Response(body, status, headers, "application/json; charset=utf-8")

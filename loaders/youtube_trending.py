@@ -276,8 +276,6 @@ class Listing:
                 return
 
     def row(self, number: int, cells: list[str]) -> Snapshot | Refused:
-        if self.is_cut and self.stream.line_num == self.lines:
-            return Refused(cells[0], number, "the file ends in the middle of this row")
         try:
             return self.snapshot(number, cells)
         except ValueError as error:
@@ -290,6 +288,8 @@ class Listing:
 
     def snapshot(self, number: int, cells: list[str]) -> Snapshot:
         """ValueError says what is wrong with the row."""
+        if self.is_cut and self.stream.line_num == self.lines:
+            raise ValueError("the file ends in the middle of this row")
         if len(cells) != self.width:
             raise ValueError(f"has {len(cells)} cells where the header has {self.width}")
         cells.append("")  # which columns that the list does not have refer to
@@ -333,11 +333,11 @@ class Listing:
         return f"{reason}; the thumbnail is that of {found[1]}" if found else reason
 
     def metadata_of_day(self, dislikes: int | None, switched: Switched, cells: list[str]) -> str:
-        known = f'"dislikes": {"null" if dislikes is None else dislikes}{switched.members}'
+        known = f'{{"dislikes": {"null" if dislikes is None else dislikes}{switched.members}'
         if not self.unknown:
-            return f"{{{known}}}"
+            return known + "}"
         unknown = {name: cells[place] or None for name, place in self.unknown}
-        return f"{{{known}, {json.dumps(unknown, ensure_ascii=False)[1:]}"
+        return f"{known}, {json.dumps(unknown, ensure_ascii=False)[1:]}"
 
     def video(self, snapshot: Snapshot) -> dict[str, Any]:
         """What the row says of the video, by columns of `video_metadata`."""

@@ -91,12 +91,11 @@ create table {{name}} (
 TABLES = {"video_metrics": CREATE_METRICS, "video_metadata": CREATE_METADATA}
 
 INDEXES = {
-    "idx_video_metrics_video_id": "video_metrics (video_id)",
+    "idx_video_metrics_video_id": "video_metrics (video_id, platform, measured_at)",
     "idx_video_metrics_platform": "video_metrics (platform)",
     "idx_video_metrics_timestamp": "video_metrics (timestamp desc)",
     "idx_video_metrics_engagement": "video_metrics (engagement_rate desc)",
     "idx_video_metrics_measured_at": "video_metrics (measured_at)",
-    "idx_video_metrics_newest": "video_metrics (video_id, platform, measured_at)",
     "idx_video_metadata_status": "video_metadata (status)",
     "idx_video_metadata_topic": "video_metadata (topic)",
     "idx_video_metadata_created": "video_metadata (created_at desc)",

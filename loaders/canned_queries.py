@@ -33,7 +33,7 @@ def read_queries(folder: Path) -> Iterator[CannedQuery]:
         except yaml.YAMLError as error:
             raise ValueError(f"{path.name}: is no YAML: {error}") from error
         if not isinstance(queries, dict):
-            raise ValueError(f"{path.name}: must map names to queries")  # noqa: TRY004
+            raise ValueError(f"{path.name}: must map names to queries")
         for name, query in queries.items():
             yield read_query(path, str(name), query)
 
@@ -41,7 +41,7 @@ def read_queries(folder: Path) -> Iterator[CannedQuery]:
 def read_query(path: Path, name: str, query: Any) -> CannedQuery:
     where = f'{path.name}: query "{name}"'
     if not isinstance(query, dict):
-        raise ValueError(f"{where}: has no title, description and sql")  # noqa: TRY004
+        raise ValueError(f"{where}: has no title, description and sql")
     for key in sorted(query.keys() - KEYS):
         raise ValueError(f'{where}: does not know "{key}"')
     for key in ("title", "description", "sql"):

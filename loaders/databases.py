@@ -176,10 +176,11 @@ def transaction(db: Connection) -> Iterator[sqlite3.Connection]:
     connection.execute("begin immediate")
     try:
         yield connection
+        connection.execute("commit")
     except BaseException:
+        # A commit that failed, on a full disk say, leaves its transaction open.
         connection.rollback()
         raise
-    connection.execute("commit")
 
 
 @contextmanager

@@ -14,7 +14,7 @@ import pytest
 from conftest import RunDailies
 from server_process import COMMAND, ServerProcess, environment
 
-from loaders.databases import DATABASES
+from loaders.databases import DATABASES, DatabaseSpec
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -60,13 +60,20 @@ def test_names_every_recipe_and_no_other() -> None:
     assert all(recipes[name]["doc"] for name in public)
 
 
-def test_names_every_database_and_no_other() -> None:
-    assert re.findall(
+def test_names_every_database_and_what_of_it_is_in_the_api(server: ServerProcess) -> None:
+    rows = re.findall(
         r"^\| `([\w-]+)` \| `(.+?\.db)` \| `(\w+)` .*?`?([\w/]*)`? \|$", README, re.MULTILINE
-    ) == [
-        (spec.name, spec.filename, spec.variable, f"/api/{spec.resource}" if spec.resource else "")
+    )
+    assert rows == [
+        (spec.name, spec.filename, spec.variable, api_address(spec, server))
         for spec in DATABASES.values()
     ]
+
+
+def api_address(spec: DatabaseSpec, server: ServerProcess) -> str:
+    """Where the server answers for its jobs; empty if nowhere."""
+    address = f"/api/{spec.resource}"
+    return address if server.request("GET", address).status_code == 200 else ""
 
 
 def test_names_every_setting_and_no_other() -> None:

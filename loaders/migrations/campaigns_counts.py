@@ -128,50 +128,60 @@ def count_jobs(connection: sqlite3.Connection, last: int | None = None) -> None:
     """Count in the jobs whose row number is above `last`; None means count all jobs anew."""
     if last is None:
         connection.execute("delete from job_counts")
-    for field in COUNTED:
-        counts = f"""
-          select
-            {counted("jobs", field)} as value,
-            count(*) as jobs,
-            count(*) filter (where enabled is 1) as enabled_jobs
-          from jobs
-          where rowid > :last
-          group by 1
-        """
-        values = {"last": -1 if last is None else last}
-        if last is not None:
-            connection.execute(add_counts(field, counts), values)
-        connection.execute(new_counts(field, counts), values)
-    connection.execute(
-        """
-        insert into job_counts
-        select 'all', '', 0, 0
-        where not exists (select 1 from job_counts where field = 'all')
-        """
+        connection.execute(INSERT_NEW_COUNTS, {"last": -1})
+        connection.execute(INSERT_TOTAL)
+    else:
+        connection.execute(ADD_TO_COUNTS, {"last": last})
+        connection.execute(INSERT_NEW_COUNTS, {"last": last})
+
+
+INSERT_TOTAL = """
+insert into job_counts
+select 'all', '', 0, 0
+where not exists (select 1 from job_counts where field = 'all')
+"""
+
+# The jobs are read once, and counted under each of their values together.
+COUNT_NEW_JOBS = f"""
+with grouped as materialized (
+  select
+    {", ".join(f"{counted('jobs', field)} as {field}_value" for field in COUNTED)},
+    count(*) as jobs,
+    count(*) filter (where enabled is 1) as enabled_jobs
+  from jobs
+  where rowid > :last
+  group by {", ".join(str(place) for place in range(1, len(COUNTED) + 1))}
+)
+select field, value, sum(jobs) as jobs, sum(enabled_jobs) as enabled_jobs
+from (
+  {
+    " union all ".join(
+        f"select '{field}' as field, {field}_value as value, jobs, enabled_jobs from grouped"
+        for field in COUNTED
     )
+}
+)
+group by field, value
+"""
 
+ADD_TO_COUNTS = f"""
+update job_counts
+set
+  jobs = job_counts.jobs + counted.jobs,
+  enabled_jobs = job_counts.enabled_jobs + counted.enabled_jobs
+from ({COUNT_NEW_JOBS}) as counted
+where job_counts.field = counted.field
+  and job_counts.value is counted.value
+"""
 
-def add_counts(field: str, counts: str) -> str:
-    return f"""
-        update job_counts
-        set
-          jobs = job_counts.jobs + counted.jobs,
-          enabled_jobs = job_counts.enabled_jobs + counted.enabled_jobs
-        from ({counts}) as counted
-        where field = '{field}'
-          and job_counts.value is counted.value
-        """
-
-
-def new_counts(field: str, counts: str) -> str:
-    return f"""
-        insert into job_counts (field, value, jobs, enabled_jobs)
-        select '{field}', value, jobs, enabled_jobs
-        from ({counts}) as counted
-        where not exists (
-            select 1
-            from job_counts
-            where field = '{field}'
-              and job_counts.value is counted.value
-          )
-        """
+INSERT_NEW_COUNTS = f"""
+insert into job_counts (field, value, jobs, enabled_jobs)
+select field, value, jobs, enabled_jobs
+from ({COUNT_NEW_JOBS}) as counted
+where not exists (
+    select 1
+    from job_counts
+    where job_counts.field = counted.field
+      and job_counts.value is counted.value
+  )
+"""

@@ -75,39 +75,44 @@ def said(document: str, field: Field) -> str:
     return "(" + " or ".join(f"{kind_of(document, key)} is not null" for key in field.keys) + ")"
 
 
+def spoken(document: str, key: str) -> str:
+    """SQL: the kind, or an empty text where `document` is silent: most are, on most keys."""
+    return f"coalesce({kind_of(document, key)}, '')"
+
+
 def text_of(document: str, key: str, default: str = "null") -> str:
     """SQL: text as it is, null as null, anything else as its JSON text; `default` where silent.
 
     SQLite's JSON functions end a text at its first NUL: a stand-in takes its place meanwhile.
     """
     path = f"'$.{key}'"
-    if document == WITHOUT_NUL:
-        return f"""case {kind_of(document, key)}
-        when 'text' then {document} ->> {path}
+    text = f"{document} ->> {path}"
+    if document != WITHOUT_NUL:
+        stand_in = f"replace(replace({document}, '\\\\', '\\u005c'), '\\u0000', '\\ue0f0')"
+        text = f"""case instr({document} -> {path}, '\\u0000')
+          when 0 then {text}
+          else replace({stand_in} ->> {path}, char(57584), char(0)) end"""
+    return f"""case {spoken(document, key)}
+        when 'text' then {text}
+        when '' then {default}
         when 'null' then null
-        else coalesce({document} -> {path}, {default}) end"""
-    stand_in = f"replace(replace({document}, '\\\\', '\\u005c'), '\\u0000', '\\ue0f0')"
-    return f"""case {kind_of(document, key)}
-        when 'text' then case instr({document} -> {path}, '\\u0000')
-          when 0 then {document} ->> {path}
-          else replace({stand_in} ->> {path}, char(57584), char(0)) end
-        when 'null' then null
-        else coalesce({document} -> {path}, {default}) end"""
+        else {document} -> {path} end"""
 
 
 def boolean_of(document: str, key: str, default: str = "null") -> str:
     """SQL: 1 or 0, also for the words that forms send; what is neither stays as it is."""
     value = f"{document} ->> '$.{key}'"
-    return f"""case {kind_of(document, key)}
+    return f"""case {spoken(document, key)}
         when 'true' then 1
         when 'false' then 0
+        when '' then {default}
         when 'null' then null
         when 'text' then case lower(trim({value}))
           when 'true' then 1 when 'yes' then 1 when 'on' then 1 when '1' then 1
           when 'false' then 0 when 'no' then 0 when 'off' then 0 when '0' then 0
           when '' then null
           else {value} end
-        else coalesce({value}, {default}) end"""
+        else {value} end"""
 
 
 def instant_of(text: str) -> str:
@@ -129,7 +134,9 @@ def instant_of(text: str) -> str:
 def time_of(document: str, key: str, default: str = "null") -> str:
     """SQL: the instant, or the text where it names none; `default` where silent or null."""
     value = f"({document} ->> '$.{key}')"
-    return f"coalesce({instant_of(value)}, {default})"
+    return f"""case {value} is null
+        when true then {default}
+        else {instant_of(value)} end"""
 
 
 VALUE_OF = {"text": text_of, "boolean": boolean_of, "time": time_of}

@@ -18,9 +18,8 @@ import sqlite_utils
 from sqlite_utils import Migrations
 
 from loaders import backups, integrity
-from loaders.databases import connect, database_spec
+from loaders.databases import BULK_CACHE_KIB, connect, database_spec
 
-UPGRADE_CACHE_KIB = 65_536
 SQLITE_HEADER = b"SQLite format 3\x00"
 
 # A table and columns that only this database has.
@@ -132,7 +131,7 @@ def schema_changes(connection: sqlite3.Connection) -> Iterator[None]:
     connection.execute("pragma foreign_keys = off")
     connection.execute("pragma legacy_alter_table = on")
     connection.execute("pragma secure_delete = off")
-    connection.execute(f"pragma cache_size = -{UPGRADE_CACHE_KIB}")
+    connection.execute(f"pragma cache_size = -{BULK_CACHE_KIB}")
     try:
         connection.execute("begin immediate")
         try:

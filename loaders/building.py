@@ -10,9 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from loaders import adoption, backups, campaigns_files, checks, samples
-from loaders.databases import connect, database_path
-
-SIDE_FILES = ("-wal", "-shm", "-journal")
+from loaders.databases import SIDE_FILES, connect, database_path
 
 
 @dataclass

@@ -10,7 +10,6 @@ import hashlib
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC
 from pathlib import Path
@@ -18,7 +17,7 @@ from typing import Any
 
 from loaders import backups, campaigns, documents
 from loaders.comparison import Comparison, differences
-from loaders.databases import Connection, acting_as, main_file, sqlite_connection
+from loaders.databases import Connection, acting_as, bulk_cache, main_file, sqlite_connection
 from loaders.errors import RuleError, refusals, with_value
 from loaders.exports import Exported, write_beside
 from loaders.migrations.campaigns import CREATE_HISTORY_INDEX, create_job_indexes, drop_job_indexes
@@ -42,7 +41,6 @@ TEXT_FIELDS = frozenset(
 )
 BATCH_ROWS = 500
 BATCH_BYTES = 4_000_000
-BULK_CACHE_KIB = 65_536
 
 INSERT = """
 insert into jobs (id, data, {columns})
@@ -170,17 +168,6 @@ def load(
             loading.store(batch)
         loading.finish()
     return report
-
-
-@contextmanager
-def bulk_cache(connection: sqlite3.Connection) -> Iterator[None]:
-    """Room for the indexes while many rows go in."""
-    size = connection.execute("pragma cache_size").fetchone()[0]
-    connection.execute(f"pragma cache_size = -{BULK_CACHE_KIB}")
-    try:
-        yield
-    finally:
-        connection.execute(f"pragma cache_size = {size}")
 
 
 def batches(

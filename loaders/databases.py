@@ -18,6 +18,8 @@ from dotenv import dotenv_values
 
 OLDEST_SQLITE = (3, 38, 0)
 BUSY_TIMEOUT_MS = 5000
+BULK_CACHE_KIB = 65_536
+SIDE_FILES = ("-wal", "-shm", "-journal")  # what SQLite keeps beside a database file
 
 Connection = sqlite3.Connection | sqlite_utils.Database
 
@@ -158,6 +160,17 @@ def set_pragmas(connection: sqlite3.Connection) -> None:
 def sqlite_connection(db: Connection) -> sqlite3.Connection:
     """The SQLite connection of `db`, so that loaders take either kind."""
     return db.conn if isinstance(db, sqlite_utils.Database) else db
+
+
+@contextmanager
+def bulk_cache(connection: sqlite3.Connection) -> Iterator[None]:
+    """Room for the indexes while many rows go in."""
+    size = connection.execute("pragma cache_size").fetchone()[0]
+    connection.execute(f"pragma cache_size = -{BULK_CACHE_KIB}")
+    try:
+        yield
+    finally:
+        connection.execute(f"pragma cache_size = {size}")
 
 
 def main_file(connection: sqlite3.Connection) -> Path:

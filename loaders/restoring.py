@@ -8,9 +8,8 @@ from contextlib import closing
 from pathlib import Path
 
 from loaders import adoption, backups
+from loaders.databases import SIDE_FILES
 from loaders.times import file_stamp
-
-SIDE_FILES = ("-wal", "-shm", "-journal")
 
 
 def restore(name: str, path: Path, file: Path) -> Path | None:

@@ -30,8 +30,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from loaders import backups
-from loaders.campaigns_files import bulk_cache
-from loaders.databases import Connection, acting_as, count_rows, main_file, sqlite_connection
+from loaders.databases import (
+    Connection,
+    acting_as,
+    bulk_cache,
+    count_rows,
+    main_file,
+    sqlite_connection,
+)
 from loaders.migrations.metrics import (
     FIND_LATEST,
     FORGET_LATEST,

@@ -39,7 +39,7 @@ from loaders.times import NOW_SQL, configured_timezone, to_instant
 TEXT_FIELDS = frozenset(
     {"id"} | {key for f in FIELDS if f.kind in ("text", "time") for key in f.keys}
 )
-BATCH_ROWS = 500
+BATCH_ROWS = 2_000
 BATCH_BYTES = 4_000_000
 
 INSERT = """

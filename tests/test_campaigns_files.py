@@ -6,6 +6,7 @@ import csv
 import json
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -181,7 +182,7 @@ def test_on_conflict(db: sqlite_utils.Database, tmp_path: Path) -> None:
     updated = load(db, path, on_conflict="update")
     assert counts(updated) == (2, 0, 1, 1, 0)
     assert [job["job_name"] for job in stored(db)] == ["new", "same"]
-    with sqlite3.connect(str(updated.backup)) as backup:
+    with closing(sqlite3.connect(str(updated.backup))) as backup:
         assert backup.execute("select job_name from jobs where id = 'a'").fetchone() == ("old",)
     with pytest.raises(ValueError, match="on-conflict is skip, update or fail"):
         load(db, path, on_conflict="merge")

@@ -58,7 +58,8 @@ def test_every_old_job_is_there_with_all_it_said(tmp_path: Path, name: str) -> N
         if str(expected.get("id")) != old["id"]:
             expected["id"] = old["id"]
         assert json.loads(new["data"]) == expected
-    assert checks.stale_search_indexes(connect(path)) == []
+    with closing(connect(path)) as connection:
+        assert checks.stale_search_indexes(connection) == []
 
 
 @pytest.mark.parametrize("name", OLD_FILES)

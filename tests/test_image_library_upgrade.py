@@ -181,4 +181,5 @@ def test_programs_for_the_old_file_go_on_working(old_file: Path, foreign_keys: i
         assert added[column].endswith("Z")
     assert used["last_used_at"].endswith("Z")
     assert all_rows(old_file, "image_usage", "image_id = 1") == []
-    assert checks.stale_search_indexes(connect(old_file)) == []
+    with closing(connect(old_file)) as connection:
+        assert checks.stale_search_indexes(connection) == []

@@ -7,6 +7,7 @@ import itertools
 import json
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -295,7 +296,7 @@ async def test_rows_are_written_beside_unserved_columns(
     assert SENTINEL not in updated.text
     deleted = await datasette.client.post("/campaigns/jobs/spring/-/delete", json={}, actor=ROOT)
     assert deleted.status_code == 200
-    with sqlite3.connect(planted) as connection:
+    with closing(sqlite3.connect(planted)) as connection, connection:
         rows = connection.execute("select id, api_key from jobs order by id").fetchall()
         assert rows == [("autumn", SENTINEL), ("summer", SENTINEL)]
         assert connection.execute("select count(*) from pinned").fetchone() == (0,)
@@ -381,7 +382,7 @@ WRITING = tuple(
 
 def content(path: Path) -> str:
     """A fingerprint of every table's rows."""
-    with sqlite3.connect(path) as connection:
+    with closing(sqlite3.connect(path)) as connection, connection:
         dump = "\n".join(connection.iterdump())
     connection.close()
     return hashlib.sha256(dump.encode()).hexdigest()
@@ -416,7 +417,7 @@ async def test_a_column_that_appears_while_serving_is_not_read(
     datasette: Datasette, planted: Path
 ) -> None:
     await datasette.client.get("/campaigns/jobs.json")
-    with sqlite3.connect(planted) as connection:
+    with closing(sqlite3.connect(planted)) as connection, connection:
         connection.execute(f"alter table job_history add column pin text default '{SENTINEL}'")
         connection.execute("create table later (secret text)")
         connection.execute("insert into later values (?)", [SENTINEL])
@@ -478,7 +479,7 @@ async def test_every_connection_is_set_up(datasette: Datasette) -> None:
 
 
 async def test_bytes_that_are_no_text_are_shown(datasette: Datasette, planted: Path) -> None:
-    with sqlite3.connect(planted) as connection:
+    with closing(sqlite3.connect(planted)) as connection, connection:
         connection.execute(
             "insert into set_aside (table_name, reason) values (?, cast(x'ff41' as text))", ["jobs"]
         )
@@ -517,7 +518,7 @@ def test_the_registry_names_each_database() -> None:
     assert "campaigns" in DATABASES
 
 
-def closing(**tables: Any) -> dict[str, Any]:
+def config_closing(**tables: Any) -> dict[str, Any]:
     config = metadata()
     for table, allow in tables.items():
         config["databases"]["campaigns"]["tables"][table]["allow"] = allow
@@ -528,7 +529,7 @@ BENEATH = ("recent_jobs", "search_jobs", "jobs_by_product", "job_statistics", "j
 
 
 async def test_a_closed_table_closes_what_is_made_from_it(planted: Path) -> None:
-    with serving(config=closing(jobs={"id": "worker"})) as datasette:
+    with serving(config=config_closing(jobs={"id": "worker"})) as datasette:
         for actor, status in ((None, 403), (READER, 403), (WORKER, 200)):
             async with asking(datasette, actor) as client:
                 for name in ("jobs", *BENEATH, "deleted_jobs"):
@@ -543,7 +544,7 @@ async def test_a_closed_table_closes_what_is_made_from_it(planted: Path) -> None
 
 
 async def test_a_closed_history_closes_what_is_made_from_it(planted: Path) -> None:
-    with serving(config=closing(job_history=False)) as datasette:
+    with serving(config=config_closing(job_history=False)) as datasette:
         async with asking(datasette, ROOT) as client:
             for name in ("job_history", "deleted_jobs", "job_changes"):
                 assert (await client.get(f"/campaigns/{name}.json")).status_code == 403, name

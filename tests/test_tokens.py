@@ -10,6 +10,7 @@ import threading
 import time
 import timeit
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode, urljoin, urlsplit
@@ -83,7 +84,7 @@ def test_only_a_hash_is_kept_in_files_of_the_owner(data_dir: Path) -> None:
     for path in files:
         assert stat.S_IMODE(path.stat().st_mode) == 0o600, path.name
         assert token.encode() not in path.read_bytes()
-    with sqlite3.connect(folder / "tokens.db") as connection:
+    with closing(sqlite3.connect(folder / "tokens.db")) as connection, connection:
         kept = connection.execute("select hash from tokens").fetchall()
     connection.close()
     assert kept == [(hashlib.sha256(token.encode()).digest(),)]
@@ -140,7 +141,7 @@ def test_an_expiry_that_is_past_or_no_whole_number_has_passed(
     data_dir: Path, expires_at: Any
 ) -> None:
     token_id, token = tokens.create("worker")
-    with sqlite3.connect(private_path("tokens.db")) as connection:
+    with closing(sqlite3.connect(private_path("tokens.db"))) as connection, connection:
         sql = connection.execute("select sql from sqlite_master").fetchone()[0]
         connection.execute("alter table tokens rename to strict_tokens")
         connection.execute(sql.replace(" strict", "").replace("expires_at integer", "expires_at"))

@@ -63,7 +63,8 @@ def test_every_row_stays_as_it_is(old_file: Path) -> None:
     assert [rows(old_file, f"select * from {table} order by id") for table in TABLES] == before
     assert types_of(old_file) == types
     assert rows(old_file, "select * from set_aside") == []
-    assert checks.stale_search_indexes(connect(old_file)) == []
+    with closing(connect(old_file)) as connection:
+        assert checks.stale_search_indexes(connection) == []
 
 
 def test_topics_that_stand_twice_stay_twice(old_file: Path) -> None:

@@ -43,7 +43,7 @@ BATCH_ROWS = 2_000
 BATCH_BYTES = 4_000_000
 
 INSERT = """
-insert into jobs (id, data, {columns})
+insert or ignore into jobs (id, data, {columns})
 select :id, {document}, {projection}
 from (select :data as {document})
 """
@@ -252,7 +252,7 @@ class Loading:
             create_job_triggers(self.connection)
 
     def store(self, batch: list[Entry]) -> None:
-        stored = self.find(batch)
+        stored = {} if self.fresh else self.find(batch)
         fresh: dict[str, Entry] = {}
         later: list[Entry] = []
         for entry in batch:
@@ -260,7 +260,7 @@ class Loading:
                 later.append(entry)
             else:
                 fresh[entry.job_id] = entry
-        self.insert(fresh)
+        later = self.insert(fresh) + later
         stored |= self.find(later)
         for entry in later:
             self.meet_again(entry, *stored.get(entry.job_id, (None, "")))
@@ -273,7 +273,8 @@ class Loading:
         rows = self.connection.execute(FIND_BATCH, {"ids": ids})
         return {job_id: (rowid, data) for job_id, rowid, data in rows}
 
-    def insert(self, entries: dict[str, Entry]) -> None:
+    def insert(self, entries: dict[str, Entry]) -> list[Entry]:
+        """Store new jobs. Those whose id is taken after all come back."""
         last = {"last": self.last_row()}
         self.connection.execute("update write_context set paused = 2")
         with_nul = any(NUL in entry.data for entry in entries.values())
@@ -281,6 +282,7 @@ class Loading:
             INSERT_BATCH_WITH_NUL if with_nul else INSERT_BATCH,
             [{"id": entry.job_id, "data": entry.data} for entry in entries.values()],
         )
+        taken = self.taken(entries, last["last"])
         self.refuse(entries, last)
         self.set_times(entries)
         self.connection.execute(INDEX_BATCH, last)
@@ -290,6 +292,14 @@ class Loading:
             count_jobs(self.connection, last["last"])
         self.connection.execute("update write_context set paused = 0")
         self.report.imported += len(entries)
+        return taken
+
+    def taken(self, entries: dict[str, Entry], last: int) -> list[Entry]:
+        """Take out the jobs that an earlier one of the same id kept from being stored."""
+        if self.last_row() - last == len(entries):
+            return []
+        stored = self.find(list(entries.values()))
+        return [entries.pop(job_id) for job_id, (row, _) in stored.items() if row <= last]
 
     def refuse(self, entries: dict[str, Entry], last: dict[str, int]) -> None:
         """Take back those that break a rule."""

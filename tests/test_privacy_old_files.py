@@ -15,7 +15,7 @@ from legacy import unpack
 from loaders import adoption
 from loaders.databases import DATABASES, database_path, database_spec
 
-SECRET = "FAKE-"
+PLANTED = "FAKE-"
 OLD_FILES = {
     "campaigns": "campaigns_option3.db",
     "yt-builder": "yt-builder.db",
@@ -59,11 +59,11 @@ async def test_no_route_reveals_a_secret_of_an_old_file(
             for path in paths(datasette, routes_over(name)):
                 response = await client.get(path)
                 assert response.status_code < 500, path
-                assert SECRET not in response.text, path
+                assert PLANTED not in response.text, path
                 stranger = STRANGERS.get(name)
                 if stranger and stranger not in path:
                     assert stranger not in response.text, path
-    assert SECRET not in "".join(capfd.readouterr())
+    assert PLANTED not in "".join(capfd.readouterr())
 
 
 @pytest.mark.parametrize(("name", "table"), STRANGERS.items())

@@ -221,12 +221,20 @@ def reading_connection() -> sqlite3.Connection | None:
         return None
     identity = (status.st_dev, status.st_ino)
     if getattr(_local, "identity", None) != identity:
-        if hasattr(_local, "connection"):
-            _local.connection.close()
-        _local.connection = connect_store()
+        _local.open = OpenStore(connect_store())
         _local.identity = identity
-    connection: sqlite3.Connection = _local.connection
+    connection: sqlite3.Connection = _local.open.connection
     return connection
+
+
+class OpenStore:
+    """A connection that is closed with the thread it belongs to."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self.connection = connection
+
+    def __del__(self) -> None:
+        self.connection.close()
 
 
 def open_store(path: Path) -> sqlite3.Connection:

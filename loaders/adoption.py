@@ -103,7 +103,7 @@ def identify(connection: sqlite3.Connection) -> str | None:
 
 
 def apply_migrations(name: str, path: Path, connection: sqlite3.Connection, done: Build) -> None:
-    if not done.created and has_rows_of_others(connection):
+    if not done.created and has_schema(connection):
         done.backup = str(backups.back_up(connection, path))
     with schema_changes(connection):
         db = sqlite_utils.Database(connection, recursive_triggers=False)
@@ -112,7 +112,7 @@ def apply_migrations(name: str, path: Path, connection: sqlite3.Connection, done
             connection.execute("update write_context set vacuum_pending = 1")
 
 
-def has_rows_of_others(connection: sqlite3.Connection) -> bool:
+def has_schema(connection: sqlite3.Connection) -> bool:
     row = connection.execute("select count(*) from sqlite_master").fetchone()
     return bool(row[0])
 

@@ -141,17 +141,17 @@ def connect(path: str | Path) -> sqlite3.Connection:
         path, timeout=BUSY_TIMEOUT_MS / 1000, isolation_level=None, check_same_thread=False
     )
     try:
-        set_pragmas(connection)
+        connection.execute("pragma journal_mode = wal")
+        keep_promises(connection)
     except BaseException:
         connection.close()
         raise
     return connection
 
 
-def set_pragmas(connection: sqlite3.Connection) -> None:
-    """What each connection of ours runs under; WAL itself is a property of the file."""
+def keep_promises(connection: sqlite3.Connection) -> None:
+    """What each connection of ours runs under, the server's too; WAL is a property of the file."""
     connection.execute(f"pragma busy_timeout = {BUSY_TIMEOUT_MS}")
-    connection.execute("pragma journal_mode = wal")
     connection.execute("pragma synchronous = full")
     connection.execute("pragma foreign_keys = on")
     connection.execute("pragma secure_delete = on")

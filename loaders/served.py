@@ -23,7 +23,7 @@ from uuid import uuid4
 import sqlite_utils
 
 from loaders import adoption
-from loaders.databases import BUSY_TIMEOUT_MS, connect, database_spec
+from loaders.databases import BUSY_TIMEOUT_MS, connect, database_spec, keep_promises
 
 # SQLite folds the case of ASCII letters only.
 ASCII_LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
@@ -455,8 +455,5 @@ def connect_across(files: Mapping[str, Path]) -> ServedConnection:
 
 
 def set_serving_pragmas(connection: sqlite3.Connection) -> None:
-    connection.execute(f"pragma busy_timeout = {BUSY_TIMEOUT_MS}")
-    connection.execute("pragma synchronous = full")
-    connection.execute("pragma foreign_keys = on")
-    connection.execute("pragma secure_delete = on")
+    keep_promises(connection)
     connection.execute("pragma temp_store = memory")

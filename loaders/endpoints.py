@@ -7,14 +7,16 @@ An endpoint takes Datasette, the request and the resource, and returns its answe
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from http import HTTPStatus
 from urllib.parse import parse_qsl, quote, urlencode
 
 from datasette import Request, Response
 from datasette.app import Datasette
 from datasette.utils import add_cors_headers
 
-from loaders.access import FAILURES, refusal_of
-from loaders.answers import Stored, error_text, rows_text
+from loaders.access import FAILURES, may_see, refusal_of, write_to
+from loaders.answers import Answer, Stored, error_text, rows_text
+from loaders.idempotency import Write, once, repeatable
 from loaders.requests import (
     Check,
     RefusalError,
@@ -28,7 +30,9 @@ from loaders.resources import RESOURCES, Resource
 Endpoint = Callable[[Datasette, Request, Resource], Awaitable[Response]]
 
 JSON = ("application/json",)
-REQUEST_HEADERS = "Authorization, Content-Type, If-Match, If-None-Match"
+REQUEST_HEADERS = (
+    "Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, Last-Event-ID"
+)
 
 
 async def answer(
@@ -97,8 +101,22 @@ def address(datasette: Datasette, resource: Resource, key: str) -> str:
     return str(datasette.urls.path(f"/api/{resource.name}/{quote(key, safe='')}"))
 
 
-def one(stored: Stored, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    return respond(rows_text([stored.text]), status, {"ETag": stored.etag, **(headers or {})})
+def one(stored: Stored, status: int = 200, headers: dict[str, str] | None = None) -> Answer:
+    return Answer(status, rows_text([stored.text]), {"ETag": stored.etag, **(headers or {})})
+
+
+async def write_once(
+    datasette: Datasette, request: Request, resource: Resource, write: Write, body: bytes
+) -> Response:
+    """What `write` answers; a request with an Idempotency-Key is done once, however often it comes.
+
+    Whoever may not see jobs gets no answer that was made for somebody who may.
+    """
+    seen = await may_see(datasette, request.actor, resource)
+    content = (request.method, request.path, request.query_string, str(seen), body)
+    key = request.headers.get("idempotency-key")
+    known = repeatable(key, actor_id(request), *content)
+    return respond(await write_to(datasette, resource, once(known, write)))
 
 
 def with_next(request: Request, token: str | None) -> str | None:
@@ -114,18 +132,22 @@ def unless_known(request: Request, stored: Stored) -> Response:
     known = request.headers.get("if-none-match")
     if known is not None and matches(known, stored.etag, weakly=True):
         return Response(b"", 304, headers={"ETag": stored.etag})
-    return one(stored)
+    return respond(one(stored))
 
 
 def page(request: Request, texts: list[str], token: str | None) -> Response:
-    return respond(rows_text(texts, {"next": token, "next_url": with_next(request, token)}))
+    others = {"next": token, "next_url": with_next(request, token)}
+    return respond(Answer(200, rows_text(texts, others)))
 
 
 def refused(refusal: RefusalError) -> Response:
-    return respond(error_text(refusal.messages, refusal.status), refusal.status, refusal.headers)
+    text = error_text(refusal.messages, refusal.status)
+    return respond(Answer(refusal.status, text, refusal.headers))
 
 
-def respond(text: str, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    body = text.encode()
-    headers = {"Content-Length": str(len(body)), "Cache-Control": "no-cache", **(headers or {})}
-    return Response(body, status, headers, "application/json; charset=utf-8")
+def respond(answer: Answer) -> Response:
+    if answer.status == HTTPStatus.NO_CONTENT:
+        return Response(b"", answer.status, dict(answer.headers))
+    body = answer.text.encode()
+    headers = {"Content-Length": str(len(body)), "Cache-Control": "no-cache", **answer.headers}
+    return Response(body, answer.status, headers, "application/json; charset=utf-8")

@@ -22,9 +22,11 @@ READER = {"id": "reader"}
 OTHER_PARTS = {
     "path": ["app.css"],
     "rest": [""],
-    "resource": ["campaigns", "builds", "openapi.json", "docs"],
+    "resource": ["campaigns", "builds", "presentations", "openapi.json", "docs"],
     "key": ["spring", "claim"],
     "part": ["history", "restore", "duplicate", "files"],
+    "file_type": ["videos"],
+    "filename": ["intro.mp4"],
 }
 GROUP = re.compile(r"\(\?P<(\w+)>[^()]*\)\??")
 FORMAT = re.compile(r"\(\\\.\(\?P<format>[^()]*\)\)\?|\(\?:\\\.\(\?P<format>[^()]*\)\)\?")

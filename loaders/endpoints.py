@@ -6,7 +6,7 @@ An endpoint takes Datasette, the request and the resource, and returns its answe
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 from urllib.parse import parse_qsl, quote, urlencode
 
@@ -25,9 +25,10 @@ from loaders.requests import (
     precondition,
     refuse_unknown,
 )
-from loaders.resources import RESOURCES, Resource
+from loaders.resources import Resource
 
 Endpoint = Callable[[Datasette, Request, Resource], Awaitable[Response]]
+Call = Callable[[], Awaitable[Response]]
 
 JSON = ("application/json",)
 REQUEST_HEADERS = (
@@ -35,45 +36,40 @@ REQUEST_HEADERS = (
 )
 
 
-async def answer(
-    datasette: Datasette, request: Request, endpoints: dict[str, Endpoint]
-) -> Response:
-    """What the endpoint for this method answers, or why it does not, always as JSON."""
+async def answer(datasette: Datasette, request: Request, calls: Mapping[str, Call]) -> Response:
+    """What the call for this method answers, or why it does not, always as JSON."""
     try:
-        response = await dispatch(datasette, request, endpoints)
+        response = await dispatch(request, calls)
     except FAILURES as error:
         response = refused(refusal_of(error))
     if datasette.cors:
         add_cors_headers(response.headers)
         response.headers["Access-Control-Allow-Headers"] = REQUEST_HEADERS
         response.headers["Access-Control-Expose-Headers"] = "ETag, Link, Location"
-        response.headers["Access-Control-Allow-Methods"] = allowed_methods(endpoints)
+        response.headers["Access-Control-Allow-Methods"] = allowed_methods(calls)
     return response
 
 
-async def dispatch(
-    datasette: Datasette, request: Request, endpoints: dict[str, Endpoint]
-) -> Response:
-    resource = RESOURCES.get(request.url_vars.get("resource", ""))
-    if resource is None or not endpoints:
+async def dispatch(request: Request, calls: Mapping[str, Call]) -> Response:
+    if not calls:
         raise RefusalError(404, "There is nothing at this address")
     if request.method == "OPTIONS":
-        return Response(b"", 204, headers={"Allow": allowed_methods(endpoints)})
-    endpoint = endpoints.get("GET" if request.method == "HEAD" else request.method)
-    if endpoint is None:
-        allow = allowed_methods(endpoints)
+        return Response(b"", 204, headers={"Allow": allowed_methods(calls)})
+    call = calls.get("GET" if request.method == "HEAD" else request.method)
+    if call is None:
+        allow = allowed_methods(calls)
         raise RefusalError(
             405, f"{request.method} is not allowed here: {allow} are", {"Allow": allow}
         )
-    response = await endpoint(datasette, request, resource)
+    response = await call()
     if request.method == "HEAD":
         response.body = b""
     return response
 
 
-def allowed_methods(endpoints: dict[str, Endpoint]) -> str:
-    head = ("HEAD",) if "GET" in endpoints else ()
-    return ", ".join((*endpoints, *head, "OPTIONS"))
+def allowed_methods(calls: Mapping[str, Call]) -> str:
+    head = ("HEAD",) if "GET" in calls else ()
+    return ", ".join((*calls, *head, "OPTIONS"))
 
 
 def key_of(request: Request) -> str:

@@ -149,10 +149,14 @@ def dictionary(
     name: str, kinds: Kinds, required: Iterable[str] = (), *, closed: bool = True
 ) -> Adapter:
     """A JSON object with these keys; a `closed` one has no others."""
+    return TypeAdapter(typed(name, kinds, required, closed=closed))
+
+
+def typed(name: str, kinds: Kinds, required: Iterable[str] = (), *, closed: bool = True) -> Any:
     fields = {key: Required[kind] if key in required else kind for key, kind in kinds.items()}
     made: Any = TypedDict(name, fields, total=False)  # type: ignore[misc]
     config = ConfigDict(extra="forbid" if closed else "allow", strict=True)
-    return TypeAdapter(with_config(config)(made))
+    return with_config(config)(made)
 
 
 def nullable(kinds: Kinds, *, never: Iterable[str] = ()) -> Kinds:
@@ -206,16 +210,15 @@ RESTORE = dictionary("Restore", {"version": Annotated[Integer, Field(ge=1)] | No
 UNDO = dictionary("Undo", {"undo": Text}, ["undo"])
 
 
-BULK_ACTIONS = {
-    "campaigns": ("delete",),
-    "builds": ("retry", "cancel", "delete"),
-    "presentations": ("retry", "delete"),
-}
-
-
 def check_condition(value: Any) -> Any:
     if not isinstance(value, str | int | float | bool):
         raise ValueError("must be a text, a number or a boolean")
+    return value
+
+
+def check_filter(value: dict[str, Any]) -> dict[str, Any]:
+    if not value:
+        raise ValueError("must name a condition; all jobs are never meant")
     return value
 
 
@@ -226,17 +229,29 @@ Condition = Annotated[
 ]
 
 
+BULK_ACTIONS: Mapping[str, tuple[tuple[str, ...], Kinds]] = {
+    "campaigns": (
+        ("delete",),
+        dict.fromkeys(("q", "id", *(field.column for field in FIELDS)), Condition),
+    ),
+    "builds": (("retry", "cancel", "delete"), dict.fromkeys(("q", *BUILD), Condition)),
+    "presentations": (("retry", "delete"), dict.fromkeys(("q", *PRESENTATION), Condition)),
+}
 BULK = {
     name: dictionary(
         f"{name.capitalize()}Bulk",
         {
             "action": Literal[actions],
-            "filter": Annotated[dict[str, Condition], Field(min_length=1)],
+            "filter": Annotated[
+                typed(f"{name.capitalize()}Filter", conditions),
+                AfterValidator(check_filter),
+                Field(json_schema_extra={"minProperties": 1}),
+            ],
             "dry_run": bool,
         },
         ["action", "filter"],
     )
-    for name, actions in BULK_ACTIONS.items()
+    for name, (actions, conditions) in BULK_ACTIONS.items()
 }
 BULK_DONE = dictionary(
     "BulkDone",
@@ -310,7 +325,7 @@ def validate(model: Adapter, value: Any, table: str = "") -> Any:
 
 def fault_text(fault: ErrorDetails, table: str) -> str:
     """What is wrong, where, and with which value."""
-    place = ".".join(str(part) for part in fault["loc"][:1])
+    place = ".".join(str(part) for part in fault["loc"])
     where = f"{table}.{place}" if table and place else place or "The body"
     if fault["type"] == "extra_forbidden":
         return f"{where}: there is no such field"

@@ -5,7 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
+
+from datasette import Request, Response
+from datasette.app import Datasette
 
 from loaders.endpoints import Endpoint, answer
 from loaders.models import Adapter
@@ -28,8 +32,10 @@ class Parameter:
 class Operation:
     """A method at a path, in which `{resource}` stands for each of `resources`.
 
-    `body` tells the type of the body, which may be left out if `optional`; `answers` the type of
-    the rows that come with each status (None where there is no body).
+    `body` tells the type of the body, which may be left out if `optional`, come in a list if
+    `listed`, and be a merge patch if `patch`. `answers` tells the type of the rows that come with
+    each status, or if `whole` of what comes; None where nothing does. `paged` rows come with a
+    token for more. `conditional` operations heed entity tags.
     """
 
     method: str
@@ -43,6 +49,8 @@ class Operation:
     listed: bool = False
     patch: bool = False
     conditional: bool = False
+    paged: bool = False
+    whole: bool = False
     parameters: Callable[[Resource], tuple[Parameter, ...]] | None = None
 
 
@@ -70,8 +78,13 @@ def pattern_of(path: str, names: Iterable[str]) -> str:
     )
 
 
-def router(endpoints: dict[str, Endpoint]) -> Router:
-    async def route(request: Any, datasette: Any) -> Any:
-        return await answer(datasette, request, endpoints)
+def router(endpoints: Mapping[str, Endpoint]) -> Router:
+    async def route(request: Request, datasette: Datasette) -> Response:
+        resource = RESOURCES[request.url_vars["resource"]]
+        calls = {
+            method: partial(endpoint, datasette, request, resource)
+            for method, endpoint in endpoints.items()
+        }
+        return await answer(datasette, request, calls)
 
     return route

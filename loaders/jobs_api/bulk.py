@@ -18,7 +18,7 @@ from loaders.requests import parse_document, read_body
 from loaders.resources import Resource
 
 
-async def act_on_many(datasette: Datasette, request: Request, resource: Resource) -> Response:
+async def act_on_jobs(datasette: Datasette, request: Request, resource: Resource) -> Response:
     await require(datasette, request.actor, "view-table", resource)
     refuse_parameters(request)
     body = await read_body(request, JSON)
@@ -41,7 +41,7 @@ async def act_on_many(datasette: Datasette, request: Request, resource: Resource
     return await write_once(datasette, request, resource, act, body)
 
 
-async def undo(datasette: Datasette, request: Request, resource: Resource) -> Response:
+async def undo_jobs(datasette: Datasette, request: Request, resource: Resource) -> Response:
     await require(datasette, request.actor, "create-job", resource)
     refuse_parameters(request)
     body = await read_body(request, JSON)
@@ -58,18 +58,20 @@ OPERATIONS = (
     Operation(
         "POST",
         "/api/{resource}/bulk",
-        act_on_many,
+        act_on_jobs,
         "Retry, cancel or delete every job that a filter matches; `dry_run` only counts them",
         {200: lambda _: BULK_DONE},
         body=lambda resource: BULK[resource.name],
+        whole=True,
     ),
     Operation(
         "POST",
         "/api/{resource}/undo",
-        undo,
+        undo_jobs,
         "Bring back what was deleted together",
         {200: lambda _: BULK_DONE},
         bulk.UNDOABLE,
         body=lambda _: UNDO,
+        whole=True,
     ),
 )

@@ -27,11 +27,11 @@ SINCE = Parameter(
 )
 
 
-async def list_changes(datasette: Datasette, request: Request, resource: Resource) -> Response:
+async def list_job_changes(datasette: Datasette, request: Request, resource: Resource) -> Response:
     await require_all(datasette, request, resource)
     given = dict(parameters_of(request))
     refuse_unknown(given, ("since", "_size"), "parameter")
-    if EVENT_STREAM in request.headers.get("accept", ""):
+    if request.method == "GET" and EVENT_STREAM in request.headers.get("accept", ""):
         return await stream(datasette, request, resource, given.get("since"))
     size = parse_size(given.get("_size"))
     found = await read_from(
@@ -87,10 +87,11 @@ OPERATIONS = (
     Operation(
         "GET",
         "/api/{resource}/changes",
-        list_changes,
+        list_job_changes,
         "List what was created, updated or deleted since a token; or, with "
         f"`Accept: {EVENT_STREAM}`, tell it as it happens",
         {200: lambda resource: CHANGE_ROWS[resource.name]},
+        paged=True,
         parameters=lambda _: (SINCE, SIZE),
     ),
 )

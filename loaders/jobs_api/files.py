@@ -30,7 +30,7 @@ UPLOADS = "youtube_uploads"
 ONLY_BUILDS = {BUILDS.name: BUILDS}
 
 
-async def list_files(datasette: Datasette, request: Request, resource: Resource) -> Response:
+async def list_job_files(datasette: Datasette, request: Request, resource: Resource) -> Response:
     await require(datasette, request.actor, "view-table", resource, FILES)
     refuse_parameters(request)
     key = key_of(request)
@@ -40,7 +40,7 @@ async def list_files(datasette: Datasette, request: Request, resource: Resource)
     return respond(Answer(200, rows_text(map(json_row, rows), {"counts": counts})))
 
 
-async def add_file(datasette: Datasette, request: Request, resource: Resource) -> Response:
+async def add_job_file(datasette: Datasette, request: Request, resource: Resource) -> Response:
     await require(datasette, request.actor, "update-job", resource)
     refuse_parameters(request)
     body = await read_body(request, JSON)
@@ -58,7 +58,7 @@ async def add_file(datasette: Datasette, request: Request, resource: Resource) -
     return await write_once(datasette, request, resource, add, body)
 
 
-async def delete_file(datasette: Datasette, request: Request, resource: Resource) -> Response:
+async def delete_job_file(datasette: Datasette, request: Request, resource: Resource) -> Response:
     await require(datasette, request.actor, "update-job", resource)
     refuse_parameters(request)
     key, actor = key_of(request), actor_id(request)
@@ -72,7 +72,7 @@ async def delete_file(datasette: Datasette, request: Request, resource: Resource
     return respond(Answer(204))
 
 
-async def list_uploads(datasette: Datasette, request: Request, resource: Resource) -> Response:
+async def list_job_uploads(datasette: Datasette, request: Request, resource: Resource) -> Response:
     await require(datasette, request.actor, "view-table", resource, UPLOADS)
     refuse_parameters(request)
     key = key_of(request)
@@ -80,7 +80,7 @@ async def list_uploads(datasette: Datasette, request: Request, resource: Resourc
     return respond(Answer(200, rows_text(map(json_row, rows))))
 
 
-async def add_upload(datasette: Datasette, request: Request, resource: Resource) -> Response:
+async def add_job_upload(datasette: Datasette, request: Request, resource: Resource) -> Response:
     await require(datasette, request.actor, "update-job", resource)
     refuse_parameters(request)
     body = await read_body(request, JSON)
@@ -111,7 +111,7 @@ OPERATIONS = (
     Operation(
         "GET",
         "/api/{resource}/{key}/files",
-        list_files,
+        list_job_files,
         "List the files of a build, and how many there are of each type",
         {200: lambda _: FILE_ROW},
         ONLY_BUILDS,
@@ -119,7 +119,7 @@ OPERATIONS = (
     Operation(
         "POST",
         "/api/{resource}/{key}/files",
-        add_file,
+        add_job_file,
         "Note a file of a build; one of the same type and name is replaced",
         {201: lambda _: FILE_ROW, 200: lambda _: FILE_ROW},
         ONLY_BUILDS,
@@ -128,7 +128,7 @@ OPERATIONS = (
     Operation(
         "DELETE",
         "/api/{resource}/{key}/files/{file_type}/{filename}",
-        delete_file,
+        delete_job_file,
         "Forget a file of a build",
         {204: lambda _: None},
         ONLY_BUILDS,
@@ -136,7 +136,7 @@ OPERATIONS = (
     Operation(
         "GET",
         "/api/{resource}/{key}/uploads",
-        list_uploads,
+        list_job_uploads,
         "List what was uploaded of a build, newest first",
         {200: lambda _: UPLOAD_ROW},
         ONLY_BUILDS,
@@ -144,7 +144,7 @@ OPERATIONS = (
     Operation(
         "POST",
         "/api/{resource}/{key}/uploads",
-        add_upload,
+        add_job_upload,
         "Note an upload of a build",
         {201: lambda _: UPLOAD_ROW},
         ONLY_BUILDS,

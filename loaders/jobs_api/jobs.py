@@ -128,6 +128,7 @@ OPERATIONS = (
         list_jobs,
         "List jobs: filtered, searched, sorted, page by page",
         {200: lambda resource: resource.models.row},
+        paged=True,
         parameters=listing_parameters,
     ),
     Operation(

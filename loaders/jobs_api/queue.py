@@ -52,7 +52,7 @@ async def claim_job(datasette: Datasette, request: Request, resource: Resource) 
     return await write_once(datasette, request, resource, claim, body)
 
 
-async def beat(datasette: Datasette, request: Request, resource: Resource) -> Response:
+async def heartbeat_job(datasette: Datasette, request: Request, resource: Resource) -> Response:
     queue = queue_of(resource)
     await require(datasette, request.actor, "update-job", resource)
     refuse_parameters(request)
@@ -68,7 +68,7 @@ async def beat(datasette: Datasette, request: Request, resource: Resource) -> Re
     return await write_once(datasette, request, resource, note, body)
 
 
-async def list_events(datasette: Datasette, request: Request, resource: Resource) -> Response:
+async def list_job_events(datasette: Datasette, request: Request, resource: Resource) -> Response:
     queue = queue_of(resource)
     await require(datasette, request.actor, "view-table", resource, EVENTS)
     size, before = parse_version_page(parameters_of(request))
@@ -101,7 +101,7 @@ OPERATIONS = (
     Operation(
         "POST",
         "/api/{resource}/{key}/heartbeat",
-        beat,
+        heartbeat_job,
         "Tell that the worker of a job lives, and how far it is",
         {200: lambda resource: resource.models.row},
         QUEUES,
@@ -111,10 +111,11 @@ OPERATIONS = (
     Operation(
         "GET",
         "/api/{resource}/{key}/events",
-        list_events,
+        list_job_events,
         "List the changes of a job's status, newest first",
         {200: lambda resource: EVENT_ROWS[resource.name]},
         QUEUES,
+        paged=True,
         parameters=lambda _: (SIZE, NEXT),
     ),
 )

@@ -31,7 +31,7 @@ from loaders.resources import RESOURCES, Resource, Versions
 VERSIONED = {name: resource for name, resource in RESOURCES.items() if resource.versions}
 
 
-async def list_versions(datasette: Datasette, request: Request, resource: Resource) -> Response:
+async def list_job_versions(datasette: Datasette, request: Request, resource: Resource) -> Response:
     versions = versions_of(resource)
     await require(datasette, request.actor, "view-table", resource, versions.table)
     size, before = parse_version_page(parameters_of(request))
@@ -89,10 +89,11 @@ OPERATIONS = (
     Operation(
         "GET",
         "/api/{resource}/{key}/history",
-        list_versions,
+        list_job_versions,
         "List the versions of a job, newest first",
         {200: lambda _: VERSION_ROW},
         VERSIONED,
+        paged=True,
         parameters=lambda _: (SIZE, NEXT),
     ),
     Operation(

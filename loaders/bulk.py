@@ -12,6 +12,7 @@ from loaders import campaigns_documents
 from loaders.databases import acting_as
 from loaders.listing import Listing, parse_listing
 from loaders.migrations.life_cycle import LifeCycle
+from loaders.models import BULK_ACTIONS
 from loaders.requests import RefusalError, quoted
 from loaders.resources import CAMPAIGNS, Resource
 
@@ -54,6 +55,11 @@ class Done:
             "dry_run": self.dry_run,
             "undo": self.undo,
         }
+
+
+def actions_of(resource: Resource) -> tuple[str, ...]:
+    """What can be done to many jobs of a resource."""
+    return BULK_ACTIONS[resource.name][0]
 
 
 def act(

@@ -25,6 +25,7 @@ OTHER_PARTS = {
     "resource": ["campaigns", "builds", "presentations", "openapi.json", "docs"],
     "key": ["spring", "claim"],
     "part": ["history", "restore", "duplicate", "files"],
+    "image": ["1"],
     "file_type": ["videos"],
     "filename": ["intro.mp4"],
 }

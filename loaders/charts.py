@@ -37,7 +37,8 @@ class Range(Part):
 class Field(Part):
     """The control for the query's parameter of that name: a list, a box with a list, or a number.
 
-    Left empty it means the choice called `empty`, else `default`, else the first value offered.
+    Left empty it means the choice called `empty`, else the first `default` with which there is
+    something to draw, else the first value offered.
     """
 
     label: str
@@ -45,7 +46,7 @@ class Field(Part):
     suggestions: Source | None = None
     number: Range | None = None
     empty: str | None = None
-    default: str | None = None
+    default: tuple[str, ...] = ()
 
     @property
     def source(self) -> Source | None:
@@ -125,7 +126,10 @@ def check_columns(chart: Chart, columns: Mapping[str, Collection[str]]) -> None:
 
 
 def measures(chart: Chart, columns: Collection[str]) -> list[str]:
-    """The query's columns whose numbers it draws: a row with none of them shows nothing."""
+    """The query's columns whose numbers it draws: a row with none of them shows nothing.
+
+    All of its columns where it draws none of them, as a chart does that only counts rows.
+    """
     parts = chart.spec.parts
     channels = [channel for part in parts for channel in part.encoding.values()]
     drawn = {
@@ -138,7 +142,7 @@ def measures(chart: Chart, columns: Collection[str]) -> list[str]:
     for step in reversed([step for part in parts for step in part.transform]):
         if drawn & set(made(step)):
             drawn |= set(used(step))
-    return [column for column in columns if column in drawn]
+    return [column for column in columns if column in drawn] or list(columns)
 
 
 def used(part: Any) -> Iterator[str]:

@@ -5,8 +5,6 @@ A chart shows what its query shows, to whom that query is shown; it grants nothi
 
 from __future__ import annotations
 
-import json
-import sqlite3
 from collections.abc import Iterator
 from functools import partial
 from http import HTTPStatus
@@ -17,19 +15,14 @@ from weakref import WeakKeyDictionary
 
 from datasette import NotFound, Request, Response, hookimpl
 from datasette.app import Datasette
-from datasette.database import QueryInterrupted, Results
-from datasette.resources import QueryResource
-from datasette.utils import CustomJSONEncoder, StartupError, named_parameters
-from jinja2.utils import htmlsafe_json_dumps
+from datasette.utils import StartupError, named_parameters
 
 from loaders.canned_queries import CannedQuery, needed_by, read_queries
-from loaders.charts import Chart, Field, Source, check_columns, measures, read_charts
+from loaders.chart_data import FAILURES, draw, may_see, read_form, reason, resource
+from loaders.charts import Chart, check_columns, read_charts
 
 FOLDER = Path(__file__).parent.parent / "canned_queries"
 CHARTS = "/-/charts"
-FAILURES = (sqlite3.Error, QueryInterrupted)
-
-Actor = dict[str, Any] | None
 
 known: WeakKeyDictionary[Datasette, dict[str, Chart]] = WeakKeyDictionary()
 
@@ -138,22 +131,19 @@ async def show_chart(request: Request, datasette: Datasette) -> Response:
     chart = known[datasette].get(request.url_vars["chart"])
     if chart is None:
         raise NotFound("There is no chart of this name")
-    await datasette.ensure_permission(
-        action="view-query", resource=resource(chart.database, chart.query), actor=request.actor
-    )
-    values, choices = await form(datasette, request, chart)
+    asked = resource(chart.database, chart.query)
+    await datasette.ensure_permission(action="view-query", resource=asked, actor=request.actor)
+    given = {name: request.args.get(name) or "" for name in chart.form}
+    form = await read_form(datasette, request.actor, chart, given)
+    shown = await draw(datasette, chart, form, given)
     context = {
         "chart": chart,
-        "values": values,
-        "choices": choices,
-        "links": dict(links(datasette, chart, values)),
+        "choices": form.choices,
+        "links": dict(links(datasette, chart, shown["values"])),
+        **shown,
     }
-    try:
-        results = await ask(datasette, chart.database, chart.query, values)
-    except FAILURES as error:
-        context["failure"] = reason(error)
-        return await page(datasette, request, "chart.html", context, HTTPStatus.BAD_REQUEST)
-    return await page(datasette, request, "chart.html", context | drawing(chart, results))
+    status = HTTPStatus.BAD_REQUEST if "failure" in shown else HTTPStatus.OK
+    return await page(datasette, request, "chart.html", context, status)
 
 
 def refused_method(request: Request) -> Response | None:
@@ -163,93 +153,16 @@ def refused_method(request: Request) -> Response | None:
     return Response.error(message, 405, headers={"Allow": "GET, HEAD"})
 
 
-def resource(database: str, query: str) -> QueryResource:
-    return QueryResource(database=database, query=query)
-
-
-async def may_see(datasette: Datasette, actor: Actor, database: str, query: str) -> bool:
-    return bool(
-        await datasette.allowed(
-            action="view-query", resource=resource(database, query), actor=actor
-        )
-    )
-
-
-async def form(
-    datasette: Datasette, request: Request, chart: Chart
-) -> tuple[dict[str, str], dict[str, dict[str, str]]]:
-    """The value of each control, and what it offers."""
-    values: dict[str, str] = {}
-    choices: dict[str, dict[str, str]] = {}
-    for name, field in chart.form.items():
-        offered: dict[str, str] = {}
-        if field.source:
-            offered = await offers(datasette, request.actor, chart.database, field.source, values)
-        choices[name] = offered
-        values[name] = request.args.get(name) or value_of_empty(field, offered)
-        if field.choices and values[name]:
-            offered.setdefault(values[name], values[name])
-    return values, choices
-
-
-def value_of_empty(field: Field, offered: dict[str, str]) -> str:
-    return field.default or ("" if field.empty else next(iter(offered), ""))
-
-
-async def offers(
-    datasette: Datasette, actor: Actor, database: str, source: Source, values: dict[str, str]
-) -> dict[str, str]:
-    """Values with their labels; none where the query is not for this actor, or fails."""
-    if not await may_see(datasette, actor, database, source.query):
-        return {}
-    try:
-        results = await ask(datasette, database, source.query, values)
-    except FAILURES:
-        return {}
-    label = source.label or source.column
-    return {
-        str(row[source.column]): str(row[label] or row[source.column])
-        for row in results.rows
-        if row[source.column] is not None
-    }
-
-
-async def ask(datasette: Datasette, database: str, query: str, values: dict[str, str]) -> Results:
-    """What the query gives with these values, and every other parameter left empty."""
-    sql = (await datasette.get_query(database, query)).sql
-    parameters = {name: values.get(name, "") for name in named_parameters(sql)}
-    return await datasette.databases[database].execute(sql, parameters, truncate=True)
-
-
-def reason(error: Exception) -> str:
-    return "it took too long" if isinstance(error, QueryInterrupted) else str(error)
-
-
-def drawing(chart: Chart, results: Results) -> dict[str, Any]:
-    """The rows and what static/charts.js needs to draw them."""
-    rows = [dict(zip(results.columns, row, strict=True)) for row in results.rows]
-    drawn = measures(chart, results.columns)
-    data = {"spec": chart.spec.model_dump(exclude_unset=True), "rows": rows}
-    return {
-        "columns": results.columns,
-        "rows": rows,
-        "empty": all(row[column] is None for row in rows for column in drawn),
-        "truncated": results.truncated,
-        "data": htmlsafe_json_dumps(data, dumps=json.dumps, cls=CustomJSONEncoder),
-    }
-
-
 def links(datasette: Datasette, chart: Chart, values: dict[str, str]) -> Iterator[tuple[str, str]]:
     """Where the same rows are to be had otherwise."""
-    query = urlencode(values)
-    for name, kind, more in (
-        ("table", None, ""),
-        ("JSON", "json", "_shape=array"),
-        ("CSV", "csv", ""),
+    query = [(name, value) for name, value in values.items() if value]
+    for name, kind, shape in (
+        ("table", None, []),
+        ("JSON", "json", [("_shape", "array")]),
+        ("CSV", "csv", []),
     ):
-        path = datasette.urls.query(chart.database, chart.query, format=kind)
-        arguments = "&".join(filter(None, [query, more]))
-        yield name, f"{path}?{arguments}" if arguments else str(path)
+        path = str(datasette.urls.query(chart.database, chart.query, format=kind))
+        yield name, f"{path}?{urlencode(shape + query)}" if shape + query else path
 
 
 async def page(

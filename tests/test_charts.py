@@ -20,7 +20,7 @@ from datasette.plugins import pm
 from datasette.utils import StartupError
 from in_process import READER, ROOT, metadata, serving
 
-from loaders import open_database
+from loaders import campaigns, open_database
 from loaders.charts import Chart, check_columns, measures, read_chart, read_charts
 from loaders.server import HOME
 
@@ -169,6 +169,22 @@ async def test_growth_begins_with_the_most_viewed_video(datasette: Datasette) ->
     assert f'<option value="{first}" selected>' in page
     assert f'name="video_id" value="{video["video_id"]}"' in page
     assert f'<option value="{video["video_id"]}">{html.escape(video["title"])}</option>' in page
+
+
+async def test_a_default_widens_until_there_is_something_to_draw(data_dir: Path) -> None:
+    days_old = ("2", "200", "2000")
+    for age, expected in zip(reversed(days_old), ("36500", "365", "30"), strict=True):
+        with closing(open_database("campaigns")) as db:
+            created = db.execute("select datetime('now', :age)", {"age": f"-{age} days"})
+            job = {"id": age, "job_name": age, "created_at": created.fetchone()[0]}
+            campaigns.add_job(db, job)
+        with serving() as datasette:
+            page = (await get(datasette, "/-/charts/jobs_created_by_day")).text
+            assert f'name="days" value="{expected}"' in page
+            assert link(page, "CSV") == f"/campaigns/jobs_created_by_day.csv?days={expected}"
+            one = (await get(datasette, "/-/charts/jobs_created_by_day?days=1")).text
+            assert 'name="days" value="1"' in one
+            assert "There is nothing to draw with these values" in one
 
 
 async def test_a_value_that_no_list_offers_is_kept(datasette: Datasette) -> None:
@@ -431,6 +447,9 @@ def test_measures_are_the_columns_behind_what_is_drawn() -> None:
     assert measures(CHARTS["build_durations"], columns) == columns[1:]
     columns = ["day", "created", "completed", "failed"]
     assert measures(CHARTS["builds_by_day"], columns) == columns[1:]
+    counted = {"mark": "bar", "encoding": {"x": {"aggregate": "count", "type": "quantitative"}}}
+    chart = read_chart("lost", yaml.safe_load(CHART)["lost"] | {"spec": counted})
+    assert measures(chart, ["product", "jobs"]) == ["product", "jobs"]
 
 
 @pytest.mark.parametrize("chart", CHARTS.values(), ids=list(CHARTS))

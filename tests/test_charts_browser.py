@@ -111,6 +111,29 @@ def test_as_many_bars_as_the_query_has_rows(watched: Page, site: ServerProcess) 
     expect(watched.locator("#chart .mark-rect path")).to_have_count(len(answer.json()))
 
 
+@pytest.mark.parametrize(
+    ("name", "series"),
+    [
+        ("builds_by_day", ["completed", "failed", "created"]),
+        ("topics_by_source", ["used", "unused"]),
+        ("images_by_character", ["images", "uses"]),
+    ],
+)
+def test_series_are_named(watched: Page, site: ServerProcess, name: str, series: list[str]) -> None:
+    open_chart(watched, site, name)
+    expect(watched.locator("#chart .role-legend-label text")).to_have_text(series)
+
+
+def test_failed_builds_are_hollow(watched: Page, site: ServerProcess) -> None:
+    """So that a reader who sees no colours tells them from completed ones."""
+    open_chart(watched, site, "builds_by_day")
+    rows = site.request("GET", "/yt-builder/builds_by_day.json").json()["rows"]
+    bars = watched.locator("#chart .mark-rect path")
+    hollow = watched.locator("#chart .mark-rect path[fill-opacity='0.2']")
+    expect(hollow).to_have_count(sum(row["failed"] > 0 for row in rows))
+    expect(bars).to_have_count(sum((row["failed"] > 0) + (row["completed"] > 0) for row in rows))
+
+
 def test_the_form_finds_what_engages_best_on_tiktok(watched: Page, site: ServerProcess) -> None:
     page = watched
     page.goto(f"{site.url}/-/charts")

@@ -64,7 +64,7 @@ def table(results: list[dict[str, Any]]) -> str:
     ]
     rows += [
         (f"API / Datasette: {name}, {connections}", http_cells(results, name, connections))
-        for name in ("create", "read one", "update")
+        for name in http_api.OPERATIONS
         for connections in (1, 8)
     ]
     lines = ["| " + " | ".join([label, *cells]) + " |" for label, cells in rows]

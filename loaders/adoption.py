@@ -117,6 +117,11 @@ def has_schema(connection: sqlite3.Connection) -> bool:
     return bool(row[0])
 
 
+def has_table(connection: sqlite3.Connection, table: str) -> bool:
+    found = connection.execute("select 1 from sqlite_master where name = ?", (table,))
+    return found.fetchone() is not None
+
+
 def refuse_damaged(path: Path, connection: sqlite3.Connection) -> None:
     if found := integrity.damage(connection):
         raise ValueError(f"{path} is damaged ({found[0]}): it was left as it is")

@@ -22,9 +22,12 @@ READER = {"id": "reader"}
 OTHER_PARTS = {
     "path": ["app.css"],
     "rest": [""],
-    "resource": ["campaigns", "builds", "openapi.json", "docs"],
+    "resource": ["campaigns", "builds", "presentations", "openapi.json", "docs"],
     "key": ["spring", "claim"],
     "part": ["history", "restore", "duplicate", "files"],
+    "image": ["1"],
+    "file_type": ["videos"],
+    "filename": ["intro.mp4"],
     "chart": ["video_growth"],
 }
 GROUP = re.compile(r"\(\?P<(\w+)>[^()]*\)\??")

@@ -63,13 +63,14 @@ def test_an_old_file_is_upgraded_where_it_lies(run_dailies: RunDailies, data_dir
     pending = run_dailies("check", "campaigns")
     assert pending.returncode == 1
     assert (
-        "migrations are pending (m001_create_jobs): run `dailies build campaigns`" in pending.stderr
+        "pending (m001_create_jobs, m002_keep_answers): run `dailies build campaigns`"
+        in pending.stderr
     )
     built = document(run_dailies("build", "campaigns", "--json"))["databases"][0]
     assert (built["ok"], built["created"], built["migrations"]) == (
         True,
         False,
-        ["m001_create_jobs"],
+        ["m001_create_jobs", "m002_keep_answers"],
     )
     assert Path(built["backup"]).exists()
     checked = run_dailies("check", "campaigns")

@@ -23,6 +23,7 @@ from loaders.migrations.campaigns_triggers import (
     CREATE_SET_AGAIN,
     create_job_triggers,
 )
+from loaders.migrations.jobs_api import create_api_tables
 from loaders.times import NOW_SQL
 
 migrations = Migrations("campaigns")
@@ -145,6 +146,12 @@ def m001_create_jobs(db: Database) -> None:
     connection.execute(CREATE_PROJECTION)
     connection.execute(CREATE_DELETED_JOBS)
     create_job_triggers(connection)
+
+
+@migrations()
+def m002_keep_answers(db: Database) -> None:
+    """What the jobs API answered to requests that may come again; changes are in the history."""
+    create_api_tables(db.conn)
 
 
 def create_job_indexes(connection: sqlite3.Connection) -> None:

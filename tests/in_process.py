@@ -28,6 +28,7 @@ OTHER_PARTS = {
     "image": ["1"],
     "file_type": ["videos"],
     "filename": ["intro.mp4"],
+    "chart": ["video_growth"],
 }
 GROUP = re.compile(r"\(\?P<(\w+)>[^()]*\)\??")
 FORMAT = re.compile(r"\(\\\.\(\?P<format>[^()]*\)\)\?|\(\?:\\\.\(\?P<format>[^()]*\)\)\?")
@@ -48,6 +49,7 @@ def serving(**changes: Any) -> Iterator[Datasette]:
         "config": metadata(),
         "plugins_dir": str(server.HOME / "plugins"),
         "template_dir": str(server.HOME / "templates"),
+        "static_mounts": [("static", str(server.HOME / "static"))],
         "secret": signing_secret(),
         "cors": True,
     }

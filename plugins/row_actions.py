@@ -24,10 +24,14 @@ RESTORE = next(action for action in ROW_ACTIONS if action.name == "restore-job")
 
 @hookimpl
 def register_routes() -> list[tuple[str, Any]]:
-    return [
-        (rf"/{action.database}/-/{action.name}\Z", partial(action_page, action=action))
-        for action in ROW_ACTIONS
-    ]
+    return [(rf"/{action.database}/-/{action.name}\Z", page_of(action)) for action in ROW_ACTIONS]
+
+
+def page_of(action: RowAction) -> Any:
+    async def page(request: Request, datasette: Datasette) -> Response:
+        return await action_page(datasette, request, action)
+
+    return page
 
 
 @hookimpl
@@ -97,7 +101,7 @@ async def may(datasette: Datasette, actor: Actor, action: RowAction) -> bool:
     )
 
 
-async def action_page(request: Request, datasette: Datasette, action: RowAction) -> Response:
+async def action_page(datasette: Datasette, request: Request, action: RowAction) -> Response:
     if not await may(datasette, request.actor, action):
         raise Forbidden(f"You may not {action.label.lower()} here")
     key = request.args.get("key") or ""

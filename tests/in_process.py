@@ -25,6 +25,7 @@ OTHER_PARTS = {
     "resource": ["campaigns", "builds", "openapi.json", "docs"],
     "key": ["spring", "claim"],
     "part": ["history", "restore", "duplicate", "files"],
+    "video": ["dly_vid_001"],
 }
 GROUP = re.compile(r"\(\?P<(\w+)>[^()]*\)\??")
 FORMAT = re.compile(r"\(\\\.\(\?P<format>[^()]*\)\)\?|\(\?:\\\.\(\?P<format>[^()]*\)\)\?")
@@ -45,6 +46,7 @@ def serving(**changes: Any) -> Iterator[Datasette]:
         "config": metadata(),
         "plugins_dir": str(server.HOME / "plugins"),
         "template_dir": str(server.HOME / "templates"),
+        "static_mounts": [("static", str(server.HOME / "static"))],
         "secret": signing_secret(),
         "cors": True,
     }

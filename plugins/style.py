@@ -1,4 +1,4 @@
-"""The style sheet of every page, beside Datasette's own."""
+"""The style sheet and the script of every page, beside Datasette's own."""
 
 from __future__ import annotations
 
@@ -8,10 +8,22 @@ from datasette import hookimpl
 
 from loaders.server import HOME
 
-# Under an address that changes with the file, so that no browser keeps an old one.
-VERSION = sha256((HOME / "static" / "dailies.css").read_bytes()).hexdigest()[:12]
+
+def address(name: str) -> str:
+    """One that changes with the file, so that no browser keeps an old one."""
+    content = (HOME / "static" / name).read_bytes()
+    return f"/static/{name}?{sha256(content).hexdigest()[:12]}"
+
+
+SHEET = address("dailies.css")
+SCRIPT = address("pages.js")
 
 
 @hookimpl
 def extra_css_urls() -> list[str]:
-    return [f"/static/dailies.css?{VERSION}"]
+    return [SHEET]
+
+
+@hookimpl
+def extra_js_urls() -> list[dict[str, object]]:
+    return [{"url": SCRIPT, "module": True}]  # a module runs once the page is there

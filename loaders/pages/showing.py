@@ -156,9 +156,9 @@ def folded_text(value: Any) -> Markup | None:
 
 
 def fold(summary: str, text: str) -> Markup:
-    return Markup('<details class="fold"><summary>{}</summary><pre>{}</pre></details>').format(
-        summary, text
-    )
+    return Markup(
+        '<details class="fold"><summary>{}</summary><pre tabindex="0">{}</pre></details>'
+    ).format(summary, text)
 
 
 def shown(value: Any) -> Markup:

@@ -57,7 +57,7 @@ class Version(NamedTuple):
 
 async def read(viewer: Viewer, key: str) -> dict[str, Any] | None:
     job = await viewer.row(JOB, id=key)
-    if job is None:
+    if job is None or parsed(job["data"]) is None:
         return None
     document = document_of(job)
     settings, others = settings_of(document)
@@ -102,6 +102,7 @@ def version(row: Row, before: Row | None) -> Version:
         found = [
             Change(one.path.removeprefix("."), told(one.expected), told(one.actual))
             for one in islice(different, MOST_CHANGES + 1)
+            if one.path != ".updated_at"  # the version says it
         ]
     return Version(
         number=row["version"],

@@ -36,6 +36,7 @@ MOOD_OF = {status: mood for mood, statuses in MOODS.items() for status in status
 
 SHORT_TEXT = 160
 SHORT_JSON = 60
+MOST_LEVELS = 60
 
 
 def moment(value: Any) -> datetime | None:
@@ -124,14 +125,27 @@ def link(value: Any, label: str = "") -> Markup | None:
 
 
 def parsed(value: Any) -> Any:
-    """The list or object that a text holds as JSON, or None."""
+    """The list or object that a text holds as JSON; None where it holds none, or too deep a one."""
     text = value.strip() if isinstance(value, str) else ""
     if not text.startswith(("{", "[")):
         return None
     try:
-        return json.loads(text)
+        document = json.loads(text)
     except (ValueError, RecursionError):
         return None
+    return document if levels(document) <= MOST_LEVELS else None
+
+
+def levels(document: Any) -> int:
+    """How deep lists and objects stand in each other; counted only as far as we show them."""
+    found, layer = 0, [document]
+    while layer and found <= MOST_LEVELS:
+        found += 1
+        lists = [one for one in layer if isinstance(one, list)]
+        objects = [one for one in layer if isinstance(one, dict)]
+        layer = [child for one in lists for child in one]
+        layer += [child for one in objects for child in one.values()]
+    return found
 
 
 def folded_json(value: Any) -> Markup | None:
@@ -141,10 +155,7 @@ def folded_json(value: Any) -> Markup | None:
         return None
     one, many = ("entry", "entries") if isinstance(document, list) else ("field", "fields")
     size = len(document)
-    try:
-        pretty = json.dumps(document, ensure_ascii=False, indent=2)
-    except RecursionError:
-        return None
+    pretty = json.dumps(document, ensure_ascii=False, indent=2)
     return fold(f"{size} {one if size == 1 else many}", pretty)
 
 

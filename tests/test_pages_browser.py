@@ -213,3 +213,25 @@ def test_dark_pages_are_dark(page: Page, site: ServerProcess) -> None:
     page.goto(site.url)
     colour = page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert colour == "rgb(16, 21, 28)"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_dialogs_and_menus_are_for_everybody(
+    watched: Page, site: ServerProcess, scheme: str
+) -> None:
+    watched.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+    sign_in(watched, site)
+    watched.goto(site.url + PAGES["presentation"])
+    watched.locator("details.nav-menu > summary").click()
+    assert violations(watched) == []
+    watched.keyboard.press("Escape")
+    watched.locator("details.actions-menu-links > summary").click()
+    watched.get_by_role("menuitem", name="Edit row").click()
+    expect(watched.get_by_role("dialog")).to_be_visible()
+    expect(watched.get_by_label("status", exact=True)).to_have_value("failed")
+    assert violations(watched) == []
+    watched.keyboard.press("Escape")
+    watched.goto(site.url + PAGES["table"])
+    watched.keyboard.press("/")
+    expect(watched.get_by_role("dialog")).to_be_visible()
+    assert violations(watched) == []

@@ -66,17 +66,23 @@ async def everything_open(
     datasette: Datasette, actor: Actor, action: str
 ) -> frozenset[tuple[str, str]]:
     """All tables or queries on which the actor may do this; held for as long as a verdict."""
+    if _skip_permission_checks.get():
+        return await find_open(datasette, actor, action)
     known = sights.setdefault(datasette, {})
     key = (json.dumps(actor, sort_keys=True, default=repr), action)
     until, found = known.get(key, (0.0, frozenset()))
     if time.monotonic() < until:
         return found
-    resources = await datasette.allowed_resources(action, actor)
-    found = frozenset([(one.parent, one.child) async for one in resources.all()])
+    found = await find_open(datasette, actor, action)
     if len(known) >= MOST_SIGHTS:
         known.clear()
     known[key] = (time.monotonic() + VERDICT_SECONDS, found)
     return found
+
+
+async def find_open(datasette: Datasette, actor: Actor, action: str) -> frozenset[tuple[str, str]]:
+    resources = await datasette.allowed_resources(action, actor)
+    return frozenset([(one.parent, one.child) async for one in resources.all()])
 
 
 async def require(

@@ -13,6 +13,7 @@ from datasette.plugins import pm
 from datasette.utils import await_me_maybe, make_slot_function
 
 from loaders.pages import home
+from loaders.pages.viewer import PRIVATE
 
 
 @hookimpl(trylast=True)
@@ -43,7 +44,7 @@ async def home_page(request: Request, datasette: Datasette) -> Response:
         "across": await across(datasette, request),
     }
     body = await datasette.render_template("home.html", context, request=request, view_name="index")
-    return Response.html(body)
+    return Response.html(body, headers=PRIVATE)
 
 
 async def actions(datasette: Datasette, request: Request) -> list[dict[str, Any]]:

@@ -13,6 +13,7 @@ from datasette.app import Datasette
 from datasette.utils import escape_fts
 
 from loaders.pages import search
+from loaders.pages.viewer import PRIVATE
 
 NO_WORDS = '""'
 
@@ -44,4 +45,4 @@ async def search_page(request: Request, datasette: Datasette) -> Response:
     text = request.args.get("q") or ""
     context = {"q": text, "found": await search.read(datasette, request.actor, text)}
     body = await datasette.render_template("search.html", context, request=request)
-    return Response.html(body)
+    return Response.html(body, headers=PRIVATE)

@@ -14,6 +14,7 @@ from datasette.app import Datasette
 from in_process import READER, ROOT, asking, metadata, serving
 
 from loaders import campaigns, open_database
+from loaders.databases import DATABASES
 from loaders.pages import home
 
 NUMBER = re.compile(r'<a href="([^"]+)"><strong>([\d,]+)(\+?)</strong> ([^<]+)</a>')
@@ -50,6 +51,10 @@ async def test_it_says_what_each_database_is_for(datasette: Datasette) -> None:
         about = metadata()["databases"][name]
         assert f'<a href="/{name}">{about["title"]}</a>' in page
         assert about["description"] in page
+
+
+def test_no_database_is_forgotten() -> None:
+    assert list(home.EXPLAINED_BY) == list(DATABASES)
 
 
 async def test_every_number_is_that_of_the_rows_behind_it(datasette: Datasette) -> None:
@@ -144,6 +149,17 @@ async def test_nothing_of_a_closed_table_is_told(
             assert [text for text in absent if text in main] == []
         page = await get(datasette, actor=ROOT)
         assert [text for text in absent if text not in page] == []
+
+
+async def test_what_the_server_asks_itself_opens_nothing_to_others(samples: Path) -> None:
+    config = metadata()
+    config["databases"]["trends"]["tables"]["trending_topics"]["allow"] = {"id": "root"}
+    with serving(config=config) as datasette:
+        await datasette.invoke_startup()
+        own = await datasette.client.get("/", skip_permission_checks=True)
+        assert "AI trends 2026" in own.text
+        assert own.headers["cache-control"] == "private, no-cache"
+        assert "AI trends 2026" not in (await datasette.client.get("/")).text
 
 
 async def test_a_private_instance_shows_nothing(samples: Path) -> None:

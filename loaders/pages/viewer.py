@@ -11,6 +11,9 @@ from loaders.access import Actor, everything_open
 
 Row = dict[str, Any]
 
+# A page that differs from viewer to viewer is no page for caches in between.
+PRIVATE = {"Cache-Control": "private, no-cache"}
+
 
 class Question(NamedTuple):
     """SQL over one database, and every table and view that it reads."""

@@ -22,9 +22,11 @@ from loaders.resources import Resource
 Result = TypeVar("Result")
 Actor = dict[str, Any] | None
 Verdict = tuple[float, bool]  # until when it counts, and whether it is yes
+Sight = tuple[float, frozenset[tuple[str, str]]]  # until when it counts, and what is open
 
 VERDICT_SECONDS = 1.0
 MOST_VERDICTS = 10_000
+MOST_SIGHTS = 1_000
 # What reading and writing may raise: a refusal, a database that cannot just now, or a row in which
 # other programs stored more than Python reads.
 FAILURES = (RefusalError, sqlite3.Error, ValueError, RecursionError)
@@ -33,6 +35,7 @@ TRY_AGAIN = {"Retry-After": "1"}
 
 groups: WeakKeyDictionary[Database, GroupCommit] = WeakKeyDictionary()
 verdicts: WeakKeyDictionary[Datasette, dict[tuple[str, ...], Verdict]] = WeakKeyDictionary()
+sights: WeakKeyDictionary[Datasette, dict[tuple[str, str], Sight]] = WeakKeyDictionary()
 
 
 async def is_allowed(
@@ -57,6 +60,29 @@ async def is_allowed(
         known.clear()
     known[key] = (time.monotonic() + VERDICT_SECONDS, verdict)
     return verdict
+
+
+async def everything_open(
+    datasette: Datasette, actor: Actor, action: str
+) -> frozenset[tuple[str, str]]:
+    """All tables or queries on which the actor may do this; held for as long as a verdict."""
+    if _skip_permission_checks.get():
+        return await find_open(datasette, actor, action)
+    known = sights.setdefault(datasette, {})
+    key = (json.dumps(actor, sort_keys=True, default=repr), action)
+    until, found = known.get(key, (0.0, frozenset()))
+    if time.monotonic() < until:
+        return found
+    found = await find_open(datasette, actor, action)
+    if len(known) >= MOST_SIGHTS:
+        known.clear()
+    known[key] = (time.monotonic() + VERDICT_SECONDS, found)
+    return found
+
+
+async def find_open(datasette: Datasette, actor: Actor, action: str) -> frozenset[tuple[str, str]]:
+    resources = await datasette.allowed_resources(action, actor)
+    return frozenset([(one.parent, one.child) async for one in resources.all()])
 
 
 async def require(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
+from itertools import zip_longest
 from typing import Any
 
 
@@ -25,22 +26,31 @@ class Comparison:
         return {"ok": self.ok, **asdict(self)}
 
 
+ABSENT = object()
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A value that is not the same, under its path; `ABSENT` on the side that has none."""
+
+    path: str
+    expected: Any
+    actual: Any
+
+
 def differences(expected: Any, actual: Any, path: str = "$") -> Iterator[str]:
     """The path of each value that is not the same, its type included: `$.captions[2].size`."""
+    for difference in compare(expected, actual, path):
+        yield difference.path
+
+
+def compare(expected: Any, actual: Any, path: str = "$") -> Iterator[Difference]:
     if isinstance(expected, dict) and isinstance(actual, dict):
-        for key in expected.keys() | actual.keys():
-            if key in expected and key in actual:
-                yield from differences(expected[key], actual[key], f"{path}.{key}")
-            else:
-                yield f"{path}.{key}"
+        for key in {**expected, **actual}:
+            one, other = expected.get(key, ABSENT), actual.get(key, ABSENT)
+            yield from compare(one, other, f"{path}.{key}")
     elif isinstance(expected, list) and isinstance(actual, list):
-        yield from list_differences(expected, actual, path)
+        for index, (one, other) in enumerate(zip_longest(expected, actual, fillvalue=ABSENT)):
+            yield from compare(one, other, f"{path}[{index}]")
     elif type(expected) is not type(actual) or expected != actual:
-        yield path
-
-
-def list_differences(expected: list[Any], actual: list[Any], path: str) -> Iterator[str]:
-    for index, (one, other) in enumerate(zip(expected, actual, strict=False)):
-        yield from differences(one, other, f"{path}[{index}]")
-    for index in range(min(len(expected), len(actual)), max(len(expected), len(actual))):
-        yield f"{path}[{index}]"
+        yield Difference(path, expected, actual)

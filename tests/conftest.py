@@ -53,6 +53,22 @@ def data_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def sample_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder with the sample rows of all six databases, to copy from."""
+    folder = tmp_path_factory.mktemp("samples") / "data"
+    built = server_process.run_dailies(folder, "build", "--sample")
+    assert built.returncode == 0, built.stderr
+    return folder
+
+
+@pytest.fixture
+def samples(sample_data: Path, data_dir: Path) -> Path:
+    """The data folder of the test, with the sample rows."""
+    shutil.copytree(sample_data, data_dir, dirs_exist_ok=True)
+    return data_dir
+
+
 @pytest.fixture
 def free_port() -> int:
     return server_process.free_port()

@@ -29,6 +29,7 @@ OTHER_PARTS = {
     "file_type": ["videos"],
     "filename": ["intro.mp4"],
     "chart": ["video_growth"],
+    "video": ["dly_vid_001"],
 }
 GROUP = re.compile(r"\(\?P<(\w+)>[^()]*\)\??")
 FORMAT = re.compile(r"\(\\\.\(\?P<format>[^()]*\)\)\?|\(\?:\\\.\(\?P<format>[^()]*\)\)\?")

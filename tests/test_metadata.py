@@ -65,7 +65,8 @@ def test_each_table_and_column_is_described(name: str, table: str) -> None:
 def test_settings_name_columns_that_exist(name: str, table: str) -> None:
     settings = described(name, table)
     named = [settings.get(key) for key in ("label_column", "sort", "sort_desc")]
-    named += settings.get("facets", [])
+    for facet in settings.get("facets", []):
+        named += [facet] if isinstance(facet, str) else facet.values()
     named += settings.get("column_types", {})
     assert {column.lower() for column in named if column} <= reference(name).columns[table]
     assert not ("sort" in settings and "sort_desc" in settings)
@@ -102,7 +103,30 @@ async def test_the_jobs_page_searches_sorts_and_facets(datasette: Datasette) -> 
     answer = await datasette.client.get("/campaigns/jobs.json?_extra=facet_results")
     assert [row["id"] for row in answer.json()["rows"]] == ["j1", "j0"]
     facets = answer.json()["facet_results"]["results"]
-    assert set(facets) == {"product", "persona", "language", "enabled"}
+    assert list(facets) == ["product", "persona", "language", "enabled"]
+
+
+@pytest.mark.parametrize("filtered", ["", "enabled__gte=0&"])
+async def test_kept_facets_are_those_that_counting_gives(
+    datasette: Datasette, filtered: str
+) -> None:
+    path = f"/campaigns/jobs.json?{filtered}_extra=facet_results"
+    facets = (await datasette.client.get(path)).json()["facet_results"]["results"]
+    for name, facet in facets.items():
+        sql = f"""
+            select {name} as value, count(*) as count
+            from jobs
+            where {name} is not null
+            group by value
+            order by count desc, value
+            """
+        counted = await datasette.databases["campaigns"].execute(sql)
+        found = [(one["value"], one["count"]) for one in facet["results"]]
+        assert found == [tuple(row) for row in counted.rows], name
+        for one in facet["results"]:
+            path = one["toggle_url"].removeprefix("http://localhost")
+            rows = (await datasette.client.get(path)).json()["rows"]
+            assert len(rows) == one["count"]
 
 
 async def test_json_and_csv_of_every_table_and_view(datasette: Datasette) -> None:

@@ -23,6 +23,7 @@ QUERIES = (
     "top_videos",
     "engagement_by_platform",
     "engagement_by_topic",
+    "best_topics",
     "engagement_by_day",
     "video_growth",
     "fastest_growing",
@@ -165,6 +166,21 @@ async def test_engagement_by_topic(path: Path, platform: str) -> None:
     }
 
 
+@pytest.mark.parametrize("platform", ["", "tiktok"])
+async def test_best_topics(path: Path, platform: str) -> None:
+    known = videos(path)
+    groups = grouped(
+        [row for row in newest(path) if platform in ("", row["platform"])],
+        lambda row: (known.get(row["video_id"]) or {}).get("topic"),
+    )
+    found = await ask("metrics", "best_topics", platform=platform, limit="1000")
+    assert {row["topic"]: row["engagement_rate"] for row in found} == {
+        topic: summed(group)["engagement_rate"] for topic, group in groups.items() if topic
+    }
+    rates = [row["engagement_rate"] or -1 for row in found]
+    assert rates == sorted(rates, reverse=True)
+
+
 @pytest.mark.parametrize("platform", ["", "Instagram"])
 async def test_engagement_by_day(path: Path, platform: str) -> None:
     dated = [
@@ -279,7 +295,7 @@ async def test_search_videos(path: Path, word: str) -> None:
         assert row["views"] == expected[row["video_id"]]
 
 
-def test_the_queries_are_those_of_the_contract() -> None:
+def test_the_queries_are_those_of_the_contract_and_one_that_home_links_to() -> None:
     assert tuple(queries_of("metrics")) == QUERIES
 
 

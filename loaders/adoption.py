@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -66,8 +66,7 @@ def build(name: str, path: Path) -> Build:
 
 
 def pending(name: str, connection: sqlite3.Connection) -> list[str]:
-    db = sqlite_utils.Database(connection, recursive_triggers=False)
-    return [migration.name for migration in migrations_of(name).pending(db)]
+    return [migration.name for migration in migrations_of(name).pending(migrating(connection))]
 
 
 def inspect(name: str, path: Path) -> None:
@@ -75,6 +74,7 @@ def inspect(name: str, path: Path) -> None:
     with path.open("rb") as file:
         if file.read(len(SQLITE_HEADER)) != SQLITE_HEADER:
             raise ValueError(f"{path} is not a SQLite file: it was left as it is")
+    roll_back_unfinished(path)
     with closing(open_read_only(path)) as connection:
         try:
             identity = identify(connection)
@@ -86,6 +86,15 @@ def inspect(name: str, path: Path) -> None:
         raise ValueError(f"{path} holds other tables than {name}: it was left as it is")
     if identity not in ("", name):
         raise ValueError(f"{path} is a {identity} database, not {name}: it was left as it is")
+
+
+def roll_back_unfinished(path: Path) -> None:
+    """Bring in the journal of a killed writer, which holds what the file is; a reader cannot."""
+    real = path.resolve()
+    if not real.with_name(f"{real.name}-journal").exists():
+        return
+    with closing(sqlite3.connect(real, timeout=5)) as connection, suppress(sqlite3.DatabaseError):
+        identify(connection)
 
 
 def open_read_only(path: Path) -> sqlite3.Connection:
@@ -103,13 +112,22 @@ def identify(connection: sqlite3.Connection) -> str | None:
 
 
 def apply_migrations(name: str, path: Path, connection: sqlite3.Connection, done: Build) -> None:
-    if not done.created and has_schema(connection):
-        done.backup = str(backups.back_up(connection, path))
-    with schema_changes(connection):
-        db = sqlite_utils.Database(connection, recursive_triggers=False)
-        migrations_of(name).apply(db)
-        if done.backup:
-            connection.execute("update write_context set vacuum_pending = 1")
+    if done.created or not has_schema(connection):
+        with schema_changes(connection):
+            migrations_of(name).apply(migrating(connection))
+        return
+    done.backup = str(backups.back_up(connection, path))
+    wiping = wipes_all(name, connection)
+    with rollback_journal(connection) as alone, schema_changes(connection, wiping):
+        if wiping:
+            wipe_free_pages(connection)
+        migrations_of(name).apply(migrating(connection))
+        pending = not (wiping and alone)
+        connection.execute("update write_context set vacuum_pending = ?", (pending,))
+
+
+def migrating(connection: sqlite3.Connection) -> sqlite_utils.Database:
+    return sqlite_utils.Database(connection, recursive_triggers=False)
 
 
 def has_schema(connection: sqlite3.Connection) -> bool:
@@ -127,18 +145,42 @@ def refuse_damaged(path: Path, connection: sqlite3.Connection) -> None:
         raise ValueError(f"{path} is damaged ({found[0]}): it was left as it is")
 
 
+def wipes_all(name: str, connection: sqlite3.Connection) -> bool:
+    """Does the upgrade replace every table of the file, and wipe what it replaces?"""
+    module = importlib.import_module(f"loaders.migrations.{database_spec(name).stem}")
+    tables = connection.execute("select name from sqlite_master where type = 'table'")
+    return {table for (table,) in tables} <= getattr(module, "WIPED_BY_UPGRADE", set())
+
+
 @contextmanager
-def schema_changes(connection: sqlite3.Connection) -> Iterator[None]:
+def rollback_journal(connection: sqlite3.Connection) -> Iterator[bool]:
+    """Keep old pages in a journal meanwhile, rather than new ones in the write-ahead log.
+
+    An upgrade writes few old pages and many new ones, which then are written once. It takes a file
+    that nobody else has open; False where somebody has, and the log stays.
+    """
+    try:
+        mode = connection.execute("pragma journal_mode = delete").fetchone()[0]
+    except sqlite3.OperationalError:
+        mode = "wal"
+    try:
+        yield mode == "delete"
+    finally:
+        connection.execute("pragma journal_mode = wal")
+
+
+@contextmanager
+def schema_changes(connection: sqlite3.Connection, wiping: bool = False) -> Iterator[None]:
     """One transaction in which tables may be replaced without rewriting what refers to them.
 
-    It does not wipe what it deletes: after an upgrade the whole file is written anew.
+    Unless it is `wiping` what it deletes, the whole file is to be written anew after it.
     """
     connection.execute("pragma foreign_keys = off")
     connection.execute("pragma legacy_alter_table = on")
-    connection.execute("pragma secure_delete = off")
+    connection.execute(f"pragma secure_delete = {'on' if wiping else 'off'}")
     connection.execute(f"pragma cache_size = -{BULK_CACHE_KIB}")
     try:
-        connection.execute("begin immediate")
+        connection.execute("begin exclusive")
         try:
             yield
         except BaseException:
@@ -149,6 +191,15 @@ def schema_changes(connection: sqlite3.Connection) -> Iterator[None]:
         connection.execute("pragma secure_delete = on")
         connection.execute("pragma legacy_alter_table = off")
         connection.execute("pragma foreign_keys = on")
+
+
+def wipe_free_pages(connection: sqlite3.Connection) -> None:
+    """Let a table of zeros take up every free page, whatever it held, and give them back."""
+    size = connection.execute("pragma page_size").fetchone()[0]
+    connection.execute("create table zeros (zeros BLOB)")
+    while free := connection.execute("pragma freelist_count").fetchone()[0]:
+        connection.execute("insert into zeros values (zeroblob(?))", (min(free, 10_000) * size,))
+    connection.execute("drop table zeros")
 
 
 def wipe_old_pages(connection: sqlite3.Connection) -> None:

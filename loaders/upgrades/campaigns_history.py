@@ -1,0 +1,106 @@
+"""The first versions of adopted campaign jobs.
+
+Each job gets version 1 as the old file had it. Where a column said something else than `data`, that
+version shows the old value and a second one, made here, what holds from now on.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from typing import NamedTuple
+
+from loaders.migrations.campaigns_projection import Field, instant_of, json_value
+from loaders.times import NOW_SQL
+
+INSERT_HISTORY = "insert into job_history (job_id, version, operation, changed_at, data)"
+
+LOG_UNCHANGED = f"""
+{INSERT_HISTORY}
+select id, 1, 'insert', {NOW_SQL}, data
+from jobs_new
+where rowid between :first and :last
+  and id is not null
+  and rowid not in (select value from json_each(:drifted))
+order by rowid
+"""  # noqa: S608
+
+LAST_LOGGED = "select coalesce(max(id), 0) from job_history"
+
+LOG_SECOND = f"""
+{INSERT_HISTORY}
+select job_history.job_id, 2, 'update', {NOW_SQL}, jobs_new.data
+from job_history
+cross join jobs_new on jobs_new.id = job_history.job_id
+where job_history.id > :logged
+  and job_history.data is not jobs_new.data
+"""  # noqa: S608
+
+
+class HistoryStatements(NamedTuple):
+    """SQL that finds the jobs whose columns drifted, and that logs them as they were."""
+
+    find_drifted: str
+    log_drifted: str
+
+
+def instant_in_zone(text: str) -> str:
+    """SQL: the instant of a text; without a zone in it, the configured one is meant."""
+    return f"""case
+      when {text} glob '[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]*' then to_instant({text})
+      else {instant_of(text)} end"""
+
+
+def current_timestamp_or_instant(column: str) -> str:
+    """SQL: SQLite's own `current_timestamp`, 19 characters with a blank, is UTC by definition."""
+    shape = "[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9] [0-9][0-9]:[0-9][0-9]:[0-9][0-9]"
+    return f"""case
+      when {column} glob '{shape}' then {instant_of(column)}
+      else {instant_in_zone(column)} end"""
+
+
+def drifted(field: Field) -> str:
+    """SQL: did the old column say something else than the copy, which follows `data`?"""
+    old, new = f"jobs.{field.column}", f"jobs_new.{field.column}"
+    if field.kind == "time":
+        return f"({old} is not null and {current_timestamp_or_instant(old)} is not {new})"
+    return f"({old} is not null and {old} is not {new} and not ({old} = '' and {new} is null))"
+
+
+def history_statements(fields: list[Field]) -> HistoryStatements:
+    any_drift = " or ".join(["jobs.data is not jobs_new.data", *map(drifted, fields)])
+    old_values = ",\n".join(
+        f"case when {drifted(field)} then '$.{field.column}' else '$.id' end,\n"
+        f"json(case when {drifted(field)} then {json_value(field, f'jobs.{field.column}')}"
+        " else coalesce(jobs.data -> '$.id', json_quote(jobs.id)) end)"
+        for field in fields
+    )
+    both = "from jobs\ncross join jobs_new on jobs_new.rowid = jobs.rowid"
+    return HistoryStatements(
+        f"""
+select jobs.rowid
+{both}
+where jobs.rowid <= :last
+  and jobs.id is not null
+  and ({any_drift})
+""",
+        f"""
+{INSERT_HISTORY}
+select jobs.id, 1, 'insert', {NOW_SQL}, json_set(jobs.data, {old_values})
+{both}
+where jobs.rowid in (select value from json_each(:drifted))
+order by jobs.rowid
+""",  # noqa: S608
+    )
+
+
+def write_history(
+    connection: sqlite3.Connection, statements: HistoryStatements, batch: dict[str, int]
+) -> None:
+    """The versions of the jobs of a batch: in `jobs` as they were, in `jobs_new` as they are."""
+    changed = json.dumps([row[0] for row in connection.execute(statements.find_drifted, batch)])
+    connection.execute(LOG_UNCHANGED, {**batch, "drifted": changed})
+    if changed != "[]":
+        logged = connection.execute(LAST_LOGGED).fetchone()[0]
+        connection.execute(statements.log_drifted, {"drifted": changed})
+        connection.execute(LOG_SECOND, {"logged": logged})

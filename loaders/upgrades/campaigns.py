@@ -9,17 +9,23 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator
+from functools import lru_cache, partial
 
 from loaders.databases import count_rows
 from loaders.migrations.bookkeeping import SET_ASIDE
 from loaders.migrations.campaigns import CREATE_JOBS
 from loaders.migrations.campaigns_projection import (
     COLUMNS,
+    EXTRACT,
     FIELDS,
+    TIMES,
     WITHOUT_NUL,
     Field,
+    extract_of,
     json_value,
+    path_in,
     projected,
+    said,
     text_of,
 )
 from loaders.times import NOW_SQL, configured_timezone, to_instant
@@ -55,6 +61,7 @@ PLAIN = rf"""case
     when data glob '*\u[dD][89a-fA-F]*' then not may_hold_lone_surrogate(cast(data as blob))
     else true end"""
 
+WITH_NUL = "document_with_nul"
 NOT_COPIED = "not exists (select 1 from jobs_new where jobs_new.rowid = jobs.rowid)"
 
 
@@ -76,10 +83,9 @@ def upgrade(connection: sqlite3.Connection) -> None:
 
 
 def create_functions(connection: sqlite3.Connection) -> None:
-    zone = configured_timezone()
-    connection.create_function(
-        "to_instant", 1, lambda text: to_instant(text, zone), deterministic=True
-    )
+    # A batch asks for the same time again and again: in `data` and column, to copy and to compare.
+    instant = lru_cache(maxsize=4 * JOBS_AT_ONCE)(partial(to_instant, zone=configured_timezone()))
+    connection.create_function("to_instant", 1, instant, deterministic=True)
     connection.create_function(
         "may_hold_lone_surrogate", 1, may_hold_lone_surrogate, deterministic=True
     )
@@ -137,8 +143,8 @@ def move_jobs(connection: sqlite3.Connection, columns: list[str]) -> None:
     The pages that a batch filled, wiped, take up the next one while they are still in memory.
     """
     known = [name for name in columns if name in BY_COLUMN]
-    copy_plain = copy_statement(columns, WITHOUT_NUL, f"rowid <= :last and {PLAIN}")
-    copy_rest = copy_statement(columns, "document_with_nul", f"rowid <= :last and {NOT_COPIED}")
+    copy_plain = copy_statement(columns, WITHOUT_NUL, EXTRACT, PLAIN)
+    copy_rest = copy_statement(columns, WITH_NUL, WITH_NUL, NOT_COPIED)
     history = history_statements([BY_COLUMN[name] for name in known])
     for batch in batches(connection):
         if connection.execute(copy_plain, batch).rowcount < JOBS_AT_ONCE:
@@ -210,43 +216,49 @@ def fill_documents(
         )
 
 
-def copy_statement(columns: list[str], document: str, condition: str) -> str:
-    """SQL: rows under their numbers, with columns that follow their document, which is so called.
+def copy_statement(columns: list[str], document: str, values: str, condition: str) -> str:
+    """SQL: rows under their numbers, with columns that follow the `values` in their document.
 
     The limit, which is none, keeps the inner query apart: it fetches a long document only once.
     """
     others = [quoted(name) for name in unknown_columns(columns)]
-    times = [field.column for field in FIELDS if field.kind == "time" and field.column in columns]
-    targets = ", ".join(("rowid", "id", "data", *COLUMNS, *others))
-    projection = ",\n  ".join(
-        projected_old(document, field, field.column in columns) for field in FIELDS
-    )
+    times = [name for name in TIMES if name in columns]
+    targets = ["rowid", "id", "data", *COLUMNS, *others]
+    sources = ["job_rowid", "id", document_with_id(document, values)]
+    sources += [projected_old(document, values, field, columns) for field in FIELDS]
+    fetched = ["rowid as job_rowid", "id", f"data as {document}", *times, *others]
+    if values == EXTRACT:
+        fetched.append(f"{extract_of('data')} as {EXTRACT}")
     return f"""
-insert into jobs_new ({targets})
-select
-  {", ".join(["job_rowid", "id", document_with_id(document)])},
-  {", ".join([projection, *others])}
+insert into jobs_new ({", ".join(targets)})
+select {", ".join([*sources, *others])}
 from (
-  select {", ".join(["rowid as job_rowid", "id", f"data as {document}", *times, *others])}
+  select {", ".join(fetched)}
   from jobs
-  where {condition}
+  where rowid <= :last
+    and {condition}
   order by rowid
   limit -1
 )
 """  # noqa: S608
 
 
-def document_with_id(document: str) -> str:
+def document_with_id(document: str, values: str) -> str:
     """SQL: the document, in which the key column wins over an id inside."""
     return f"""case
-    when ({text_of(document, "id")}) is id then {document}
+    when ({text_of(values, "id")}) is id then {document}
     else json_set({document}, '$.id', id) end"""
 
 
-def projected_old(document: str, field: Field, exists: bool) -> str:
+def projected_old(document: str, values: str, field: Field, columns: list[str]) -> str:
     """SQL: the column of the copy. A time that `data` does not say stays."""
-    if field.kind != "time":
-        return projected(document, field)
-    from_data = f"({document} ->> '$.{field.column}')"
-    from_column = current_timestamp_or_instant(field.column) if exists else "null"
-    return f"coalesce({instant_in_zone(from_data)}, {from_column}, {NOW_SQL})"
+    if field.kind == "time":
+        from_data = f"({values} ->> {path_in(values, field.column)})"
+        from_column = "null"
+        if field.column in columns:
+            from_column = current_timestamp_or_instant(field.column)
+        return f"coalesce({instant_in_zone(from_data)}, {from_column}, {NOW_SQL})"
+    value = projected(values, field)
+    if values == EXTRACT and field.default:
+        return f"coalesce({value}, case when not {said(document, field)} then {field.default} end)"
+    return value

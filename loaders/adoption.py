@@ -18,7 +18,8 @@ import sqlite_utils
 from sqlite_utils import Migrations
 
 from loaders import backups, integrity
-from loaders.databases import BULK_CACHE_KIB, connect, database_spec
+from loaders.databases import BULK_CACHE_KIB, connect, count_rows, database_spec
+from loaders.progress import Progress, portion, steps_told
 
 SQLITE_HEADER = b"SQLite format 3\x00"
 
@@ -31,6 +32,10 @@ SIGNATURES = {
     "metrics": ("video_metrics", {"video_id", "platform"}),
     "image_library": ("image_library", {"file_path"}),
 }
+
+# Measured on files of the earlier systems; a progress bar goes by it.
+STEPS_PER_ROW = {name: 700 if name == "campaigns" else 150 for name in SIGNATURES}
+BACKUP_TAKES = 0.15  # of an upgrade
 
 
 @dataclass
@@ -49,7 +54,7 @@ def migrations_of(name: str) -> Migrations:
     return cast(Migrations, module.migrations)
 
 
-def build(name: str, path: Path) -> Build:
+def build(name: str, path: Path, progress: Progress | None = None) -> Build:
     """Create or upgrade the file; ValueError, with the file untouched, if it is not ours."""
     done = Build(name, str(path))
     if not path.exists() or path.stat().st_size == 0:
@@ -59,9 +64,13 @@ def build(name: str, path: Path) -> Build:
         inspect(name, path)
     with closing(connect(path)) as connection:
         done.migrations = pending(name, connection)
-        if done.migrations:
-            apply_migrations(name, path, connection, done)
-        wipe_old_pages(connection)
+        if done.migrations and has_schema(connection):
+            upgrade(name, path, connection, done, progress)
+        elif done.migrations:
+            with schema_changes(connection):
+                migrations_of(name).apply(migrating(connection))
+        else:
+            wipe_old_pages(connection)
     return done
 
 
@@ -111,12 +120,32 @@ def identify(connection: sqlite3.Connection) -> str | None:
     return None if tables else ""
 
 
-def apply_migrations(name: str, path: Path, connection: sqlite3.Connection, done: Build) -> None:
-    if done.created or not has_schema(connection):
-        with schema_changes(connection):
-            migrations_of(name).apply(migrating(connection))
-        return
-    done.backup = str(backups.back_up(connection, path))
+def upgrade(
+    name: str, path: Path, connection: sqlite3.Connection, done: Build, progress: Progress | None
+) -> None:
+    """A verified backup beside the file, one transaction, and no page of the old file left."""
+    backup = backups.back_up(connection, path, portion(progress, 0, BACKUP_TAKES))
+    done.backup = str(backup)
+    steps = expected_steps(name, connection)
+    with steps_told(connection, steps, portion(progress, BACKUP_TAKES, 1)):
+        apply_migrations(name, connection)
+        wipe_old_pages(connection)
+
+
+def expected_steps(name: str, connection: sqlite3.Connection) -> int:
+    tables = connection.execute(
+        """
+        select name
+        from sqlite_master
+        where type = 'table'
+          and rootpage > 0
+          and name not like '%_fts_%'
+        """
+    ).fetchall()
+    return STEPS_PER_ROW[name] * sum(count_rows(connection, table) for (table,) in tables)
+
+
+def apply_migrations(name: str, connection: sqlite3.Connection) -> None:
     wiping = wipes_all(name, connection)
     with rollback_journal(connection) as alone, schema_changes(connection, wiping):
         if wiping:

@@ -10,6 +10,7 @@ import json
 import sqlite3
 from collections.abc import Iterable, Iterator
 from functools import lru_cache, partial
+from typing import Any
 
 from loaders.databases import count_rows
 from loaders.migrations.bookkeeping import SET_ASIDE
@@ -22,7 +23,6 @@ from loaders.migrations.campaigns_projection import (
     WITHOUT_NUL,
     Field,
     extract_of,
-    json_value,
     path_in,
     projected,
     said,
@@ -33,9 +33,11 @@ from loaders.upgrades.campaigns_history import (
     current_timestamp_or_instant,
     history_statements,
     instant_in_zone,
+    old_json_value,
     write_history,
 )
 from loaders.upgrades.json_text import may_hold_lone_surrogate, mend
+from loaders.yaml_values import encode
 
 LEGACY_TRIGGERS = ("jobs_fts_insert", "jobs_fts_update", "jobs_fts_delete")
 BY_COLUMN = {field.column: field for field in FIELDS}
@@ -86,9 +88,14 @@ def create_functions(connection: sqlite3.Connection) -> None:
     # A batch asks for the same time again and again: in `data` and column, to copy and to compare.
     instant = lru_cache(maxsize=4 * JOBS_AT_ONCE)(partial(to_instant, zone=configured_timezone()))
     connection.create_function("to_instant", 1, instant, deterministic=True)
+    connection.create_function("json_form", 1, json_form, deterministic=True)
     connection.create_function(
         "may_hold_lone_surrogate", 1, may_hold_lone_surrogate, deterministic=True
     )
+
+
+def json_form(value: Any) -> str:
+    return json.dumps(encode(value))
 
 
 def drop_search(connection: sqlite3.Connection) -> None:
@@ -207,7 +214,7 @@ def fill_documents(
         connection.execute(
             f"""
             update jobs
-            set data = json_set(data, '$.{field.keys[0]}', json({json_value(field, column)}))
+            set data = json_set(data, '$.{field.keys[0]}', json({old_json_value(field, column)}))
             where rowid in (select value from json_each(?))
               and {column} is not null
               and {column} <> ''

@@ -67,11 +67,18 @@ def drifted(field: Field) -> str:
     return f"({old} is not null and {old} is not {new} and not ({old} = '' and {new} is null))"
 
 
+def old_json_value(field: Field, column: str) -> str:
+    """SQL: the JSON text of an old column's value, be it one that JSON has no word for."""
+    return f"""case
+      when typeof({column}) = 'blob' or {column} in (9e999, -9e999) then json_form({column})
+      else {json_value(field, column)} end"""
+
+
 def history_statements(fields: list[Field]) -> HistoryStatements:
     any_drift = " or ".join(["jobs.data is not jobs_new.data", *map(drifted, fields)])
     old_values = ",\n".join(
         f"case when {drifted(field)} then '$.{field.column}' else '$.id' end,\n"
-        f"json(case when {drifted(field)} then {json_value(field, f'jobs.{field.column}')}"
+        f"json(case when {drifted(field)} then {old_json_value(field, f'jobs.{field.column}')}"
         " else coalesce(jobs.data -> '$.id', json_quote(jobs.id)) end)"
         for field in fields
     )

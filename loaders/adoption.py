@@ -90,7 +90,8 @@ def inspect(name: str, path: Path) -> None:
             if identity == name and pending(name, connection):
                 refuse_damaged(path, connection)
         except sqlite3.DatabaseError as error:
-            raise ValueError(f"{path} is damaged ({error}): it was left as it is") from error
+            fault = integrity.fault(error)
+            raise ValueError(f"{path} {fault}: it was left as it is") from error
     if identity is None:
         raise ValueError(f"{path} holds other tables than {name}: it was left as it is")
     if identity not in ("", name):
@@ -147,12 +148,17 @@ def expected_steps(name: str, connection: sqlite3.Connection) -> int:
 
 def apply_migrations(name: str, connection: sqlite3.Connection) -> None:
     wiping = wipes_all(name, connection)
-    with rollback_journal(connection) as alone, schema_changes(connection, wiping):
+    with rollback_journal(connection), schema_changes(connection, wiping):
         if wiping:
             wipe_free_pages(connection)
         migrations_of(name).apply(migrating(connection))
-        pending = not (wiping and alone)
-        connection.execute("update write_context set vacuum_pending = ?", (pending,))
+        # With the log, old pages stay in the file until another program lets go of it.
+        wiped = wiping and journal_mode(connection) == "delete"
+        connection.execute("update write_context set vacuum_pending = ?", (not wiped,))
+
+
+def journal_mode(connection: sqlite3.Connection) -> str:
+    return str(connection.execute("pragma journal_mode").fetchone()[0])
 
 
 def migrating(connection: sqlite3.Connection) -> sqlite_utils.Database:
@@ -182,20 +188,19 @@ def wipes_all(name: str, connection: sqlite3.Connection) -> bool:
 
 
 @contextmanager
-def rollback_journal(connection: sqlite3.Connection) -> Iterator[bool]:
+def rollback_journal(connection: sqlite3.Connection) -> Iterator[None]:
     """Keep old pages in a journal meanwhile, rather than new ones in the write-ahead log.
 
-    An upgrade writes few old pages and many new ones, which then are written once. It takes a file
-    that nobody else has open; False where somebody has, and the log stays.
+    An upgrade writes few old pages and many new ones, which then are written once. Where another
+    program has the file open the log stays.
     """
+    with suppress(sqlite3.OperationalError):
+        connection.execute("pragma journal_mode = delete")
     try:
-        mode = connection.execute("pragma journal_mode = delete").fetchone()[0]
-    except sqlite3.OperationalError:
-        mode = "wal"
-    try:
-        yield mode == "delete"
+        yield
     finally:
-        connection.execute("pragma journal_mode = wal")
+        with suppress(sqlite3.OperationalError):
+            connection.execute("pragma journal_mode = wal")
 
 
 @contextmanager
@@ -225,10 +230,12 @@ def schema_changes(connection: sqlite3.Connection, wiping: bool = False) -> Iter
 def wipe_free_pages(connection: sqlite3.Connection) -> None:
     """Let a table of zeros take up every free page, whatever it held, and give them back."""
     size = connection.execute("pragma page_size").fetchone()[0]
-    connection.execute("create table zeros (zeros BLOB)")
+    connection.execute("create table dailies_zeros (zeros BLOB)")
     while free := connection.execute("pragma freelist_count").fetchone()[0]:
-        connection.execute("insert into zeros values (zeroblob(?))", (min(free, 10_000) * size,))
-    connection.execute("drop table zeros")
+        connection.execute(
+            "insert into dailies_zeros values (zeroblob(?))", (min(free, 10_000) * size,)
+        )
+    connection.execute("drop table dailies_zeros")
 
 
 def wipe_old_pages(connection: sqlite3.Connection) -> None:

@@ -17,7 +17,7 @@ import documents
 import yaml
 
 from loaders import adoption
-from loaders.migrations.campaigns import INDEXED
+from loaders.migrations.campaigns import create_job_indexes
 from loaders.migrations.campaigns_projection import SEARCHED
 
 OLD_SCHEMA = """
@@ -69,8 +69,7 @@ def plain_sql(path: Path) -> float:
             for column, other in NEW_COLUMNS.items()
         )
         connection.execute(f"update jobs set {values}")
-        for column in INDEXED:
-            connection.execute(f"create index idx_jobs_{column} on jobs ({column})")
+        create_job_indexes(connection)
         connection.execute(
             f"create virtual table jobs_fts using fts5 ({', '.join(SEARCHED)}, content=jobs)"
         )

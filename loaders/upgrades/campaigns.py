@@ -47,7 +47,7 @@ NEXT_BATCH = """
 select min(rowid), max(rowid)
 from (
   select rowid
-  from jobs
+  from jobs_old
   order by rowid
   limit :jobs
 )
@@ -64,7 +64,7 @@ PLAIN = rf"""case
     else true end"""
 
 WITH_NUL = "document_with_nul"
-NOT_COPIED = "not exists (select 1 from jobs_new where jobs_new.rowid = jobs.rowid)"
+NOT_COPIED = "not exists (select 1 from jobs where jobs.rowid = jobs_old.rowid)"
 
 
 def upgrade(connection: sqlite3.Connection) -> None:
@@ -74,12 +74,12 @@ def upgrade(connection: sqlite3.Connection) -> None:
     columns = table_columns(connection)
     kept = take_off_objects(connection)
     jobs = count_rows(connection, "jobs")
-    create_copy(connection, columns)
+    connection.execute("alter table jobs rename to jobs_old")
+    create_jobs(connection, columns)
     move_jobs(connection, list(columns))
-    if count_rows(connection, "jobs_new") != jobs:
+    if count_rows(connection, "jobs") != jobs:
         raise sqlite3.IntegrityError("jobs: not every row could be copied")
-    connection.execute("drop table jobs")
-    connection.execute("alter table jobs_new rename to jobs")
+    connection.execute("drop table jobs_old")
     for statement in kept:
         connection.execute(statement)
 
@@ -130,10 +130,10 @@ def take_off_objects(connection: sqlite3.Connection) -> list[str]:
     return [sql for _, name, sql in rows if not name.startswith("idx_jobs_")]
 
 
-def create_copy(connection: sqlite3.Connection, columns: dict[str, str]) -> None:
-    connection.execute(CREATE_JOBS.format(name="jobs_new"))
+def create_jobs(connection: sqlite3.Connection, columns: dict[str, str]) -> None:
+    connection.execute(CREATE_JOBS.format(name="jobs"))
     for name in unknown_columns(columns):
-        connection.execute(f"alter table jobs_new add column {quoted(name)} {columns[name]}")
+        connection.execute(f"alter table jobs add column {quoted(name)} {columns[name]}")
 
 
 def unknown_columns(columns: Iterable[str]) -> list[str]:
@@ -159,7 +159,7 @@ def move_jobs(connection: sqlite3.Connection, columns: list[str]) -> None:
             fill_documents(connection, unreadable, known)
             connection.execute(copy_rest, batch)
         write_history(connection, history, batch)
-        connection.execute("delete from jobs where rowid <= :last", batch)
+        connection.execute("delete from jobs_old where rowid <= :last", batch)
 
 
 def batches(connection: sqlite3.Connection) -> Iterator[dict[str, int]]:
@@ -180,7 +180,7 @@ def mend_documents(connection: sqlite3.Connection, batch: dict[str, int]) -> lis
     suspects = connection.execute(
         f"""
         select rowid, id, cast(data as blob), {IS_OBJECT}
-        from jobs
+        from jobs_old
         where rowid <= :last
           and {NOT_COPIED}
         """,  # noqa: S608
@@ -199,7 +199,7 @@ def mend_documents(connection: sqlite3.Connection, batch: dict[str, int]) -> lis
                 "content": mended.original,
             }
             connection.execute(SET_ASIDE, values)
-        connection.execute("update jobs set data = ? where rowid = ?", (mended.text, rowid))
+        connection.execute("update jobs_old set data = ? where rowid = ?", (mended.text, rowid))
         if mended.text == "{}":
             unreadable.append(rowid)
     return unreadable
@@ -213,7 +213,7 @@ def fill_documents(
         field = BY_COLUMN[column]
         connection.execute(
             f"""
-            update jobs
+            update jobs_old
             set data = json_set(data, '$.{field.keys[0]}', json({old_json_value(field, column)}))
             where rowid in (select value from json_each(?))
               and {column} is not null
@@ -237,11 +237,11 @@ def copy_statement(columns: list[str], document: str, values: str, condition: st
     if values == EXTRACT:
         fetched.append(f"{extract_of('data')} as {EXTRACT}")
     return f"""
-insert into jobs_new ({", ".join(targets)})
+insert into jobs ({", ".join(targets)})
 select {", ".join([*sources, *others])}
 from (
   select {", ".join(fetched)}
-  from jobs
+  from jobs_old
   where rowid <= :last
     and {condition}
   order by rowid

@@ -18,7 +18,7 @@ INSERT_HISTORY = "insert into job_history (job_id, version, operation, changed_a
 LOG_UNCHANGED = f"""
 {INSERT_HISTORY}
 select id, 1, 'insert', {NOW_SQL}, data
-from jobs_new
+from jobs
 where rowid between :first and :last
   and id is not null
   and rowid not in (select value from json_each(:drifted))
@@ -29,11 +29,11 @@ LAST_LOGGED = "select coalesce(max(id), 0) from job_history"
 
 LOG_SECOND = f"""
 {INSERT_HISTORY}
-select job_history.job_id, 2, 'update', {NOW_SQL}, jobs_new.data
+select job_history.job_id, 2, 'update', {NOW_SQL}, jobs.data
 from job_history
-cross join jobs_new on jobs_new.id = job_history.job_id
+cross join jobs on jobs.id = job_history.job_id
 where job_history.id > :logged
-  and job_history.data is not jobs_new.data
+  and job_history.data is not jobs.data
 """  # noqa: S608
 
 
@@ -61,7 +61,7 @@ def current_timestamp_or_instant(column: str) -> str:
 
 def drifted(field: Field) -> str:
     """SQL: did the old column say something else than the copy, which follows `data`?"""
-    old, new = f"jobs.{field.column}", f"jobs_new.{field.column}"
+    old, new = f"jobs_old.{field.column}", f"jobs.{field.column}"
     if field.kind == "time":
         return f"({old} is not null and {current_timestamp_or_instant(old)} is not {new})"
     return f"({old} is not null and {old} is not {new} and not ({old} = '' and {new} is null))"
@@ -75,28 +75,28 @@ def old_json_value(field: Field, column: str) -> str:
 
 
 def history_statements(fields: list[Field]) -> HistoryStatements:
-    any_drift = " or ".join(["jobs.data is not jobs_new.data", *map(drifted, fields)])
+    any_drift = " or ".join(["jobs_old.data is not jobs.data", *map(drifted, fields)])
     old_values = ",\n".join(
         f"case when {drifted(field)} then '$.{field.column}' else '$.id' end,\n"
-        f"json(case when {drifted(field)} then {old_json_value(field, f'jobs.{field.column}')}"
-        " else coalesce(jobs.data -> '$.id', json_quote(jobs.id)) end)"
+        f"json(case when {drifted(field)} then {old_json_value(field, f'jobs_old.{field.column}')}"
+        " else coalesce(jobs_old.data -> '$.id', json_quote(jobs_old.id)) end)"
         for field in fields
     )
-    both = "from jobs\ncross join jobs_new on jobs_new.rowid = jobs.rowid"
+    both = "from jobs_old\ncross join jobs on jobs.rowid = jobs_old.rowid"
     return HistoryStatements(
         f"""
-select jobs.rowid
+select jobs_old.rowid
 {both}
-where jobs.rowid <= :last
-  and jobs.id is not null
+where jobs_old.rowid <= :last
+  and jobs_old.id is not null
   and ({any_drift})
 """,
         f"""
 {INSERT_HISTORY}
-select jobs.id, 1, 'insert', {NOW_SQL}, json_set(jobs.data, {old_values})
+select jobs_old.id, 1, 'insert', {NOW_SQL}, json_set(jobs_old.data, {old_values})
 {both}
-where jobs.rowid in (select value from json_each(:drifted))
-order by jobs.rowid
+where jobs_old.rowid in (select value from json_each(:drifted))
+order by jobs_old.rowid
 """,  # noqa: S608
     )
 
@@ -104,7 +104,7 @@ order by jobs.rowid
 def write_history(
     connection: sqlite3.Connection, statements: HistoryStatements, batch: dict[str, int]
 ) -> None:
-    """The versions of the jobs of a batch: in `jobs` as they were, in `jobs_new` as they are."""
+    """The versions of the jobs of a batch: in `jobs_old` as they were, in `jobs` as they are."""
     changed = json.dumps([row[0] for row in connection.execute(statements.find_drifted, batch)])
     connection.execute(LOG_UNCHANGED, {**batch, "drifted": changed})
     if changed != "[]":

@@ -161,8 +161,19 @@ def journal_mode(connection: sqlite3.Connection) -> str:
     return str(connection.execute("pragma journal_mode").fetchone()[0])
 
 
+class Joining(sqlite_utils.Database):
+    """Its migrations take part in the transaction around them, which is rolled back whole.
+
+    A savepoint for each would make SQLite keep a second copy of every page that they change.
+    """
+
+    @contextmanager
+    def atomic(self) -> Iterator[sqlite_utils.Database]:
+        yield self
+
+
 def migrating(connection: sqlite3.Connection) -> sqlite_utils.Database:
-    return sqlite_utils.Database(connection, recursive_triggers=False)
+    return Joining(connection, recursive_triggers=False)
 
 
 def has_schema(connection: sqlite3.Connection) -> bool:
@@ -214,7 +225,7 @@ def schema_changes(connection: sqlite3.Connection, wiping: bool = False) -> Iter
     connection.execute(f"pragma secure_delete = {'on' if wiping else 'off'}")
     connection.execute(f"pragma cache_size = -{BULK_CACHE_KIB}")
     try:
-        connection.execute("begin exclusive")
+        begin(connection, wiping)
         try:
             yield
         except BaseException:
@@ -225,6 +236,15 @@ def schema_changes(connection: sqlite3.Connection, wiping: bool = False) -> Iter
         connection.execute("pragma secure_delete = on")
         connection.execute("pragma legacy_alter_table = off")
         connection.execute("pragma foreign_keys = on")
+
+
+def begin(connection: sqlite3.Connection, by_batches: bool) -> None:
+    """Lock the file. What may undo a single statement stays in memory if each changes little."""
+    connection.execute(f"pragma temp_store = {'memory' if by_batches else 'default'}")
+    connection.execute("begin exclusive")
+    connection.execute(
+        "pragma temp_store = default"
+    )  # that choice is made, and sorting needs files
 
 
 def wipe_free_pages(connection: sqlite3.Connection) -> None:

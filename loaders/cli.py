@@ -10,7 +10,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,7 @@ from loaders.command_line import NAME, NAMES, DatabaseName, command
 from loaders.databases import DATABASES, database_path, load_environment, open_database
 from loaders.job_commands import jobs
 from loaders.migrations import presentation_jobs, yt_builder
+from loaders.progress import Progress
 from loaders.times import timezone
 
 LIFE_CYCLES = {
@@ -92,18 +93,22 @@ def counting(label: str) -> Iterator[Callable[[int], None]]:
 
 
 @contextmanager
-def pages(label: str) -> Iterator[Callable[[int, int], None]]:
-    """A bar on a terminal for work of known length."""
+def pages(label: str) -> Iterator[Progress]:
+    """A bar on a terminal, once work of known length has taken a second."""
     if not sys.stderr.isatty():
         yield lambda _done, _total: None
         return
     began = time.monotonic()
-    with click.progressbar(length=1, label=label, file=sys.stderr) as bar:
+    bar = click.progressbar(length=1, label=label, file=sys.stderr)
+    with ExitStack() as shown:
 
         def advance(done: int, total: int) -> None:
+            if time.monotonic() - began < SHOW_PROGRESS_AFTER:
+                return
+            if not bar.entered:
+                shown.enter_context(bar)
             bar.length = total
-            if time.monotonic() - began > SHOW_PROGRESS_AFTER:
-                bar.update(done - bar.pos)
+            bar.update(done - bar.pos)
 
         yield advance
 
@@ -129,9 +134,14 @@ def build(names: tuple[str, ...], sample: bool, reset: bool, yes: bool) -> Any:
     """
     if reset and not yes:
         raise click.UsageError("--reset deletes every row: say --yes as well")
-    done = [building.build(name, sample, reset) for name in names or DATABASES]
+    done = [build_one(name, sample, reset) for name in names or DATABASES]
     document = {"ok": all(one.ok for one in done), "databases": [one.as_dict() for one in done]}
     return document, [line for one in done for line in build_lines(one)]
+
+
+def build_one(name: str, sample: bool, reset: bool) -> building.Built:
+    with pages(name) as progress:
+        return building.build(name, sample, reset, progress)
 
 
 def build_lines(built: building.Built) -> Iterator[str]:

@@ -42,6 +42,13 @@ INDEXED = (
     "use_overlay",
 )
 
+# The tables of an earlier file whose pages its upgrade wipes; beside others, the file is vacuumed.
+WIPED_BY_UPGRADE = {
+    "jobs",
+    "jobs_fts",
+    *(f"jobs_fts_{part}" for part in ("data", "idx", "docsize", "config", "content")),
+    "sqlite_stat1",
+}
 
 CREATE_JOBS = f"""
 create table {{name}} (

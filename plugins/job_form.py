@@ -141,8 +141,8 @@ async def delete_job(request: Request, datasette: Datasette) -> Response:
     except FAILURES as error:
         refusal = refusal_of(error)
         return await confirmation(datasette, request, document, stored.etag, refusal)
-    table = str(datasette.urls.table(CAMPAIGNS.database, CAMPAIGNS.table))
-    return done(datasette, request, f"Deleted {stored.key}", table)
+    undo = address(datasette, "restore-job", stored.key, name="key")
+    return done(datasette, request, f"Deleted {stored.key}", undo)
 
 
 async def read_job(datasette: Datasette, request: Request) -> tuple[Stored, dict[str, Any]]:
@@ -209,8 +209,8 @@ def actor_id(request: Request) -> str:
     return str(request.actor["id"])
 
 
-def address(datasette: Datasette, name: str, job_id: str) -> str:
-    return str(datasette.urls.path(f"/campaigns/-/{name}?{urlencode({'id': job_id})}"))
+def address(datasette: Datasette, page: str, job_id: str, name: str = "id") -> str:
+    return str(datasette.urls.path(f"/campaigns/-/{page}?{urlencode({name: job_id})}"))
 
 
 def row_address(datasette: Datasette, job_id: str) -> str:

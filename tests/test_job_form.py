@@ -178,7 +178,10 @@ async def test_deleting_asks_first(datasette: Datasette, job: str) -> None:
     form = Form(refused.text)
     assert form.messages == ["It has changed since you read it"]
     answer = await submit(datasette, form.action, form.fields)
-    assert (answer.status_code, answer.headers["location"]) == (303, "/campaigns/jobs")
+    assert (answer.status_code, answer.headers["location"]) == (
+        303,
+        f"/campaigns/-/restore-job?{urlencode({'key': JOB['id']})}",
+    )
     gone = await datasette.client.get(path, actor=WORKER)
     assert gone.status_code == 404
     assert "There is no job" in gone.text

@@ -11,7 +11,7 @@ import click
 
 from loaders import bulk
 from loaders.answers import Stored
-from loaders.command_line import DatabaseName, command
+from loaders.command_line import Command, DatabaseName, command
 from loaders.databases import open_database, transaction
 from loaders.listing import parse_listing, read_page
 from loaders.requests import RefusalError, quoted
@@ -34,6 +34,11 @@ WHERE = click.option(
 )
 WORDS = click.option("-q", "words", metavar="WORDS", help="Only what holds all of these words.")
 DRY_RUN = click.option("--dry-run", is_flag=True, help="Say how many, and change nothing.")
+
+
+def for_many(function: Command) -> Command:
+    """A command that does something to every job that matches."""
+    return NAME(WHERE(WORDS(DRY_RUN(command(function)))))
 
 
 @click.group()
@@ -115,33 +120,21 @@ def trash() -> Any:
 
 
 @jobs.command()
-@NAME
-@WHERE
-@WORDS
-@DRY_RUN
-@command
+@for_many
 def retry(name: str, **asked: Any) -> Any:
     """Queue again whatever failed or was cancelled, of the jobs that match."""
     return act_on_many(name, bulk.RETRY, **asked)
 
 
 @jobs.command()
-@NAME
-@WHERE
-@WORDS
-@DRY_RUN
-@command
+@for_many
 def cancel(name: str, **asked: Any) -> Any:
     """Cancel whatever has not ended, of the jobs that match (yt-builder)."""
     return act_on_many(name, bulk.CANCEL, **asked)
 
 
 @jobs.command()
-@NAME
-@WHERE
-@WORDS
-@DRY_RUN
-@command
+@for_many
 def delete(name: str, **asked: Any) -> Any:
     """Delete the jobs that match; of campaigns, `undo` takes it back."""
     return act_on_many(name, bulk.DELETE, **asked)

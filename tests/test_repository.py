@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import subprocess
 import tomllib
@@ -22,6 +23,7 @@ REGISTRIES = [
     "registry" + r"\.npmjs",
     "debian" + r"\.org",
 ]
+VENDORED = re.compile(r"\| `(?P<file>[\w.-]+\.js)` \|.*`(?P<sha256>[0-9a-f]{64})` \|")
 MACHINE_PATH = r"(?<![\w./-])/(?:work|farm|home|root)" + "/"
 
 
@@ -43,6 +45,17 @@ def test_is_small(tracked: list[Path]) -> None:
     sizes = {path.name: path.stat().st_size for path in tracked}
     assert {name: size for name, size in sizes.items() if size > 2_000_000} == {}
     assert sum(sizes.values()) < 20_000_000
+
+
+@pytest.mark.parametrize("folder", ["tests/vendor"])
+def test_vendored_scripts_are_what_their_readme_says(folder: str) -> None:
+    text = (ROOT / folder / "README.md").read_text()
+    told = {match["file"]: match["sha256"] for match in VENDORED.finditer(text)}
+    present = {
+        path.name: hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in (ROOT / folder).glob("*.js")
+    }
+    assert told == present
 
 
 def requirements(name: str) -> list[str]:

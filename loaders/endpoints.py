@@ -31,6 +31,7 @@ Endpoint = Callable[[Datasette, Request, Resource], Awaitable[Response]]
 Call = Callable[[], Awaitable[Response]]
 
 JSON = ("application/json",)
+NAMED = ("bulk", "changes", "claim", "undo")  # addresses that look like a job's, but are none
 REQUEST_HEADERS = (
     "Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, Last-Event-ID"
 )
@@ -94,7 +95,9 @@ def refuse_parameters(request: Request) -> None:
 
 
 def address(datasette: Datasette, resource: Resource, key: str) -> str:
-    return str(datasette.urls.path(f"/api/{resource.name}/{quote(key, safe='')}"))
+    """The address of a job; one that is called as something else here is spelt differently."""
+    part = f"%{ord(key[0]):02X}{key[1:]}" if key in NAMED else quote(key, safe="")
+    return str(datasette.urls.path(f"/api/{resource.name}/{part}"))
 
 
 def one(stored: Stored, status: int = 200, headers: dict[str, str] | None = None) -> Answer:

@@ -192,6 +192,14 @@ NEW_UPLOAD = dictionary(
 )
 UPLOAD_ROW = dictionary("Upload", {"id": int, "job_id": int, **nullable(UPLOAD)}, ["id", "job_id"])
 
+CLAIMED = {
+    name: dictionary(
+        f"Claimed{name.capitalize()}",
+        {**nullable(kinds, never=["job_id"]), "lease": str},
+        [*kinds, "lease"],
+    )
+    for name, kinds in (("build", BUILD), ("presentation", PRESENTATION))
+}
 CLAIM = dictionary("Claim", {"worker": Annotated[str, Field(pattern=r"\S")]}, ["worker"])
 HEARTBEATS = {
     name: dictionary(

@@ -194,6 +194,8 @@ def success(
         return response
     schema = reference(adapter) if operation.whole else rows_of(adapter, paged=operation.paged)
     response["content"] = {"application/json": {"schema": schema}}
+    if operation.stream:
+        response["content"][operation.stream] = {"schema": TEXT}
     if adapter is resource.models.row and not operation.paged:
         names = [name for name in HEADERS if name == "ETag" or status == HTTPStatus.CREATED]
         response["headers"] = {

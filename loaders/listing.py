@@ -120,7 +120,7 @@ def parse_sort(resource: Resource, text: str) -> tuple[str, bool]:
 
 
 def parse_size(text: str | None) -> int:
-    if not text:
+    if text is None:
         return DEFAULT_SIZE
     if not re.fullmatch(r"[0-9]{1,4}", text, re.ASCII) or not 1 <= int(text) <= MOST_ROWS:
         raise RefusalError(

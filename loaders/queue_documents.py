@@ -127,7 +127,7 @@ class Queue:
             # What an old row holds and JSON cannot say stays when it is sent back as it was shown.
             before = json.loads(shown.text)
             changes = differences(before, changed(before))
-            validate(self.changes, changes, self.table.name)
+            changes = validate(self.changes, changes, self.table.name)
             if "job_id" in changes:
                 raise RefusalError(400, f"job_id: is {quoted(text)} and cannot be changed")
             with refusing():

@@ -8,7 +8,7 @@ from datasette.app import Datasette
 from loaders import tokens
 from loaders.access import read_from, require
 from loaders.answers import Answer, rows_text, without_half_characters
-from loaders.changes import LATEST, Change, Changes, read_changes
+from loaders.changes import LATEST, TOKEN, Change, Changes, read_changes
 from loaders.endpoints import parameters_of, respond
 from loaders.event_stream import EventStream
 from loaders.jobs_api.jobs import SIZE
@@ -25,6 +25,7 @@ SINCE = Parameter(
     "since",
     f"A token that came with earlier changes; `{LATEST}` for one that begins now. "
     "Without it, all changes there are.",
+    {"type": "string", "pattern": f"^({LATEST}|{TOKEN.pattern})$"},
 )
 
 

@@ -79,7 +79,8 @@ def describe(
             "title": "Dailies: jobs",
             "version": version("dailies"),
             "description": "An answer to a write means that it is on the disk. "
-            "Tokens are made by the command `dailies token`.",
+            "Tokens are made by the command `dailies token`. "
+            "Rows that earlier systems stored may hold values that no new one may.",
         },
         "servers": [{"url": "/"}],
         "tags": [{"name": name} for name in resources],

@@ -150,7 +150,8 @@ def last_change(connection: sqlite3.Connection, resource: Resource) -> tuple[str
 def undo(connection: sqlite3.Connection, token: str, actor: str | None) -> Done:
     """Bring back the campaign jobs that were deleted together.
 
-    One that is there again by other means is left as it is.
+    One that is there again by other means is left as it is, and one that breaks today's rules stays
+    among the deleted.
     """
     found = RANGE.fullmatch(token)
     if not found:
@@ -163,9 +164,16 @@ def undo(connection: sqlite3.Connection, token: str, actor: str | None) -> Done:
         gone = [key for key in keys if campaigns_documents.find(connection, key) is None]
         if not keys:
             raise RefusalError(404, f"undo: nothing was deleted under {quoted(token)}")
-        for key in gone:
-            campaigns_documents.restore(connection, key, actor, lambda _: None, None)
-        return Done("undo", len(keys), len(gone), dry_run=False)
+        changed = sum(bring_back(connection, key, actor) for key in gone)
+        return Done("undo", len(keys), changed, dry_run=False)
+
+
+def bring_back(connection: sqlite3.Connection, key: str, actor: str | None) -> bool:
+    try:
+        campaigns_documents.restore(connection, key, actor, lambda _: None, None)
+    except RefusalError:
+        return False
+    return True
 
 
 UNDOABLE = {CAMPAIGNS.name: CAMPAIGNS}

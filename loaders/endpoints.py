@@ -118,12 +118,12 @@ async def write_once(
     return respond(await write_to(datasette, resource, once(known, write)))
 
 
-def with_next(request: Request, token: str | None) -> str | None:
+def with_next(request: Request, token: str | None, name: str = "_next") -> str | None:
     """The address of the page after this one, under the same filters."""
     if token is None:
         return None
-    kept = [(name, value) for name, value in parameters_of(request) if name != "_next"]
-    return f"{request.path}?{urlencode([*kept, ('_next', token)])}"
+    kept = [(other, value) for other, value in parameters_of(request) if other != name]
+    return f"{request.path}?{urlencode([*kept, (name, token)])}"
 
 
 def unless_known(request: Request, stored: Stored) -> Response:

@@ -188,11 +188,11 @@ async def test_changes_come_in_pages(api: httpx2.AsyncClient, queue: Resource) -
     await add(api, queue, 2)
     await claim(api, queue)
     await api.delete(f"/api/{queue.name}/{key(queue, 2)}")
-    told, address = [], f"{path}?"
+    told, address = [], f"{path}?_size=1"
     for _ in range(4):
-        page = (await api.get(f"{address}&_size=1")).json()
+        page = (await api.get(address)).json()
         told += page["rows"]
-        assert page["next_url"] == f"{path}?since={page['next']}"
+        assert page["next_url"] == f"{path}?_size=1&since={page['next']}"
         address = page["next_url"]
     assert [(row["operation"], row["id"], row["actor"]) for row in told] == [
         ("insert", key(queue, 1), "root"),

@@ -9,7 +9,7 @@ from loaders import tokens
 from loaders.access import read_from, require
 from loaders.answers import Answer, rows_text, without_half_characters
 from loaders.changes import LATEST, TOKEN, Change, Changes, read_changes
-from loaders.endpoints import parameters_of, respond
+from loaders.endpoints import parameters_of, respond, with_next
 from loaders.event_stream import EventStream
 from loaders.jobs_api.jobs import SIZE
 from loaders.listing import parse_size
@@ -40,9 +40,8 @@ async def list_job_changes(datasette: Datasette, request: Request, resource: Res
         datasette, resource, lambda conn: read_changes(conn, resource, given.get("since"), size)
     )
     following = str(found.next)
-    address = f"{request.path}?since={following}"
-    texts = [change.text for change in found.rows]
-    return respond(Answer(200, rows_text(texts, {"next": following, "next_url": address})))
+    others = {"next": following, "next_url": with_next(request, following, "since")}
+    return respond(Answer(200, rows_text((change.text for change in found.rows), others)))
 
 
 async def stream(

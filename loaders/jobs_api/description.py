@@ -52,7 +52,7 @@ CONDITIONS = (
 REPEATABLE = Parameter(
     "Idempotency-Key",
     "A retry with the same key within 24 hours is answered as the first request was.",
-    {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[ -~]+$"},
+    {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]([ -~]*[!-~])?$"},
 )
 
 

@@ -50,9 +50,14 @@ def json_row(row: Mapping[str, Any]) -> str:
     writes it.
     """
     try:
-        return json.dumps(row, ensure_ascii=False, allow_nan=False, default=encoded)
+        text = json.dumps(row, ensure_ascii=False, allow_nan=False, default=encoded)
     except ValueError:
-        return json.dumps(finite(row), ensure_ascii=False, default=encoded)
+        text = json.dumps(finite(row), ensure_ascii=False, default=encoded)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return without_half_characters(json.dumps(finite(row), default=encoded))
+    return text
 
 
 def encoded(value: bytes) -> dict[str, Any]:

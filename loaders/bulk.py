@@ -18,7 +18,7 @@ from loaders.resources import CAMPAIGNS, Resource
 
 RETRY, CANCEL, DELETE = "retry", "cancel", "delete"
 CANCELLED = "cancelled"
-RANGE = re.compile(r"([0-9]{1,18})-([0-9]{1,18})", re.ASCII)
+RANGE = re.compile(r"([0-9a-f]{8})-([0-9]{1,18})-([0-9]{1,18})", re.ASCII)
 
 FIND_DELETED = """
 select distinct job_id
@@ -28,7 +28,12 @@ where id between :first and :last
 order by id
 """
 
-LAST_CHANGE = "select coalesce(max(id), 0) from job_history"
+LAST_CHANGE = """
+select
+  epoch,
+  (select coalesce(max(id), 0) from job_history)
+from change_stream
+"""
 
 
 @dataclass(frozen=True)
@@ -80,11 +85,11 @@ def act(
         if dry_run:
             changed = count(connection, resource, changeable, listing)
             return Done(action, matched, changed, dry_run)
-        before = last_change(connection, resource)
+        epoch, before = last_change(connection, resource)
         statement = f"{statement_for(resource, action)} where {changeable}"
         changed = connection.execute(statement, listing.values).rowcount
-        after = last_change(connection, resource)
-        undo = f"{before + 1}-{after}" if after > before else None
+        _, after = last_change(connection, resource)
+        undo = f"{epoch}-{before + 1}-{after}" if after > before else None
         return Done(action, matched, changed, dry_run, undo)
 
 
@@ -140,30 +145,41 @@ def cycle_of(resource: Resource) -> LifeCycle:
     return resource.queue.cycle
 
 
-def last_change(connection: sqlite3.Connection, resource: Resource) -> int:
-    """The number of the newest version, where versions are kept to go back to."""
+def last_change(connection: sqlite3.Connection, resource: Resource) -> tuple[str, int]:
+    """The file and the number of its newest version, where versions are kept to go back to."""
     if resource.versions is None:
-        return 0
-    return int(connection.execute(LAST_CHANGE).fetchone()[0])
+        return "", 0
+    epoch, number = connection.execute(LAST_CHANGE).fetchone()
+    return epoch, number
 
 
 def undo(connection: sqlite3.Connection, token: str, actor: str | None) -> Done:
     """Bring back the campaign jobs that were deleted together.
 
-    One that is there again by other means is left as it is.
+    One that is there again by other means is left as it is, and one that breaks today's rules stays
+    among the deleted.
     """
     found = RANGE.fullmatch(token)
     if not found:
         raise RefusalError(400, f"undo: {quoted(token)} is no token of ours")
-    values = {"first": int(found[1]), "last": int(found[2])}
+    values = {"first": int(found[2]), "last": int(found[3])}
     with acting_as(connection, actor):
+        if found[1] != last_change(connection, CAMPAIGNS)[0]:
+            raise RefusalError(409, "undo: another file has taken the database's place since")
         keys = [key for (key,) in connection.execute(FIND_DELETED, values)]
         gone = [key for key in keys if campaigns_documents.find(connection, key) is None]
         if not keys:
             raise RefusalError(404, f"undo: nothing was deleted under {quoted(token)}")
-        for key in gone:
-            campaigns_documents.restore(connection, key, actor, lambda _: None, None)
-        return Done("undo", len(keys), len(gone), dry_run=False)
+        changed = sum(bring_back(connection, key, actor) for key in gone)
+        return Done("undo", len(keys), changed, dry_run=False)
+
+
+def bring_back(connection: sqlite3.Connection, key: str, actor: str | None) -> bool:
+    try:
+        campaigns_documents.restore(connection, key, actor, lambda _: None, None)
+    except RefusalError:
+        return False
+    return True
 
 
 UNDOABLE = {CAMPAIGNS.name: CAMPAIGNS}

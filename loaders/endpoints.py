@@ -31,6 +31,7 @@ Endpoint = Callable[[Datasette, Request, Resource], Awaitable[Response]]
 Call = Callable[[], Awaitable[Response]]
 
 JSON = ("application/json",)
+NAMED = ("bulk", "changes", "claim", "undo")  # addresses that look like a job's, but are none
 REQUEST_HEADERS = (
     "Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, Last-Event-ID"
 )
@@ -94,7 +95,9 @@ def refuse_parameters(request: Request) -> None:
 
 
 def address(datasette: Datasette, resource: Resource, key: str) -> str:
-    return str(datasette.urls.path(f"/api/{resource.name}/{quote(key, safe='')}"))
+    """The address of a job; one that is called as something else here is spelt differently."""
+    part = f"%{ord(key[0]):02X}{key[1:]}" if key in NAMED else quote(key, safe="")
+    return str(datasette.urls.path(f"/api/{resource.name}/{part}"))
 
 
 def one(stored: Stored, status: int = 200, headers: dict[str, str] | None = None) -> Answer:
@@ -115,12 +118,12 @@ async def write_once(
     return respond(await write_to(datasette, resource, once(known, write)))
 
 
-def with_next(request: Request, token: str | None) -> str | None:
+def with_next(request: Request, token: str | None, name: str = "_next") -> str | None:
     """The address of the page after this one, under the same filters."""
     if token is None:
         return None
-    kept = [(name, value) for name, value in parameters_of(request) if name != "_next"]
-    return f"{request.path}?{urlencode([*kept, ('_next', token)])}"
+    kept = [(other, value) for other, value in parameters_of(request) if other != name]
+    return f"{request.path}?{urlencode([*kept, (name, token)])}"
 
 
 def unless_known(request: Request, stored: Stored) -> Response:

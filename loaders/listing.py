@@ -95,8 +95,9 @@ def parse_words(resource: Resource, words: list[str]) -> Segment:
     text = " || char(10) || ".join(
         f"coalesce({resource.table}.{column}, '')" for column in resource.searched
     )
-    values = {f"q{number}": word.lower() for number, word in enumerate(words)}
-    return Segment(" and ".join(f"instr(lower({text}), :{name})" for name in values), values)
+    values = {f"q{number}": word for number, word in enumerate(words)}
+    held = (f"instr(lower({text}), lower(:{name}))" for name in values)
+    return Segment(" and ".join(held), values)
 
 
 def parse_version_page(parameters: list[tuple[str, str]]) -> tuple[int, int | None]:
@@ -119,7 +120,7 @@ def parse_sort(resource: Resource, text: str) -> tuple[str, bool]:
 
 
 def parse_size(text: str | None) -> int:
-    if not text:
+    if text is None:
         return DEFAULT_SIZE
     if not re.fullmatch(r"[0-9]{1,4}", text, re.ASCII) or not 1 <= int(text) <= MOST_ROWS:
         raise RefusalError(

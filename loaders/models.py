@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, Required
 
 from pydantic import (
     AfterValidator,
+    BeforeValidator,
     ConfigDict,
     Field,
     TypeAdapter,
@@ -55,6 +56,11 @@ def check_key(value: Any) -> Any:
     return value
 
 
+def whole(value: Any) -> Any:
+    """JSON makes no difference between 5 and 5.0."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 def check_time(value: str) -> str:
     try:
         to_time("", value)
@@ -78,8 +84,9 @@ AnyText = Annotated[Any, WithJsonSchema({"description": SHOWN_AS_TEXT})]
 Time = Annotated[
     str, AfterValidator(check_time), WithJsonSchema({"type": "string", "format": "date-time"})
 ]
-Integer = Annotated[int, Field(ge=-LARGEST_INTEGER, le=LARGEST_INTEGER)]
-Count = Annotated[int, Field(ge=0, le=LARGEST_INTEGER)]
+WHOLE = BeforeValidator(whole)
+Integer = Annotated[int, Field(ge=-LARGEST_INTEGER, le=LARGEST_INTEGER), WHOLE]
+Count = Annotated[int, Field(ge=0, le=LARGEST_INTEGER), WHOLE]
 Text = Annotated[str, Field(min_length=1)]
 Lease = Annotated[
     str, Field(description="The lease that a claim gave: 409 once it is lost, and nothing changes.")
@@ -95,7 +102,7 @@ BUILD: Kinds = {
     "run_id": str,
     "run_dir": str,
     "status": statuses(BUILDS),
-    "progress": Annotated[int, Field(ge=0, le=100)],
+    "progress": Annotated[int, Field(ge=0, le=100), WHOLE],
     "current_step": str,
     "config": dict[str, Any],
     "output_file": str,
@@ -183,15 +190,30 @@ PRESENTATION_ROW = dictionary(
 
 NEW_FILE = dictionary("NewFile", {**FILE, "lease": Lease}, FILE)
 FILE_ROW = dictionary(
-    "File", {"id": int, "job_id": int, **FILE, "uploaded_at": str}, ["id", "job_id", *FILE]
+    "File",
+    {"id": int, "job_id": int, **FILE, "uploaded_at": str},
+    ["id", "job_id", *FILE, "uploaded_at"],
 )
+ALWAYS_SAID = ("video_id", "video_url", "title", "privacy")
 NEW_UPLOAD = dictionary(
     "NewUpload",
-    {**nullable(UPLOAD, never=("video_id", "video_url", "title", "privacy")), "lease": Lease},
+    {**nullable(UPLOAD, never=ALWAYS_SAID), "lease": Lease},
     ["video_id", "video_url", "title"],
 )
-UPLOAD_ROW = dictionary("Upload", {"id": int, "job_id": int, **nullable(UPLOAD)}, ["id", "job_id"])
+UPLOAD_ROW = dictionary(
+    "Upload",
+    {"id": int, "job_id": int, **nullable(UPLOAD, never=ALWAYS_SAID), "uploaded_at": str},
+    ["id", "job_id", *UPLOAD, "uploaded_at"],
+)
 
+CLAIMED = {
+    name: dictionary(
+        f"Claimed{name.capitalize()}",
+        {**nullable(kinds, never=["job_id"]), "lease": str},
+        [*kinds, "lease"],
+    )
+    for name, kinds in (("build", BUILD), ("presentation", PRESENTATION))
+}
 CLAIM = dictionary("Claim", {"worker": Annotated[str, Field(pattern=r"\S")]}, ["worker"])
 HEARTBEATS = {
     name: dictionary(
@@ -206,7 +228,9 @@ HEARTBEATS = {
     for name, kinds in (("build", BUILD), ("presentation", PRESENTATION))
 }
 NOTHING = dictionary("Nothing", {})
-RESTORE = dictionary("Restore", {"version": Annotated[Integer, Field(ge=1)] | None})
+RESTORE = dictionary(
+    "Restore", {"version": Annotated[int, Field(ge=1, le=LARGEST_INTEGER), WHOLE] | None}
+)
 UNDO = dictionary("Undo", {"undo": Text}, ["undo"])
 
 

@@ -35,7 +35,8 @@ class Operation:
     `body` tells the type of the body, which may be left out if `optional`, come in a list if
     `listed`, and be a merge patch if `patch`. `answers` tells the type of the rows that come with
     each status, or if `whole` of what comes; None where nothing does. `paged` rows come with a
-    token for more. `conditional` operations heed entity tags.
+    token for more; `stream` is the type of an answer that goes on. `conditional` operations heed
+    entity tags.
     """
 
     method: str
@@ -51,6 +52,7 @@ class Operation:
     conditional: bool = False
     paged: bool = False
     whole: bool = False
+    stream: str | None = None
     parameters: Callable[[Resource], tuple[Parameter, ...]] | None = None
 
 

@@ -138,6 +138,7 @@ BUILDS_QUEUE = Queue(
     create=yt_builder.add_job,
     new=models.NEW_BUILD,
     changes=models.BUILD_CHANGES,
+    claimed=models.CLAIMED["build"],
     heartbeat=models.HEARTBEATS["build"],
 )
 BUILDS = queue_resource("builds", "yt-builder", BUILDS_QUEUE, models.BUILD_ROW)
@@ -150,6 +151,7 @@ PRESENTATIONS = queue_resource(
         create=presentation_jobs.create,
         new=models.NEW_PRESENTATION,
         changes=models.PRESENTATION_CHANGES,
+        claimed=models.CLAIMED["presentation"],
         heartbeat=models.HEARTBEATS["presentation"],
     ),
     models.PRESENTATION_ROW,

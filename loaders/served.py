@@ -237,7 +237,6 @@ class ServedConnection(sqlite3.Connection):
         self.executemany("insert into temp.served_reference values (?, ?, ?, ?)", served.rows)
         columns = [(table, name) for table, names in served.columns.items() for name in names]
         self.executemany("insert into temp.served_columns values (?, ?)", columns)
-        self.commit()
         self._narrowed = self._columns_in_place_of_all(served)
         self._guard({"main": served}, reading)
 
@@ -423,12 +422,14 @@ def connect_served(path: Path, served: Reference, write: bool) -> ServedConnecti
         uri=True,
         timeout=BUSY_TIMEOUT_MS / 1000,
         check_same_thread=False,
-        isolation_level="IMMEDIATE" if write else "DEFERRED",
+        isolation_level=None,
         factory=ServedConnection,
     )
     try:
         set_serving_pragmas(connection)
         connection.serve_file(served, reading=not write)
+        # Not before: preparing must not wait for a writer outside, since Datasette tries only once.
+        connection.isolation_level = "IMMEDIATE" if write else "DEFERRED"
     except BaseException:
         connection.close()
         raise

@@ -42,9 +42,10 @@ async def send_description(datasette: Datasette, request: Request) -> Response:
 
 
 async def docs(request: Request, datasette: Datasette) -> Response:
-    if request.method not in ("GET", "HEAD"):
-        message = f"{request.method} is not allowed here"
-        return Response.error(message, 405, headers={"Allow": "GET, HEAD"})
+    return await answer(datasette, request, {"GET": partial(send_page, datasette, request)})
+
+
+async def send_page(datasette: Datasette, request: Request) -> Response:
     document = await description_for(datasette, request)
     context = {"document": document, "openapi": datasette.urls.path("/api/openapi.json")}
     return Response.html(await datasette.render_template("api_docs.html", context, request=request))

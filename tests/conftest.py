@@ -4,15 +4,19 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Protocol
 
+import httpx2
 import hypothesis
 import pytest
 import server_process
+from jobs_client import jobs_client
 from playwright.sync_api import Browser, Page, sync_playwright
 from server_process import ServerProcess
+
+from loaders.resources import RESOURCES, Resource
 
 hypothesis.settings.register_profile("dailies", deadline=None, print_blob=True)
 hypothesis.settings.load_profile("dailies")
@@ -91,6 +95,18 @@ def server(data_dir: Path) -> Iterator[ServerProcess]:
     """A real server over `data_dir`, with an empty campaigns database."""
     with ServerProcess(data_dir) as running:
         yield running
+
+
+@pytest.fixture
+async def api(data_dir: Path) -> AsyncIterator[httpx2.AsyncClient]:
+    """A client with root's token, of an instance with empty databases."""
+    async with jobs_client() as client:
+        yield client
+
+
+@pytest.fixture(params=["builds", "presentations"])
+def queue(request: pytest.FixtureRequest) -> Resource:
+    return RESOURCES[request.param]
 
 
 @pytest.fixture(scope="module")

@@ -16,6 +16,7 @@ from datasette.app import Datasette
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from in_process import metadata, serving
+from jobs_client import REVOKED, SIGN_IN, assert_error, bearer
 from server_process import ServerProcess
 
 from loaders import open_database, tokens
@@ -32,9 +33,6 @@ JOB = {
 }
 ADDRESS = f"/api/campaigns/{quote(JOB['id'], safe='')}"
 MISSING = "/api/campaigns/nobody"
-
-SIGN_IN = "Prove who you are: send a token as Authorization: Bearer"
-REVOKED = "This token has been revoked"
 
 
 def denied(action: str) -> str:
@@ -53,10 +51,6 @@ def token(data_dir: Any) -> str:
     return tokens.create("root")[1]
 
 
-def bearer(token: str, **headers: str) -> dict[str, str]:
-    return {"Authorization": f"Bearer {token}", **headers}
-
-
 async def ask(datasette: Datasette, method: str, path: str, **options: Any) -> Any:
     return await datasette.client.request(method, path, avoid_path_rewrites=True, **options)
 
@@ -65,14 +59,6 @@ async def create(datasette: Datasette, token: str, job: Any) -> Any:
     answer = await ask(datasette, "POST", "/api/campaigns", json=job, headers=bearer(token))
     assert answer.status_code == 201, answer.text
     return answer
-
-
-def assert_error(answer: Any, status: int, *messages: str) -> None:
-    assert answer.headers["content-type"] == "application/json; charset=utf-8"
-    assert (answer.status_code, answer.json()) == (
-        status,
-        {"ok": False, "error": "; ".join(messages), "errors": list(messages), "status": status},
-    )
 
 
 def without_times(job: dict[str, Any]) -> dict[str, Any]:

@@ -7,9 +7,9 @@ from datasette.app import Datasette
 
 from loaders import tokens
 from loaders.access import read_from, require
-from loaders.answers import Answer, rows_text
-from loaders.changes import LATEST, Changes, read_changes
-from loaders.endpoints import parameters_of, respond
+from loaders.answers import Answer, rows_text, without_half_characters
+from loaders.changes import LATEST, TOKEN, Change, Changes, read_changes
+from loaders.endpoints import parameters_of, respond, with_next
 from loaders.event_stream import EventStream
 from loaders.jobs_api.jobs import SIZE
 from loaders.listing import parse_size
@@ -20,10 +20,12 @@ from loaders.resources import Resource
 
 EVENT_STREAM = "text/event-stream"
 EVENTS_AT_ONCE = 100
+NO_LINE_BREAKS = str.maketrans("\r\n", "  ")
 SINCE = Parameter(
     "since",
     f"A token that came with earlier changes; `{LATEST}` for one that begins now. "
     "Without it, all changes there are.",
+    {"type": "string", "pattern": f"^({LATEST}|{TOKEN.pattern})$"},
 )
 
 
@@ -38,9 +40,8 @@ async def list_job_changes(datasette: Datasette, request: Request, resource: Res
         datasette, resource, lambda conn: read_changes(conn, resource, given.get("since"), size)
     )
     following = str(found.next)
-    address = f"{request.path}?since={following}"
-    texts = [change.text for change in found.rows]
-    return respond(Answer(200, rows_text(texts, {"next": following, "next_url": address})))
+    others = {"next": following, "next_url": with_next(request, following, "since")}
+    return respond(Answer(200, rows_text((change.text for change in found.rows), others)))
 
 
 async def stream(
@@ -59,13 +60,16 @@ async def stream(
             lambda conn: read_changes(conn, resource, position, EVENTS_AT_ONCE),
         )
         position = str(found.next)
-        return "".join(
-            f"id: {change.token}\nevent: {change.operation}\ndata: {change.text}\n\n"
-            for change in found.rows
-        )
+        return "".join(map(event_text, found.rows))
 
     first = await next_events()
     return EventStream(request, first, next_events)
+
+
+def event_text(change: Change) -> str:
+    """The change as an event, in which a line break would end the data."""
+    text = without_half_characters(change.text).translate(NO_LINE_BREAKS)
+    return f"id: {change.token}\nevent: {change.operation}\ndata: {text}\n\n"
 
 
 async def require_all(datasette: Datasette, request: Request, resource: Resource) -> None:
@@ -92,6 +96,7 @@ OPERATIONS = (
         f"`Accept: {EVENT_STREAM}`, tell it as it happens",
         {200: lambda resource: CHANGE_ROWS[resource.name]},
         paged=True,
+        stream=EVENT_STREAM,
         parameters=lambda _: (SINCE, SIZE),
     ),
 )

@@ -52,7 +52,7 @@ CONDITIONS = (
 REPEATABLE = Parameter(
     "Idempotency-Key",
     "A retry with the same key within 24 hours is answered as the first request was.",
-    {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[ -~]+$"},
+    {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]([ -~]*[!-~])?$"},
 )
 
 
@@ -79,7 +79,8 @@ def describe(
             "title": "Dailies: jobs",
             "version": version("dailies"),
             "description": "An answer to a write means that it is on the disk. "
-            "Tokens are made by the command `dailies token`.",
+            "Tokens are made by the command `dailies token`. "
+            "Rows that earlier systems stored may hold values that no new one may.",
         },
         "servers": [{"url": "/"}],
         "tags": [{"name": name} for name in resources],
@@ -194,6 +195,8 @@ def success(
         return response
     schema = reference(adapter) if operation.whole else rows_of(adapter, paged=operation.paged)
     response["content"] = {"application/json": {"schema": schema}}
+    if operation.stream:
+        response["content"][operation.stream] = {"schema": TEXT}
     if adapter is resource.models.row and not operation.paged:
         names = [name for name in HEADERS if name == "ETag" or status == HTTPStatus.CREATED]
         response["headers"] = {

@@ -94,7 +94,7 @@ OPERATIONS = (
         "/api/{resource}/claim",
         claim_job,
         "Take the oldest queued job; 204 when there is none",
-        {200: lambda resource: resource.models.row, 204: lambda _: None},
+        {200: lambda resource: queue_of(resource).claimed, 204: lambda _: None},
         QUEUES,
         body=lambda _: CLAIM,
     ),

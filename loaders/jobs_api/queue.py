@@ -7,7 +7,7 @@ import sqlite3
 from datasette import Request, Response
 from datasette.app import Datasette
 
-from loaders.access import may_see, read_from, require
+from loaders.access import may_see, require
 from loaders.answers import Answer, json_row, rows_text
 from loaders.endpoints import (
     JSON,
@@ -15,17 +15,15 @@ from loaders.endpoints import (
     address,
     key_of,
     one,
-    page,
-    parameters_of,
     refuse_parameters,
     write_once,
 )
 from loaders.jobs_api.jobs import NEXT, SIZE
-from loaders.listing import Position, format_token, parse_version_page
+from loaders.jobs_api.versions import numbered_page
 from loaders.models import CLAIM, EVENT_ROWS, validate
 from loaders.operations import Operation
 from loaders.queue_documents import Queue
-from loaders.requests import RefusalError, parse_document, parse_options, quoted, read_body
+from loaders.requests import RefusalError, parse_document, parse_options, read_body
 from loaders.resources import RESOURCES, Resource
 
 QUEUES = {name: resource for name, resource in RESOURCES.items() if resource.queue}
@@ -71,15 +69,8 @@ async def heartbeat_job(datasette: Datasette, request: Request, resource: Resour
 async def list_job_events(datasette: Datasette, request: Request, resource: Resource) -> Response:
     queue = queue_of(resource)
     await require(datasette, request.actor, "view-table", resource, EVENTS)
-    size, before = parse_version_page(parameters_of(request))
-    key = key_of(request)
-    found = await read_from(
-        datasette, resource, lambda conn: queue.events(conn, key, before, size + 1)
-    )
-    if not found and before is None:
-        raise RefusalError(404, f"Nothing ever happened to a job {quoted(key)}")
-    token = format_token(Position(found[size - 1].number, 0)) if len(found) > size else None
-    return page(request, [event.text for event in found[:size]], token)
+    missing = "Nothing ever happened to a job"
+    return await numbered_page(datasette, request, resource, queue.events, missing)
 
 
 def queue_of(resource: Resource) -> Queue:

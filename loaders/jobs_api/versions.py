@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable
 
 from datasette import Request, Response
 from datasette.app import Datasette
 
 from loaders.access import may_see, read_from, require
-from loaders.answers import Answer, rows_text
+from loaders.answers import Answer, Version, rows_text
 from loaders.endpoints import (
     JSON,
     actor_id,
@@ -34,13 +35,23 @@ VERSIONED = {name: resource for name, resource in RESOURCES.items() if resource.
 async def list_job_versions(datasette: Datasette, request: Request, resource: Resource) -> Response:
     versions = versions_of(resource)
     await require(datasette, request.actor, "view-table", resource, versions.table)
+    missing = "There never was a job"
+    return await numbered_page(datasette, request, resource, versions.list, missing)
+
+
+async def numbered_page(
+    datasette: Datasette,
+    request: Request,
+    resource: Resource,
+    read: Callable[[sqlite3.Connection, str, int | None, int], list[Version]],
+    missing: str,
+) -> Response:
+    """A page of what happened to a job, newest first, each with a number; 404 if nothing did."""
     size, before = parse_version_page(parameters_of(request))
     key = key_of(request)
-    found = await read_from(
-        datasette, resource, lambda conn: versions.list(conn, key, before, size + 1)
-    )
+    found = await read_from(datasette, resource, lambda conn: read(conn, key, before, size + 1))
     if not found and before is None:
-        raise RefusalError(404, f"There never was a job {quoted(key)}")
+        raise RefusalError(404, f"{missing} {quoted(key)}")
     token = format_token(Position(found[size - 1].number, 0)) if len(found) > size else None
     return page(request, [version.text for version in found[:size]], token)
 

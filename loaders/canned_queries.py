@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from loaders.databases import DATABASES
+from loaders.yaml_stream import LOADER
 
 CHARTS = "charts.yml"  # lies with the queries that it draws: loaders/charts.py
 KEYS = frozenset({"title", "description", "sql", "params"})
@@ -39,7 +40,8 @@ def read_queries(folder: Path) -> Iterator[CannedQuery]:
 def read_named(path: Path, things: str) -> dict[str, Any]:
     """What a file says under each name; ValueError if it is not that."""
     try:
-        found = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        text = path.read_text(encoding="utf-8")
+        found = yaml.load(text, Loader=LOADER) or {}  # noqa: S506 - it is a safe loader
     except yaml.YAMLError as error:
         raise ValueError(f"{path.name}: is no YAML: {error}") from error
     if not isinstance(found, dict):

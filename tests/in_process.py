@@ -14,6 +14,7 @@ from datasette.app import Datasette
 
 from loaders import server
 from loaders.private_files import signing_secret
+from loaders.yaml_stream import LOADER
 
 ROOT = {"id": "root"}
 WORKER = {"id": "worker"}
@@ -38,7 +39,7 @@ CHOICE = re.compile(r"\(\?:([^()]*)\)(\?)?")
 
 def metadata() -> dict[str, Any]:
     text = (server.HOME / "metadata.yml").read_text(encoding="utf-8")
-    config: dict[str, Any] = yaml.safe_load(text)
+    config: dict[str, Any] = yaml.load(text, Loader=LOADER)  # noqa: S506 - it is a safe loader
     return config
 
 

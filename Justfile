@@ -39,6 +39,10 @@ format:
 bench *options: _install
     python benchmarks/run.py {{ options }}
 
+# Take the pictures of the README again, from the sample data
+screenshots: _install
+    python docs/screenshots.py
+
 # Build, import, serve, write, kill, restart, export and compare in a temporary folder
 smoke: _install
     python tests/smoke.py

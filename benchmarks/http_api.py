@@ -29,6 +29,12 @@ ROUND = 20  # requests of one kind before the other has its turn
 TABLE = "/campaigns/jobs"
 API = "/api/campaigns"
 PREPARED_JOBS = 100
+BUILDS_TABLE = "/yt-builder/jobs"
+BUILDS = "/api/builds"
+RUNNING = 100  # builds that workers hold
+QUEUED = 20_000  # builds that wait, more than are claimed while it is measured
+
+OPERATIONS = ("create", "read one", "update", "create build", "heartbeat", "claim", "read build")
 
 Request = tuple[str, str, Any]  # method, path, JSON body or None
 
@@ -144,6 +150,33 @@ def pairs(size: int) -> Iterator[Pair]:
     )
 
 
+def queue_pairs() -> Iterator[Pair]:
+    """What workers do with builds, each beside Datasette's own insert, and reading one."""
+    new = count(1)
+    turn = count()
+
+    def insert() -> Request:
+        row = {"run_id": f"bench-{next(new)}", "run_dir": "runs/bench"}
+        return "POST", f"{BUILDS_TABLE}/-/insert", {"row": row}
+
+    yield Pair(
+        "create build",
+        insert,
+        lambda: ("POST", BUILDS, {"run_id": f"bench-{next(new)}", "run_dir": "runs/bench"}),
+    )
+    yield Pair(
+        "heartbeat",
+        insert,
+        lambda: ("POST", f"{BUILDS}/{next(turn) % RUNNING + 1}/heartbeat", {"progress": 50}),
+    )
+    yield Pair("claim", insert, lambda: ("POST", f"{BUILDS}/claim", {"worker": "bench"}))
+    yield Pair(
+        "read build",
+        lambda: ("GET", f"{BUILDS_TABLE}/1.json", None),
+        lambda: ("GET", f"{BUILDS}/1", None),
+    )
+
+
 def requests_per_second(
     clients: list[Client], request: Callable[[], Request], requests: int
 ) -> float:
@@ -195,7 +228,11 @@ def measure(
     with closing(Client(server.port, token)) as client:
         for number in range(PREPARED_JOBS):
             client.send(("POST", f"{TABLE}/-/insert", {"row": stored(job(number, size))}))
-    for pair in pairs(size):
+        for _ in range(QUEUED // 1000):
+            client.send(("POST", BUILDS, [{"status": "queued"}] * 1000))
+        for _ in range(RUNNING):
+            client.send(("POST", f"{BUILDS}/claim", {"worker": "bench"}))
+    for pair in (*pairs(size), *queue_pairs()):
         for number_of_clients in connections:
             clients = [Client(server.port, token) for _ in range(number_of_clients)]
             requests_per_second(clients, pair.api, 2 * number_of_clients)
@@ -207,9 +244,9 @@ def measure(
 
 
 def table(results: list[dict[str, Any]]) -> str:
-    lines = [f"{'':10}{'connections':>12}{'Datasette/s':>14}{'API/s':>10}{'ratio':>8}"]
+    lines = [f"{'':14}{'connections':>12}{'Datasette/s':>14}{'API/s':>10}{'ratio':>8}"]
     lines += [
-        f"{one['operation']:10}{one['connections']:>12}{one['datasette_per_second']:>14}"
+        f"{one['operation']:14}{one['connections']:>12}{one['datasette_per_second']:>14}"
         f"{one['api_per_second']:>10}{one['ratio']:>8}"
         for one in results
     ]

@@ -117,7 +117,7 @@ async def read_from(
         with sqlite_timelimit(connection, datasette.sql_time_limit_ms):
             return read(connection)
 
-    result: Result = await database_of(datasette, resource).execute_fn(limited)
+    result: Result = await database_of(datasette, resource.database).execute_fn(limited)
     return result
 
 
@@ -128,16 +128,22 @@ async def write_to(
 
     It runs on the one connection that writes.
     """
-    database = database_of(datasette, resource)
+    return await write_to_database(datasette, resource.database, write)
+
+
+async def write_to_database(
+    datasette: Datasette, name: str, write: Callable[[sqlite3.Connection], Result]
+) -> Result:
+    database = database_of(datasette, name)
     group = groups.setdefault(database, GroupCommit(database))
     result: Result = await group.write(write)
     return result
 
 
-def database_of(datasette: Datasette, resource: Resource) -> Database:
-    database = datasette.databases.get(resource.database)
+def database_of(datasette: Datasette, name: str) -> Database:
+    database = datasette.databases.get(name)
     if database is None:
-        raise RefusalError(404, f"The database {resource.database} is not here")
+        raise RefusalError(404, f"The database {name} is not here")
     return database
 
 

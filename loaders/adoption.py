@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -18,7 +18,8 @@ import sqlite_utils
 from sqlite_utils import Migrations
 
 from loaders import backups, integrity
-from loaders.databases import BULK_CACHE_KIB, connect, database_spec
+from loaders.databases import BULK_CACHE_KIB, connect, count_rows, database_spec
+from loaders.progress import Progress, portion, steps_told
 
 SQLITE_HEADER = b"SQLite format 3\x00"
 
@@ -31,6 +32,10 @@ SIGNATURES = {
     "metrics": ("video_metrics", {"video_id", "platform"}),
     "image_library": ("image_library", {"file_path"}),
 }
+
+# Measured on files of the earlier systems; a progress bar goes by it.
+STEPS_PER_ROW = {name: 700 if name == "campaigns" else 150 for name in SIGNATURES}
+BACKUP_TAKES = 0.15  # of an upgrade
 
 
 @dataclass
@@ -49,7 +54,7 @@ def migrations_of(name: str) -> Migrations:
     return cast(Migrations, module.migrations)
 
 
-def build(name: str, path: Path) -> Build:
+def build(name: str, path: Path, progress: Progress | None = None) -> Build:
     """Create or upgrade the file; ValueError, with the file untouched, if it is not ours."""
     done = Build(name, str(path))
     if not path.exists() or path.stat().st_size == 0:
@@ -59,15 +64,18 @@ def build(name: str, path: Path) -> Build:
         inspect(name, path)
     with closing(connect(path)) as connection:
         done.migrations = pending(name, connection)
-        if done.migrations:
-            apply_migrations(name, path, connection, done)
-        wipe_old_pages(connection)
+        if done.migrations and has_schema(connection):
+            upgrade(name, path, connection, done, progress)
+        elif done.migrations:
+            with schema_changes(connection):
+                migrations_of(name).apply(migrating(connection))
+        else:
+            wipe_old_pages(connection)
     return done
 
 
 def pending(name: str, connection: sqlite3.Connection) -> list[str]:
-    db = sqlite_utils.Database(connection, recursive_triggers=False)
-    return [migration.name for migration in migrations_of(name).pending(db)]
+    return [migration.name for migration in migrations_of(name).pending(migrating(connection))]
 
 
 def inspect(name: str, path: Path) -> None:
@@ -75,17 +83,28 @@ def inspect(name: str, path: Path) -> None:
     with path.open("rb") as file:
         if file.read(len(SQLITE_HEADER)) != SQLITE_HEADER:
             raise ValueError(f"{path} is not a SQLite file: it was left as it is")
+    roll_back_unfinished(path)
     with closing(open_read_only(path)) as connection:
         try:
             identity = identify(connection)
             if identity == name and pending(name, connection):
                 refuse_damaged(path, connection)
         except sqlite3.DatabaseError as error:
-            raise ValueError(f"{path} is damaged ({error}): it was left as it is") from error
+            fault = integrity.fault(error)
+            raise ValueError(f"{path} {fault}: it was left as it is") from error
     if identity is None:
         raise ValueError(f"{path} holds other tables than {name}: it was left as it is")
     if identity not in ("", name):
         raise ValueError(f"{path} is a {identity} database, not {name}: it was left as it is")
+
+
+def roll_back_unfinished(path: Path) -> None:
+    """Bring in the journal of a killed writer, which holds what the file is; a reader cannot."""
+    real = path.resolve()
+    if not real.with_name(f"{real.name}-journal").exists():
+        return
+    with closing(sqlite3.connect(real, timeout=5)) as connection, suppress(sqlite3.DatabaseError):
+        identify(connection)
 
 
 def open_read_only(path: Path) -> sqlite3.Connection:
@@ -102,14 +121,59 @@ def identify(connection: sqlite3.Connection) -> str | None:
     return None if tables else ""
 
 
-def apply_migrations(name: str, path: Path, connection: sqlite3.Connection, done: Build) -> None:
-    if not done.created and has_schema(connection):
-        done.backup = str(backups.back_up(connection, path))
-    with schema_changes(connection):
-        db = sqlite_utils.Database(connection, recursive_triggers=False)
-        migrations_of(name).apply(db)
-        if done.backup:
-            connection.execute("update write_context set vacuum_pending = 1")
+def upgrade(
+    name: str, path: Path, connection: sqlite3.Connection, done: Build, progress: Progress | None
+) -> None:
+    """A verified backup beside the file, one transaction, and no page of the old file left."""
+    backup = backups.back_up(connection, path, portion(progress, 0, BACKUP_TAKES))
+    done.backup = str(backup)
+    steps = expected_steps(name, connection)
+    with steps_told(connection, steps, portion(progress, BACKUP_TAKES, 1)):
+        apply_migrations(name, connection)
+        wipe_old_pages(connection)
+
+
+def expected_steps(name: str, connection: sqlite3.Connection) -> int:
+    tables = connection.execute(
+        """
+        select name
+        from sqlite_master
+        where type = 'table'
+          and rootpage > 0
+          and name not like '%_fts_%'
+        """
+    ).fetchall()
+    return STEPS_PER_ROW[name] * sum(count_rows(connection, table) for (table,) in tables)
+
+
+def apply_migrations(name: str, connection: sqlite3.Connection) -> None:
+    wiping = wipes_all(name, connection)
+    with rollback_journal(connection), schema_changes(connection, wiping):
+        if wiping:
+            wipe_free_pages(connection)
+        migrations_of(name).apply(migrating(connection))
+        # With the log, old pages stay in the file until another program lets go of it.
+        wiped = wiping and journal_mode(connection) == "delete"
+        connection.execute("update write_context set vacuum_pending = ?", (not wiped,))
+
+
+def journal_mode(connection: sqlite3.Connection) -> str:
+    return str(connection.execute("pragma journal_mode").fetchone()[0])
+
+
+class Joining(sqlite_utils.Database):
+    """Its migrations take part in the transaction around them, which is rolled back whole.
+
+    A savepoint for each would make SQLite keep a second copy of every page that they change.
+    """
+
+    @contextmanager
+    def atomic(self) -> Iterator[sqlite_utils.Database]:
+        yield self
+
+
+def migrating(connection: sqlite3.Connection) -> sqlite_utils.Database:
+    return Joining(connection, recursive_triggers=False)
 
 
 def has_schema(connection: sqlite3.Connection) -> bool:
@@ -117,23 +181,51 @@ def has_schema(connection: sqlite3.Connection) -> bool:
     return bool(row[0])
 
 
+def has_table(connection: sqlite3.Connection, table: str) -> bool:
+    found = connection.execute("select 1 from sqlite_master where name = ?", (table,))
+    return found.fetchone() is not None
+
+
 def refuse_damaged(path: Path, connection: sqlite3.Connection) -> None:
     if found := integrity.damage(connection):
         raise ValueError(f"{path} is damaged ({found[0]}): it was left as it is")
 
 
+def wipes_all(name: str, connection: sqlite3.Connection) -> bool:
+    """Does the upgrade replace every table of the file, and wipe what it replaces?"""
+    module = importlib.import_module(f"loaders.migrations.{database_spec(name).stem}")
+    tables = connection.execute("select name from sqlite_master where type = 'table'")
+    return {table for (table,) in tables} <= getattr(module, "WIPED_BY_UPGRADE", set())
+
+
 @contextmanager
-def schema_changes(connection: sqlite3.Connection) -> Iterator[None]:
+def rollback_journal(connection: sqlite3.Connection) -> Iterator[None]:
+    """Keep old pages in a journal meanwhile, rather than new ones in the write-ahead log.
+
+    An upgrade writes few old pages and many new ones, which then are written once. Where another
+    program has the file open the log stays.
+    """
+    with suppress(sqlite3.OperationalError):
+        connection.execute("pragma journal_mode = delete")
+    try:
+        yield
+    finally:
+        with suppress(sqlite3.OperationalError):
+            connection.execute("pragma journal_mode = wal")
+
+
+@contextmanager
+def schema_changes(connection: sqlite3.Connection, wiping: bool = False) -> Iterator[None]:
     """One transaction in which tables may be replaced without rewriting what refers to them.
 
-    It does not wipe what it deletes: after an upgrade the whole file is written anew.
+    Unless it is `wiping` what it deletes, the whole file is to be written anew after it.
     """
     connection.execute("pragma foreign_keys = off")
     connection.execute("pragma legacy_alter_table = on")
-    connection.execute("pragma secure_delete = off")
+    connection.execute(f"pragma secure_delete = {'on' if wiping else 'off'}")
     connection.execute(f"pragma cache_size = -{BULK_CACHE_KIB}")
     try:
-        connection.execute("begin immediate")
+        begin(connection, wiping)
         try:
             yield
         except BaseException:
@@ -144,6 +236,26 @@ def schema_changes(connection: sqlite3.Connection) -> Iterator[None]:
         connection.execute("pragma secure_delete = on")
         connection.execute("pragma legacy_alter_table = off")
         connection.execute("pragma foreign_keys = on")
+
+
+def begin(connection: sqlite3.Connection, by_batches: bool) -> None:
+    """Lock the file. What may undo a single statement stays in memory if each changes little."""
+    connection.execute(f"pragma temp_store = {'memory' if by_batches else 'default'}")
+    connection.execute("begin exclusive")
+    connection.execute(
+        "pragma temp_store = default"
+    )  # that choice is made, and sorting needs files
+
+
+def wipe_free_pages(connection: sqlite3.Connection) -> None:
+    """Let a table of zeros take up every free page, whatever it held, and give them back."""
+    size = connection.execute("pragma page_size").fetchone()[0]
+    connection.execute("create table dailies_zeros (zeros BLOB)")
+    while free := connection.execute("pragma freelist_count").fetchone()[0]:
+        connection.execute(
+            "insert into dailies_zeros values (zeroblob(?))", (min(free, 10_000) * size,)
+        )
+    connection.execute("drop table dailies_zeros")
 
 
 def wipe_old_pages(connection: sqlite3.Connection) -> None:

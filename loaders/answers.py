@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
+import math
 import re
+import sqlite3
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -28,10 +31,43 @@ class Version(NamedTuple):
     text: str
 
 
+class Answer(NamedTuple):
+    """What a write has to say: a status of HTTP, the text of the body, and headers."""
+
+    status: int
+    text: str = ""
+    headers: Mapping[str, str] = {}
+
+
 def entity_tag(*content: str | int | None) -> str:
     """A strong tag that changes whenever `content` does."""
     digest = hashlib.sha256(json.dumps(content).encode())
     return f'"{digest.hexdigest()[:16]}"'
+
+
+def json_row(row: Mapping[str, Any]) -> str:
+    """A row as JSON text, whatever old rows hold; what JSON does not know is written as Datasette
+    writes it.
+    """
+    try:
+        return json.dumps(row, ensure_ascii=False, allow_nan=False, default=encoded)
+    except ValueError:
+        return json.dumps(finite(row), ensure_ascii=False, default=encoded)
+
+
+def encoded(value: bytes) -> dict[str, Any]:
+    return {"$base64": True, "encoded": base64.b64encode(value).decode()}
+
+
+def finite(value: Any) -> Any:
+    """`value` with null in place of every infinity and every NaN."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {key: finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | sqlite3.Row):
+        return [finite(item) for item in value]
+    return value
 
 
 def rows_text(texts: Iterable[str], others: Mapping[str, Any] | None = None) -> str:

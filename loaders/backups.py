@@ -5,15 +5,14 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
-from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
 from loaders import integrity
+from loaders.progress import Progress
 from loaders.times import file_stamp
 
 PAGES_AT_ONCE = 4096
-Progress = Callable[[int, int], None]
 
 
 def back_up(connection: sqlite3.Connection, path: Path, progress: Progress | None = None) -> Path:

@@ -11,6 +11,7 @@ from typing import Any
 
 from loaders import adoption, backups, campaigns_files, checks, samples
 from loaders.databases import SIDE_FILES, connect, database_path
+from loaders.progress import Progress
 
 
 @dataclass
@@ -35,14 +36,16 @@ class Built:
         return {"ok": self.ok, **asdict(self)}
 
 
-def build(name: str, sample: bool = False, reset: bool = False) -> Built:
+def build(
+    name: str, sample: bool = False, reset: bool = False, progress: Progress | None = None
+) -> Built:
     """Build the database where its name says it lies. A file that is refused is left untouched."""
     path = database_path(name)
     built = Built(name, str(path))
     try:
         if reset and path.exists():
             built.backup = str(remove(name, path))
-        upgraded = adoption.build(name, path)
+        upgraded = adoption.build(name, path, progress)
         built.created, built.migrations = upgraded.created, upgraded.migrations or []
         built.backup = built.backup or upgraded.backup
         with closing(connect(path)) as connection:

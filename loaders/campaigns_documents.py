@@ -18,6 +18,7 @@ from loaders.campaigns import INSERT_JOB, UPDATE_JOB, key_of, to_json
 from loaders.databases import acting_as
 from loaders.errors import DuplicateKeyError, refusals
 from loaders.migrations.campaigns_projection import BROKEN_RULES, projection_of
+from loaders.models import NEW_CAMPAIGN, validate
 from loaders.requests import Check, RefusalError, at, limited, quoted
 from loaders.rows import Job
 from loaders.times import now
@@ -134,6 +135,7 @@ def add(
 
 def insert(connection: sqlite3.Connection, document: Document) -> str:
     """Store one job and return its key."""
+    validate(NEW_CAMPAIGN, document, "jobs")
     with refused(connection, document):
         job_id = key_of(document) or uuid.uuid4().hex
         values = {"id": job_id, "data": to_json({**document, "id": job_id})}

@@ -9,6 +9,9 @@ from typing import Any
 
 import yaml
 
+from loaders.databases import DATABASES
+
+CHARTS = "charts.yml"  # lies with the queries that it draws: loaders/charts.py
 KEYS = frozenset({"title", "description", "sql", "params"})
 
 
@@ -28,14 +31,25 @@ class CannedQuery:
 def read_queries(folder: Path) -> Iterator[CannedQuery]:
     """Every query in the folder's files; ValueError naming file and query for what is wrong."""
     for path in sorted(folder.glob("*.yml")):
-        try:
-            queries = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-        except yaml.YAMLError as error:
-            raise ValueError(f"{path.name}: is no YAML: {error}") from error
-        if not isinstance(queries, dict):
-            raise ValueError(f"{path.name}: must map names to queries")
-        for name, query in queries.items():
-            yield read_query(path, str(name), query)
+        if path.name != CHARTS:
+            for name, query in read_named(path, "queries").items():
+                yield read_query(path, name, query)
+
+
+def read_named(path: Path, things: str) -> dict[str, Any]:
+    """What a file says under each name; ValueError if it is not that."""
+    try:
+        found = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except yaml.YAMLError as error:
+        raise ValueError(f"{path.name}: is no YAML: {error}") from error
+    if not isinstance(found, dict):
+        raise ValueError(f"{path.name}: must map names to {things}")
+    return {str(name): thing for name, thing in found.items()}
+
+
+def needed_by(database: str) -> tuple[str, ...]:
+    """The databases that the queries of one read: those across files need all of them."""
+    return tuple(DATABASES) if database == "_memory" else (database,)
 
 
 def read_query(path: Path, name: str, query: Any) -> CannedQuery:

@@ -28,7 +28,7 @@ def check(name: str, path: Path) -> list[str]:
     except ValueError as error:
         return [str(error)]
     except sqlite3.DatabaseError as error:
-        return [f"{path} is damaged: {error}"]
+        return [f"{path} {integrity.fault(error)}"]
 
 
 def connect_to_check(path: Path) -> sqlite3.Connection:

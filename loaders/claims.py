@@ -49,6 +49,10 @@ def heartbeat_statement(cycle: LifeCycle) -> str:
     """  # noqa: S608
 
 
+def select_job(cycle: LifeCycle) -> str:
+    return f"select * from {cycle.table} where job_id = :job_id"  # noqa: S608
+
+
 def select_claimed(cycle: LifeCycle) -> str:
     return f"""
     select {cycle.table}.*, job_leases.lease
@@ -87,23 +91,28 @@ def heartbeat(
             cursor = connection.execute(
                 heartbeat_statement(cycle), {**values, "job_id": key(job_id)}
             )
-        rows = select(
-            connection,
-            table,
-            f"select * from {cycle.table} where job_id = :job_id",  # noqa: S608
-            {"job_id": key(job_id)},
-        )
+        rows = select(connection, table, select_job(cycle), {"job_id": key(job_id)})
         if rows and not cursor.rowcount:
             raise LeaseError(lost(cycle, rows[0]))
         return rows[0] if rows else None
 
 
 def holds(db: Connection, job_id: int | str, lease: str) -> bool:
-    """Is this the lease of the job's present claim?"""
+    """Is this the lease of the job's present claim, or of the one that completed it?"""
     found = sqlite_connection(db).execute(
-        "select 1 from job_leases where job_id = ? and lease = ?", (key(job_id), lease)
+        "select 1 from job_leases where job_id = ? and ? in (lease, finished)", (key(job_id), lease)
     )
     return found.fetchone() is not None
+
+
+def require_lease(
+    db: Connection, cycle: LifeCycle, table: Table, job_id: int | str, lease: str
+) -> None:
+    """LeaseError unless the lease still holds; a job that is gone holds none."""
+    if holds(db, job_id, lease):
+        return
+    rows = select(db, table, select_job(cycle), {"job_id": key(job_id)})
+    raise LeaseError(lost(cycle, rows[0]) if rows else f"job {job_id} is gone")
 
 
 def lost(cycle: LifeCycle, job: Row) -> str:

@@ -6,14 +6,11 @@ document goes to standard output. Exit status: 0 done, 1 done but something was 
 
 from __future__ import annotations
 
-import functools
-import json
 import os
-import sqlite3
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -35,11 +32,13 @@ from loaders import (
     tables,
     tokens,
 )
+from loaders.command_line import NAME, NAMES, DatabaseName, command
 from loaders.databases import DATABASES, database_path, load_environment, open_database
+from loaders.job_commands import jobs
 from loaders.migrations import presentation_jobs, yt_builder
+from loaders.progress import Progress
 from loaders.times import timezone
 
-Command = Callable[..., Any]
 LIFE_CYCLES = {
     "yt-builder": yt_builder.LIFE_CYCLE,
     "presentation_jobs": presentation_jobs.LIFE_CYCLE,
@@ -47,49 +46,10 @@ LIFE_CYCLES = {
 SHOW_PROGRESS_AFTER = 1.0  # seconds
 
 
-class DatabaseName(click.ParamType[str]):
-    """One of the names in the registry, or of the few that a command is for."""
-
-    name = "database"
-
-    def __init__(self, names: tuple[str, ...] = tuple(DATABASES)) -> None:
-        self.names = names
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> str:
-        if value not in self.names:
-            self.fail(f'"{value}" is no database: choose from {", ".join(self.names)}', param, ctx)
-        return str(value)
-
-
-NAME = click.argument("name", type=DatabaseName())
-NAMES = click.argument("names", nargs=-1, type=DatabaseName(), metavar="[NAME]...")
 FORMAT = click.option("--format", type=click.Choice(documents.FORMATS), help="Default: by suffix.")
 IMPORT_FORMAT = click.option(
     "--format", type=click.Choice(imports.FORMATS), help="Default: by suffix."
 )
-
-
-def command(function: Command) -> Command:
-    """Print the document and the lines that `function` returns.
-
-    `ok: false` in the document exits with 1; so does an error, as a message and never a traceback.
-    """
-
-    @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-    @functools.wraps(function)
-    def run(*args: Any, as_json: bool, **options: Any) -> None:
-        try:
-            document, lines = function(*args, **options)
-        except (ValueError, OSError, sqlite3.Error) as error:
-            document = {"ok": False, "error": str(error), "errors": [str(error)]}
-            lines = [f"Error: {error}"]
-        if as_json:
-            click.echo(json.dumps(document, ensure_ascii=False, indent=2))
-        for line in lines:
-            click.echo(line, err=True)
-        sys.exit(0 if document["ok"] else 1)
-
-    return run
 
 
 def set_timezone(_context: click.Context, _option: click.Parameter, value: str | None) -> None:
@@ -133,18 +93,22 @@ def counting(label: str) -> Iterator[Callable[[int], None]]:
 
 
 @contextmanager
-def pages(label: str) -> Iterator[Callable[[int, int], None]]:
-    """A bar on a terminal for work of known length."""
+def pages(label: str) -> Iterator[Progress]:
+    """A bar on a terminal, once work of known length has taken a second."""
     if not sys.stderr.isatty():
         yield lambda _done, _total: None
         return
     began = time.monotonic()
-    with click.progressbar(length=1, label=label, file=sys.stderr) as bar:
+    bar = click.progressbar(length=1, label=label, file=sys.stderr)
+    with ExitStack() as shown:
 
         def advance(done: int, total: int) -> None:
+            if time.monotonic() - began < SHOW_PROGRESS_AFTER:
+                return
+            if not bar.entered:
+                shown.enter_context(bar)
             bar.length = total
-            if time.monotonic() - began > SHOW_PROGRESS_AFTER:
-                bar.update(done - bar.pos)
+            bar.update(done - bar.pos)
 
         yield advance
 
@@ -170,9 +134,14 @@ def build(names: tuple[str, ...], sample: bool, reset: bool, yes: bool) -> Any:
     """
     if reset and not yes:
         raise click.UsageError("--reset deletes every row: say --yes as well")
-    done = [building.build(name, sample, reset) for name in names or DATABASES]
+    done = [build_one(name, sample, reset) for name in names or DATABASES]
     document = {"ok": all(one.ok for one in done), "databases": [one.as_dict() for one in done]}
     return document, [line for one in done for line in build_lines(one)]
+
+
+def build_one(name: str, sample: bool, reset: bool) -> building.Built:
+    with pages(name) as progress:
+        return building.build(name, sample, reset, progress)
 
 
 def build_lines(built: building.Built) -> Iterator[str]:
@@ -395,6 +364,9 @@ def recover(names: tuple[str, ...], stale_minutes: float) -> Any:
 def recover_one(name: str, stale_minutes: float = recovery.STALE_MINUTES) -> recovery.Recovered:
     with closing(open_database(name)) as db:
         return recovery.recover(db, LIFE_CYCLES[name], stale_minutes, "recover")
+
+
+main.add_command(jobs)
 
 
 @main.command()

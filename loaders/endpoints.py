@@ -6,15 +6,17 @@ An endpoint takes Datasette, the request and the resource, and returns its answe
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from http import HTTPStatus
 from urllib.parse import parse_qsl, quote, urlencode
 
 from datasette import Request, Response
 from datasette.app import Datasette
 from datasette.utils import add_cors_headers
 
-from loaders.access import FAILURES, refusal_of
-from loaders.answers import Stored, error_text, rows_text
+from loaders.access import FAILURES, may_see, refusal_of, write_to
+from loaders.answers import Answer, Stored, error_text, rows_text
+from loaders.idempotency import Write, once, repeatable
 from loaders.requests import (
     Check,
     RefusalError,
@@ -23,53 +25,51 @@ from loaders.requests import (
     precondition,
     refuse_unknown,
 )
-from loaders.resources import RESOURCES, Resource
+from loaders.resources import Resource
 
 Endpoint = Callable[[Datasette, Request, Resource], Awaitable[Response]]
+Call = Callable[[], Awaitable[Response]]
 
 JSON = ("application/json",)
-REQUEST_HEADERS = "Authorization, Content-Type, If-Match, If-None-Match"
+REQUEST_HEADERS = (
+    "Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, Last-Event-ID"
+)
 
 
-async def answer(
-    datasette: Datasette, request: Request, endpoints: dict[str, Endpoint]
-) -> Response:
-    """What the endpoint for this method answers, or why it does not, always as JSON."""
+async def answer(datasette: Datasette, request: Request, calls: Mapping[str, Call]) -> Response:
+    """What the call for this method answers, or why it does not, always as JSON."""
     try:
-        response = await dispatch(datasette, request, endpoints)
+        response = await dispatch(request, calls)
     except FAILURES as error:
         response = refused(refusal_of(error))
     if datasette.cors:
         add_cors_headers(response.headers)
         response.headers["Access-Control-Allow-Headers"] = REQUEST_HEADERS
         response.headers["Access-Control-Expose-Headers"] = "ETag, Link, Location"
-        response.headers["Access-Control-Allow-Methods"] = allowed_methods(endpoints)
+        response.headers["Access-Control-Allow-Methods"] = allowed_methods(calls)
     return response
 
 
-async def dispatch(
-    datasette: Datasette, request: Request, endpoints: dict[str, Endpoint]
-) -> Response:
-    resource = RESOURCES.get(request.url_vars.get("resource", ""))
-    if resource is None or not endpoints:
+async def dispatch(request: Request, calls: Mapping[str, Call]) -> Response:
+    if not calls:
         raise RefusalError(404, "There is nothing at this address")
     if request.method == "OPTIONS":
-        return Response(b"", 204, headers={"Allow": allowed_methods(endpoints)})
-    endpoint = endpoints.get("GET" if request.method == "HEAD" else request.method)
-    if endpoint is None:
-        allow = allowed_methods(endpoints)
+        return Response(b"", 204, headers={"Allow": allowed_methods(calls)})
+    call = calls.get("GET" if request.method == "HEAD" else request.method)
+    if call is None:
+        allow = allowed_methods(calls)
         raise RefusalError(
             405, f"{request.method} is not allowed here: {allow} are", {"Allow": allow}
         )
-    response = await endpoint(datasette, request, resource)
+    response = await call()
     if request.method == "HEAD":
         response.body = b""
     return response
 
 
-def allowed_methods(endpoints: dict[str, Endpoint]) -> str:
-    head = ("HEAD",) if "GET" in endpoints else ()
-    return ", ".join((*endpoints, *head, "OPTIONS"))
+def allowed_methods(calls: Mapping[str, Call]) -> str:
+    head = ("HEAD",) if "GET" in calls else ()
+    return ", ".join((*calls, *head, "OPTIONS"))
 
 
 def key_of(request: Request) -> str:
@@ -97,8 +97,22 @@ def address(datasette: Datasette, resource: Resource, key: str) -> str:
     return str(datasette.urls.path(f"/api/{resource.name}/{quote(key, safe='')}"))
 
 
-def one(stored: Stored, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    return respond(rows_text([stored.text]), status, {"ETag": stored.etag, **(headers or {})})
+def one(stored: Stored, status: int = 200, headers: dict[str, str] | None = None) -> Answer:
+    return Answer(status, rows_text([stored.text]), {"ETag": stored.etag, **(headers or {})})
+
+
+async def write_once(
+    datasette: Datasette, request: Request, resource: Resource, write: Write, body: bytes
+) -> Response:
+    """What `write` answers; a request with an Idempotency-Key is done once, however often it comes.
+
+    Whoever may not see jobs gets no answer that was made for somebody who may.
+    """
+    seen = await may_see(datasette, request.actor, resource)
+    content = (request.method, request.path, request.query_string, str(seen), body)
+    key = request.headers.get("idempotency-key")
+    known = repeatable(key, actor_id(request), *content)
+    return respond(await write_to(datasette, resource, once(known, write)))
 
 
 def with_next(request: Request, token: str | None) -> str | None:
@@ -114,18 +128,22 @@ def unless_known(request: Request, stored: Stored) -> Response:
     known = request.headers.get("if-none-match")
     if known is not None and matches(known, stored.etag, weakly=True):
         return Response(b"", 304, headers={"ETag": stored.etag})
-    return one(stored)
+    return respond(one(stored))
 
 
 def page(request: Request, texts: list[str], token: str | None) -> Response:
-    return respond(rows_text(texts, {"next": token, "next_url": with_next(request, token)}))
+    others = {"next": token, "next_url": with_next(request, token)}
+    return respond(Answer(200, rows_text(texts, others)))
 
 
 def refused(refusal: RefusalError) -> Response:
-    return respond(error_text(refusal.messages, refusal.status), refusal.status, refusal.headers)
+    text = error_text(refusal.messages, refusal.status)
+    return respond(Answer(refusal.status, text, refusal.headers))
 
 
-def respond(text: str, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    body = text.encode()
-    headers = {"Content-Length": str(len(body)), "Cache-Control": "no-cache", **(headers or {})}
-    return Response(body, status, headers, "application/json; charset=utf-8")
+def respond(answer: Answer) -> Response:
+    if answer.status == HTTPStatus.NO_CONTENT:
+        return Response(b"", answer.status, dict(answer.headers))
+    body = answer.text.encode()
+    headers = {"Content-Length": str(len(body)), "Cache-Control": "no-cache", **answer.headers}
+    return Response(body, answer.status, headers, "application/json; charset=utf-8")

@@ -20,3 +20,10 @@ def damage(connection: sqlite3.Connection, quick: bool = False) -> list[str]:
 def is_damage(message: str) -> bool:
     text = message.lower()
     return text != "ok" and "fts5" not in text and not text.startswith(HARMLESS)
+
+
+def fault(error: sqlite3.DatabaseError) -> str:
+    """What is wrong with a file that SQLite could not read: `is in use ...` or `is damaged ...`."""
+    if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY:
+        return "is in use by another program, which may be upgrading it"
+    return f"is damaged ({error})"

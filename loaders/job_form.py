@@ -10,6 +10,8 @@ import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from loaders import forms
+from loaders.forms import as_browsers_show
 from loaders.requests import RefusalError, check_document, parse_json
 
 Document = dict[str, Any]
@@ -72,10 +74,6 @@ def shown(document: Document) -> dict[str, str]:
     return {**values, ENABLED: "1" if is_enabled(document) else "", OTHERS: as_browsers_show(text)}
 
 
-def as_browsers_show(text: str) -> str:
-    return text.replace("\r\n", "\n").replace("\r", "\n").replace("\0", "\ufffd")
-
-
 def is_enabled(document: Document) -> bool:
     value = document.get(ENABLED)
     if isinstance(value, str) and value.strip():
@@ -130,12 +128,4 @@ def by_field(refusal: RefusalError) -> dict[str, list[str]]:
     """The messages of a refusal under the field that each is about."""
     if isinstance(refusal, FormError):
         return refusal.by_field
-    names = {field.name for field in FIELDS} | {ENABLED}
-    found: dict[str, list[str]] = {}
-    for message in refusal.messages:
-        column, _, text = message.removeprefix("jobs.").partition(": ")
-        if column in names:
-            found.setdefault(column, []).append(text)
-        else:
-            found.setdefault("", []).append(message)
-    return found
+    return forms.by_field(refusal, {field.name for field in FIELDS} | {ENABLED})

@@ -73,10 +73,9 @@ def parse_listing(resource: Resource, parameters: list[tuple[str, str]]) -> List
     if len(words) > MOST_WORDS:
         raise RefusalError(400, f"q: at most {MOST_WORDS} words")
     if words:
-        index = resource.search_index
-        found = f"select rowid from {index} where {index} match :q"  # noqa: S608
-        conditions.append(f"{resource.table}.rowid in ({found})")
-        values["q"] = " ".join('"' + word.replace('"', '""') + '"' for word in words)
+        search = parse_words(resource, words)
+        conditions.append(search.condition)
+        values.update(search.values)
     return Listing(
         sort=sort,
         descending=descending,
@@ -85,6 +84,19 @@ def parse_listing(resource: Resource, parameters: list[tuple[str, str]]) -> List
         conditions=tuple(conditions),
         values=values,
     )
+
+
+def parse_words(resource: Resource, words: list[str]) -> Segment:
+    """Rows that hold every word: as a word, or where there is no search index, as any text."""
+    if index := resource.search_index:
+        found = f"select rowid from {index} where {index} match :q"  # noqa: S608
+        quoted_words = " ".join('"' + word.replace('"', '""') + '"' for word in words)
+        return Segment(f"{resource.table}.rowid in ({found})", {"q": quoted_words})
+    text = " || char(10) || ".join(
+        f"coalesce({resource.table}.{column}, '')" for column in resource.searched
+    )
+    values = {f"q{number}": word.lower() for number, word in enumerate(words)}
+    return Segment(" and ".join(f"instr(lower({text}), :{name})" for name in values), values)
 
 
 def parse_version_page(parameters: list[tuple[str, str]]) -> tuple[int, int | None]:
@@ -126,12 +138,17 @@ def parse_filters(
             continue
         text = given[column]
         values[column] = text
-        conditions.append(f"{resource.table}.{column} = :{column}")
+        conditions.append(f"{compared(resource, column)} = :{column}")
         if kind == "boolean":
             values[column] = BOOLEANS.get(text, text)
         elif kind == "time":
             values[column] = to_instant(text, configured_timezone())
     return conditions, values
+
+
+def compared(resource: Resource, column: str) -> str:
+    """SQL: what of a column is compared and sorted by."""
+    return resource.instants.get(column, f"{resource.table}.{column}")
 
 
 def format_token(position: Position) -> str:
@@ -180,7 +197,7 @@ def sortable(value: Any) -> Value:
 
 def segments(resource: Resource, listing: Listing) -> list[Segment]:
     """Parts of the list that an index can serve, to be read one after the other."""
-    column = f"{resource.table}.{listing.sort}"
+    column = compared(resource, listing.sort)
     row = f"{resource.table}.rowid"
     nulls = Segment(f"{column} is null", {})
     others = Segment(f"{column} is not null", {})
@@ -200,7 +217,7 @@ def segments(resource: Resource, listing: Listing) -> list[Segment]:
 
 def page_sql(resource: Resource, listing: Listing, condition: str) -> str:
     """SQL: the rows in their order. Only those of the page are read whole."""
-    column = f"{resource.table}.{listing.sort}"
+    column = compared(resource, listing.sort)
     direction = "desc" if listing.descending else "asc"
     return f"""
         select

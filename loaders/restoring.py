@@ -9,6 +9,7 @@ from pathlib import Path
 
 from loaders import adoption, backups
 from loaders.databases import SIDE_FILES
+from loaders.migrations.jobs_api import RENEW_EPOCH
 from loaders.times import file_stamp
 
 
@@ -26,6 +27,7 @@ def restore(name: str, path: Path, file: Path) -> Path | None:
     with closing(adoption.open_read_only(file)) as source:
         refuse_unsound(file, source)
         backups.copy(source, incoming)
+    renew_epoch(incoming)
     kept = None
     if path.exists():
         settle_log(path)
@@ -43,6 +45,13 @@ def refuse_unsound(file: Path, source: sqlite3.Connection) -> None:
         adoption.refuse_damaged(file, source)
     except sqlite3.DatabaseError as error:
         raise ValueError(f"{file} is damaged ({error}): nothing was changed") from error
+
+
+def renew_epoch(path: Path) -> None:
+    """Tokens of changes that came after the backup was made must not be taken for its own."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        if adoption.has_table(connection, "change_stream"):
+            connection.execute(RENEW_EPOCH)
 
 
 def settle_log(path: Path) -> None:

@@ -10,8 +10,7 @@ from datasette import hookimpl
 from datasette.app import Datasette
 from datasette.utils import StartupError, named_parameters
 
-from loaders.canned_queries import CannedQuery, read_queries
-from loaders.databases import DATABASES
+from loaders.canned_queries import CannedQuery, needed_by, read_queries
 
 FOLDER = Path(__file__).parent.parent / "canned_queries"
 SOURCE = "canned_queries"
@@ -22,7 +21,7 @@ def startup(datasette: Datasette) -> Any:
     async def load() -> None:
         await forget_queries(datasette)
         for query in queries_of(FOLDER):
-            if can_run(datasette, query.database):
+            if all(name in datasette.databases for name in needed_by(query.database)):
                 await add_query(datasette, query)
 
     return load
@@ -33,12 +32,6 @@ def queries_of(folder: Path) -> list[CannedQuery]:
         return list(read_queries(folder))
     except ValueError as error:
         raise StartupError(str(error)) from error
-
-
-def can_run(datasette: Datasette, database: str) -> bool:
-    """Queries across files need all of them."""
-    needed = DATABASES if database == "_memory" else (database,)
-    return all(name in datasette.databases for name in needed)
 
 
 async def forget_queries(datasette: Datasette) -> None:

@@ -6,26 +6,15 @@ Datasette sees to that in rows, but neither in facets nor in what its write API 
 from __future__ import annotations
 
 import json
-import math
-import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from datasette import Response
 from datasette.utils import CustomJSONEncoder
 
+from loaders.answers import finite
+
 Default = Callable[[Any], Any] | None
-
-
-def finite(value: Any) -> Any:
-    """`value` with null in place of every infinity and every NaN."""
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, Mapping):
-        return {key: finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple | sqlite3.Row):
-        return [finite(item) for item in value]
-    return value
 
 
 def encode(self: CustomJSONEncoder, value: Any) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import urlencode
 
 from datasette import Forbidden, NotFound, Request, Response, hookimpl
 from datasette.app import Datasette
@@ -18,11 +18,9 @@ from datasette.utils.asgi import BadRequest
 from loaders import job_form
 from loaders.access import FAILURES, is_allowed, may_see, read_from, refusal_of, write_to
 from loaders.answers import Stored
-from loaders.requests import RefusalError, precondition, read_body
+from loaders.forms import read_form
+from loaders.requests import RefusalError, precondition
 from loaders.resources import CAMPAIGNS
-
-FORM = ("application/x-www-form-urlencoded",)
-MOST_FIELDS = 100
 
 
 @hookimpl
@@ -143,8 +141,8 @@ async def delete_job(request: Request, datasette: Datasette) -> Response:
     except FAILURES as error:
         refusal = refusal_of(error)
         return await confirmation(datasette, request, document, stored.etag, refusal)
-    table = str(datasette.urls.table(CAMPAIGNS.database, CAMPAIGNS.table))
-    return done(datasette, request, f"Deleted {stored.key}", table)
+    undo = address(datasette, "restore-job", stored.key, name="key")
+    return done(datasette, request, f"Deleted {stored.key}", undo)
 
 
 async def read_job(datasette: Datasette, request: Request) -> tuple[Stored, dict[str, Any]]:
@@ -157,16 +155,6 @@ async def read_job(datasette: Datasette, request: Request) -> tuple[Stored, dict
         raise NotFound(str(refusal)) from refusal
     except (ValueError, RecursionError) as error:
         raise BadRequest("This job is too much for a form") from error
-
-
-async def read_form(request: Request) -> dict[str, str]:
-    body = await read_body(request, FORM)
-    try:
-        text = body.decode(errors="replace")
-        fields = parse_qsl(text, keep_blank_values=True, max_num_fields=MOST_FIELDS)
-    except ValueError as error:
-        raise RefusalError(400, f"The form has more than {MOST_FIELDS} fields") from error
-    return {name: job_form.as_browsers_show(value) for name, value in fields}
 
 
 async def form(
@@ -221,8 +209,8 @@ def actor_id(request: Request) -> str:
     return str(request.actor["id"])
 
 
-def address(datasette: Datasette, name: str, job_id: str) -> str:
-    return str(datasette.urls.path(f"/campaigns/-/{name}?{urlencode({'id': job_id})}"))
+def address(datasette: Datasette, page: str, job_id: str, name: str = "id") -> str:
+    return str(datasette.urls.path(f"/campaigns/-/{page}?{urlencode({name: job_id})}"))
 
 
 def row_address(datasette: Datasette, job_id: str) -> str:

@@ -22,9 +22,13 @@ READER = {"id": "reader"}
 OTHER_PARTS = {
     "path": ["app.css"],
     "rest": [""],
-    "resource": ["campaigns", "builds", "openapi.json", "docs"],
+    "resource": ["campaigns", "builds", "presentations", "openapi.json", "docs"],
     "key": ["spring", "claim"],
     "part": ["history", "restore", "duplicate", "files"],
+    "image": ["1"],
+    "file_type": ["videos"],
+    "filename": ["intro.mp4"],
+    "chart": ["video_growth"],
     "video": ["dly_vid_001"],
 }
 GROUP = re.compile(r"\(\?P<(\w+)>[^()]*\)\??")

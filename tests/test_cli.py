@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import sqlite3
 import subprocess
 from contextlib import closing
@@ -17,6 +18,18 @@ from legacy import unpack
 from server_process import COMMAND
 
 JOBS_FOR_SECONDS = 250_000  # progress shows after one
+MANY_OLD_JOBS = """
+with recursive numbers (number) as (
+  select 1
+  union all
+  select number + 1
+  from numbers
+  where number < :jobs
+)
+insert into jobs
+select 'job' || number, 'Job', json_object('job_name', 'Job')
+from numbers
+"""
 
 DOCUMENTED = (
     "build", "check", "import", "export", "verify", "info", "backup", "restore", "vacuum", "token",
@@ -63,13 +76,14 @@ def test_an_old_file_is_upgraded_where_it_lies(run_dailies: RunDailies, data_dir
     pending = run_dailies("check", "campaigns")
     assert pending.returncode == 1
     assert (
-        "migrations are pending (m001_create_jobs): run `dailies build campaigns`" in pending.stderr
+        "pending (m001_create_jobs, m002_keep_answers): run `dailies build campaigns`"
+        in pending.stderr
     )
     built = document(run_dailies("build", "campaigns", "--json"))["databases"][0]
     assert (built["ok"], built["created"], built["migrations"]) == (
         True,
         False,
-        ["m001_create_jobs"],
+        ["m001_create_jobs", "m002_keep_answers"],
     )
     assert Path(built["backup"]).exists()
     checked = run_dailies("check", "campaigns")
@@ -234,18 +248,34 @@ def test_long_work_shows_progress_on_a_terminal(data_dir: Path, tmp_path: Path) 
     with source.open("w") as file:
         for number in range(JOBS_FOR_SECONDS):
             file.write(json.dumps({"id": str(number), "job_name": f"Job {number}"}) + "\n")
+    status, output = run_on_terminal("import", "campaigns", source)
+    assert status == 0
+    assert b"campaigns: " in output
+    assert b" rows" in output
+    assert f"{JOBS_FOR_SECONDS} found, {JOBS_FOR_SECONDS} imported".encode() in output
+
+
+def test_an_upgrade_shows_progress_on_a_terminal(data_dir: Path) -> None:
+    with closing(sqlite3.connect(data_dir / "campaigns.db")) as connection:
+        connection.execute("create table jobs (id TEXT PRIMARY KEY, job_name TEXT, data TEXT)")
+        connection.execute(MANY_OLD_JOBS, {"jobs": JOBS_FOR_SECONDS})
+        connection.commit()
+    status, output = run_on_terminal("build")
+    assert status == 0
+    upgraded = output.index(b"campaigns: upgraded")
+    assert re.search(rb"campaigns  \[#+-*\] +\d+%", output[:upgraded])
+    assert b"[#" not in output[upgraded:]  # five new databases take no second
+
+
+def run_on_terminal(*args: str | Path) -> tuple[int, bytes]:
+    """Exit status and all that a terminal shows."""
     leader, follower = pty.openpty()
-    with subprocess.Popen(
-        [COMMAND, "import", "campaigns", source], stdout=follower, stderr=follower
-    ) as running:
+    with subprocess.Popen([COMMAND, *args], stdout=follower, stderr=follower) as running:
         os.close(follower)
         output = b""
         while chunk := read_terminal(leader):
             output += chunk
-        assert running.wait() == 0
-    assert b"campaigns: " in output
-    assert b" rows" in output
-    assert f"{JOBS_FOR_SECONDS} found, {JOBS_FOR_SECONDS} imported".encode() in output
+        return running.wait(), output
 
 
 def read_terminal(descriptor: int) -> bytes:

@@ -2,13 +2,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from html.parser import HTMLParser
 from typing import Any
 from urllib.parse import quote, urlencode
 
 import pytest
 from datasette.app import Datasette
 from datasette.utils import tilde_encode
+from html_form import Form
 from hypothesis import given
 from hypothesis import strategies as st
 from in_process import READER, ROOT, WORKER, serving
@@ -35,45 +35,6 @@ JOB = {
     "created_at": "2025-01-01",
     "big": 2**70,
 }
-
-
-class Form(HTMLParser):
-    """The one form of class "core": what a browser would send of it, and its messages."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.action = ""
-        self.fields: dict[str, str] = {}
-        self.messages: list[str] = []
-        self._inside = False
-        self._name: str | None = None
-        self._message = False
-        self.feed(text)
-
-    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
-        found = dict(attributes)
-        if tag == "form" and "core" in (found.get("class") or ""):
-            self._inside, self.action = True, found["action"] or ""
-        self._message = found.get("class") == "message-error"
-        if not self._inside or not found.get("name"):
-            return
-        if tag == "textarea":
-            self._name = found["name"]
-            self.fields[str(found["name"])] = ""
-        elif found.get("type") != "checkbox" or "checked" in found:
-            self.fields[str(found["name"])] = found.get("value") or ""
-
-    def handle_endtag(self, tag: str) -> None:
-        self._name = None
-        self._message = False
-        if tag == "form":
-            self._inside = False
-
-    def handle_data(self, data: str) -> None:
-        if self._name:
-            self.fields[self._name] += data.removeprefix("\n").replace("\n", "\r\n")
-        elif self._message:
-            self.messages.append(data)
 
 
 @pytest.fixture
@@ -217,7 +178,10 @@ async def test_deleting_asks_first(datasette: Datasette, job: str) -> None:
     form = Form(refused.text)
     assert form.messages == ["It has changed since you read it"]
     answer = await submit(datasette, form.action, form.fields)
-    assert (answer.status_code, answer.headers["location"]) == (303, "/campaigns/jobs")
+    assert (answer.status_code, answer.headers["location"]) == (
+        303,
+        f"/campaigns/-/restore-job?{urlencode({'key': JOB['id']})}",
+    )
     gone = await datasette.client.get(path, actor=WORKER)
     assert gone.status_code == 404
     assert "There is no job" in gone.text

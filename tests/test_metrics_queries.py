@@ -152,10 +152,14 @@ async def test_engagement_by_platform(path: Path) -> None:
     assert found == sorted(found, key=lambda row: -row["views"])
 
 
-async def test_engagement_by_topic(path: Path) -> None:
+@pytest.mark.parametrize("platform", ["", "tiktok"])
+async def test_engagement_by_topic(path: Path, platform: str) -> None:
     known = videos(path)
-    groups = grouped(newest(path), lambda row: (known.get(row["video_id"]) or {}).get("topic"))
-    found = await ask("metrics", "engagement_by_topic")
+    groups = grouped(
+        [row for row in newest(path) if platform in ("", row["platform"])],
+        lambda row: (known.get(row["video_id"]) or {}).get("topic"),
+    )
+    found = await ask("metrics", "engagement_by_topic", platform=platform)
     assert {row["topic"]: row for row in found} == {
         topic: {"topic": topic, "videos": len({row["video_id"] for row in group}), **summed(group)}
         for topic, group in groups.items()

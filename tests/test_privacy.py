@@ -131,7 +131,6 @@ def route_values() -> dict[str, list[str]]:
         "query": ["recent_jobs", "search_jobs"],
         "pks": ["spring", "1"],
         "format": ["", ".json", ".csv", ".md", ".blob"],
-        "resource": ["campaigns"],
         "key": ["spring"],
     }
 

@@ -45,7 +45,6 @@ def routes_over(name: str) -> dict[str, list[str]]:
         "query": ["jobs_by_status", "top_videos"],
         "format": ["", ".json", ".csv"],
         "pks": ["1"],
-        "resource": ["campaigns"],
         "key": ["1"],
     }
 

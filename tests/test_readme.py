@@ -21,8 +21,8 @@ README = (ROOT / "README.md").read_text()
 ADDRESS = "http://127.0.0.1:8001"
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+def blocks(language: str, text: str = README) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
 
 
 def settings_in(text: str) -> set[str]:
@@ -88,12 +88,11 @@ def test_links_lead_to_files() -> None:
     assert [link for link in links if not (ROOT / link).is_file()] == []
 
 
-@pytest.mark.skipif(shutil.which("curl") is None, reason="no curl on this machine")
-def test_examples_run(server: ServerProcess) -> None:
+def run_as_shown(server: ServerProcess, examples: list[str]) -> subprocess.CompletedProcess[str]:
     folder = server.data_dir.parent
     shutil.copytree(ROOT / "samples", folder / "samples")
-    script = "\n".join(blocks("bash")[1:]).replace(ADDRESS, server.url)
-    done = subprocess.run(
+    script = "\n".join(examples).replace(ADDRESS, server.url)
+    return subprocess.run(
         ["bash", "-euc", f'curl() {{ command curl --fail-with-body -sS "$@"; }}\n{script}'],
         cwd=folder,
         env=environment(server.data_dir, PATH=f"{COMMAND.parent}:{os.environ['PATH']}"),
@@ -102,9 +101,22 @@ def test_examples_run(server: ServerProcess) -> None:
         timeout=120,
         check=False,
     )
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="no curl on this machine")
+def test_examples_run(server: ServerProcess) -> None:
+    done = run_as_shown(server, blocks("bash")[1:])
     assert done.returncode == 0, done.stdout + done.stderr
     assert '"Autumn launch"' in done.stdout
-    assert "autumn-1" in (folder / "campaigns-backup.yaml").read_text()
+    assert "autumn-1" in (server.data_dir.parent / "campaigns-backup.yaml").read_text()
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="no curl on this machine")
+def test_examples_of_the_jobs_api_run(server: ServerProcess) -> None:
+    text = (ROOT / "docs" / "jobs-api.md").read_text()
+    done = run_as_shown(server, blocks("bash", text))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert '"Rain sounds"' in done.stdout
 
 
 def test_python_examples_run(data_dir: Path) -> None:

@@ -47,7 +47,7 @@ def test_is_small(tracked: list[Path]) -> None:
     assert sum(sizes.values()) < 20_000_000
 
 
-@pytest.mark.parametrize("folder", ["tests/vendor"])
+@pytest.mark.parametrize("folder", ["static/vendor", "tests/vendor"])
 def test_vendored_scripts_are_what_their_readme_says(folder: str) -> None:
     text = (ROOT / folder / "README.md").read_text()
     told = {match["file"]: match["sha256"] for match in VENDORED.finditer(text)}

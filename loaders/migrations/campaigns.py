@@ -23,6 +23,7 @@ from loaders.migrations.campaigns_triggers import (
     CREATE_SET_AGAIN,
     create_job_triggers,
 )
+from loaders.migrations.jobs_api import create_api_tables
 from loaders.times import NOW_SQL
 
 migrations = Migrations("campaigns")
@@ -41,6 +42,13 @@ INDEXED = (
     "use_overlay",
 )
 
+# The tables of an earlier file whose pages its upgrade wipes; beside others, the file is vacuumed.
+WIPED_BY_UPGRADE = {
+    "jobs",
+    "jobs_fts",
+    *(f"jobs_fts_{part}" for part in ("data", "idx", "docsize", "config", "content")),
+    "sqlite_stat1",
+}
 
 CREATE_JOBS = f"""
 create table {{name}} (
@@ -145,6 +153,12 @@ def m001_create_jobs(db: Database) -> None:
     connection.execute(CREATE_PROJECTION)
     connection.execute(CREATE_DELETED_JOBS)
     create_job_triggers(connection)
+
+
+@migrations()
+def m002_keep_answers(db: Database) -> None:
+    """What the jobs API answered to requests that may come again; changes are in the history."""
+    create_api_tables(db.conn)
 
 
 def create_job_indexes(connection: sqlite3.Connection) -> None:

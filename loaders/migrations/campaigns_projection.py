@@ -65,9 +65,23 @@ BROKEN_RULES = {
 
 WITHOUT_NUL = "document"  # what bulk imports call a document in which no text holds a NUL
 
+# What the upgrade calls the array of all the values it needs of such a document, which is long: one
+# look finds them. Silent and null are the same in it.
+EXTRACT = "extract"
+KEYS = ("id", *(key for field in FIELDS for key in field.keys))
+
+
+def extract_of(document: str) -> str:
+    paths = ", ".join(f"'$.{key}'" for key in KEYS)
+    return f"json_extract({document}, {paths})"
+
+
+def path_in(document: str, key: str) -> str:
+    return f"'$[{KEYS.index(key)}]'" if document == EXTRACT else f"'$.{key}'"
+
 
 def kind_of(document: str, key: str) -> str:
-    return f"json_type({document}, '$.{key}')"
+    return f"json_type({document}, {path_in(document, key)})"
 
 
 def said(document: str, field: Field) -> str:
@@ -85,9 +99,9 @@ def text_of(document: str, key: str, default: str = "null") -> str:
 
     SQLite's JSON functions end a text at its first NUL: a stand-in takes its place meanwhile.
     """
-    path = f"'$.{key}'"
+    path = path_in(document, key)
     text = f"{document} ->> {path}"
-    if document != WITHOUT_NUL:
+    if document not in (WITHOUT_NUL, EXTRACT):
         stand_in = f"replace(replace({document}, '\\\\', '\\u005c'), '\\u0000', '\\ue0f0')"
         text = f"""case instr({document} -> {path}, '\\u0000')
           when 0 then {text}
@@ -101,7 +115,7 @@ def text_of(document: str, key: str, default: str = "null") -> str:
 
 def boolean_of(document: str, key: str, default: str = "null") -> str:
     """SQL: 1 or 0, also for the words that forms send; what is neither stays as it is."""
-    value = f"{document} ->> '$.{key}'"
+    value = f"{document} ->> {path_in(document, key)}"
     return f"""case {spoken(document, key)}
         when 'true' then 1
         when 'false' then 0
@@ -133,7 +147,7 @@ def instant_of(text: str) -> str:
 
 def time_of(document: str, key: str, default: str = "null") -> str:
     """SQL: the instant, or the text where it names none; `default` where silent or null."""
-    value = f"({document} ->> '$.{key}')"
+    value = f"({document} ->> {path_in(document, key)})"
     return f"""case {value} is null
         when true then {default}
         else {instant_of(value)} end"""

@@ -5,7 +5,8 @@ Every change of a status becomes a row of `job_events`.
 
 A job that runs has a lease, a random text that only its claimant is told: whoever writes with an
 older one was declared dead in the meantime. The row in `job_leases` stays, without a lease, when
-the job no longer runs; so it also tells that a job ever ran.
+the job no longer runs; so it also tells that a job ever ran, and whose lease completed it, who may
+still add what the job is to be remembered by.
 """
 
 from __future__ import annotations
@@ -166,6 +167,29 @@ def create_tables(connection: sqlite3.Connection, cycle: LifeCycle) -> None:
     )
 
 
+def create_change_log(connection: sqlite3.Connection, cycle: LifeCycle) -> None:
+    """The table `job_changes`, which tells what became of each job, and triggers that fill it.
+
+    Of the updates of a job it keeps the newest alone, since heartbeats would fill the disk.
+    """
+    connection.execute(
+        f"""
+        create table job_changes (
+          id INTEGER PRIMARY KEY AUTOINCREMENT,
+          job_id {cycle.key_type} NOT NULL,
+          operation TEXT NOT NULL CHECK (operation in ('insert', 'update', 'delete')),
+          actor TEXT,
+          at TEXT NOT NULL
+        )
+        """
+    )
+    connection.execute("create index idx_job_changes_job on job_changes (job_id, operation)")
+    connection.execute("alter table job_leases add column finished TEXT")
+    for name in triggers_of(cycle):
+        connection.execute(f"drop trigger if exists {name}")
+    create_triggers(connection, cycle)
+
+
 def create_indexes(connection: sqlite3.Connection, cycle: LifeCycle) -> None:
     """By instant: the queue and the newest first, and what ended when."""
     table, created, finished = cycle.table, instant("created_at"), instant(cycle.finished)
@@ -175,6 +199,12 @@ def create_indexes(connection: sqlite3.Connection, cycle: LifeCycle) -> None:
 
 
 def create_triggers(connection: sqlite3.Connection, cycle: LifeCycle) -> None:
+    for statement in triggers_of(cycle).values():
+        connection.execute(statement)
+
+
+def triggers_of(cycle: LifeCycle) -> dict[str, str]:
+    """The name of each trigger, and the statement that makes it."""
     statements = [
         keep_replaced_on_insert(cycle),
         keep_replaced_on_update(cycle),
@@ -184,14 +214,14 @@ def create_triggers(connection: sqlite3.Connection, cycle: LifeCycle) -> None:
         refuse_move(cycle),
         refuse_replacement(cycle),
         status_changed(cycle),
+        changed(cycle),
         sign_of_life(cycle),
         deleted(cycle),
         *([keep_started(cycle)] if cycle.started else []),
         *(child_inserted(cycle, child) for child in cycle.children),
         *(child_moved(cycle, child) for child in cycle.children),
     ]
-    for statement in statements:
-        connection.execute(statement)
+    return {statement.split()[2]: statement for statement in statements}
 
 
 def create_rules(
@@ -211,6 +241,17 @@ def event(job: str, before: str, after: str, detail: str, source: str = "") -> s
     return f"""
   insert into job_events (job_id, status_from, status_to, actor, at, detail)
   select {job}, {before}, {after}, (select actor from write_context), {NOW_SQL}, {detail}
+  {source};"""
+
+
+def log_change(job: str, operation: str, source: str = "") -> str:
+    """SQL: a change of one job, or of each in `source`, which is then the newest of its kind."""
+    return f"""
+  delete from job_changes
+  where operation = 'update'
+    and job_id in (select {job} {source});
+  insert into job_changes (job_id, operation, actor, at)
+  select {job}, '{operation}', (select actor from write_context), {NOW_SQL}
   {source};"""
 
 
@@ -297,6 +338,11 @@ LOG_REPLACED = f"""
         "from jobs_replaced where not same and not removed",
     )
 }
+  {log_change("job_id", "delete", "from jobs_replaced where not same and not removed")}
+  delete from job_changes
+  where id = (select max(id) from job_changes where job_id = new.job_id)
+    and operation = 'delete'
+    and exists (select 1 from jobs_replaced where same and removed);
   delete from job_leases
   where job_id in (select job_id from jobs_replaced);"""
 
@@ -311,6 +357,7 @@ begin
   {set_on_insert(cycle)}
   {grant_lease()}
   {event("new.job_id", "null", "new.status", detail_of("new"))}
+  {log_change("new.job_id", "insert")}
 end
 """
 
@@ -318,6 +365,7 @@ end
 def inserted_in_place(cycle: LifeCycle) -> str:
     """The next write forgets what was replaced; until then both triggers must agree on it."""
     before = "(select status from jobs_replaced where same)"
+    same = "exists (select 1 from jobs_replaced where same)"
     return f"""
 create trigger {cycle.table}_ai_replaced after insert on {cycle.table}
 when {NOT_PAUSED} and exists (select 1 from jobs_replaced)
@@ -328,6 +376,8 @@ begin
   {set_on_insert(cycle)}
   {grant_lease()}
   {event("new.job_id", before, "new.status", detail_of("new"), f"where {before} is not new.status")}
+  {log_change("new.job_id", "update", f"where {same}")}
+  {log_change("new.job_id", "insert", f"where not {same}")}
 end
 """
 
@@ -417,13 +467,24 @@ when {NOT_PAUSED} and new.status is not old.status
 begin
   {set_on_entering(cycle)}
   update job_leases
-  set lease = null
+  set finished = case when {state_of("new.status", "progress")} = 100 then lease end,
+    lease = null
   where job_id = new.job_id;
   delete from job_leases
   where job_id = new.job_id
     and {state_of("new.status", "runs")};
   {grant_lease()}
   {event("new.job_id", "old.status", "new.status", detail_of("new"), same_key)}
+end
+"""
+
+
+def changed(cycle: LifeCycle) -> str:
+    return f"""
+create trigger {cycle.table}_changes_au after update on {cycle.table}
+when {NOT_PAUSED} and new.job_id is old.job_id
+begin
+  {log_change("new.job_id", "update")}
 end
 """
 
@@ -541,6 +602,8 @@ begin
   {MOVE_LEASE}
   {event("old.job_id", "old.status", "null", "'renamed'", other_key)}
   {event("new.job_id", "null", "new.status", "'renamed'", other_key)}
+  {log_change("old.job_id", "delete", other_key)}
+  {log_change("new.job_id", "insert", other_key)}
 end
 """
 
@@ -552,6 +615,7 @@ begin
   {remove_children(cycle, "job_id = old.job_id")}
   delete from job_leases where job_id = old.job_id;
   {event("old.job_id", "old.status", "null", "'deleted'")}
+  {log_change("old.job_id", "delete")}
   update jobs_replaced set removed = 1 where job_id = old.job_id;
 end
 """

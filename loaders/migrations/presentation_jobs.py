@@ -5,10 +5,12 @@ from __future__ import annotations
 from sqlite_utils import Database, Migrations
 
 from loaders.migrations.bookkeeping import create_bookkeeping
+from loaders.migrations.jobs_api import create_api_tables
 from loaders.migrations.life_cycle import (
     LifeCycle,
     Move,
     Status,
+    create_change_log,
     create_indexes,
     create_rules,
     create_tables,
@@ -92,3 +94,10 @@ def m001_create_presentation_jobs(db: Database) -> None:
     create_indexes(connection, LIFE_CYCLE)
     create_rules(connection, "presentation_jobs", RULES, LIFE_CYCLE.keys)
     create_triggers(connection, LIFE_CYCLE)
+
+
+@migrations()
+def m002_keep_changes(db: Database) -> None:
+    """What the jobs API tells of changes, and what it answered to requests that may come again."""
+    create_api_tables(db.conn)
+    create_change_log(db.conn, LIFE_CYCLE)

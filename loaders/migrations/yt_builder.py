@@ -6,10 +6,12 @@ from sqlite_utils import Database, Migrations
 
 from loaders.migrations.bookkeeping import create_bookkeeping
 from loaders.migrations.instants import instant
+from loaders.migrations.jobs_api import create_api_tables
 from loaders.migrations.life_cycle import (
     LifeCycle,
     Move,
     Status,
+    create_change_log,
     create_indexes,
     create_rules,
     create_tables,
@@ -154,3 +156,10 @@ def m001_create_jobs(db: Database) -> None:
     for table, rules in RULES.items():
         create_rules(connection, table, rules, KEYS[table])
     create_triggers(connection, LIFE_CYCLE)
+
+
+@migrations()
+def m002_keep_changes(db: Database) -> None:
+    """What the jobs API tells of changes, and what it answered to requests that may come again."""
+    create_api_tables(db.conn)
+    create_change_log(db.conn, LIFE_CYCLE)

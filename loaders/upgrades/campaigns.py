@@ -1,50 +1,101 @@
 """Takes over the `jobs` of an earlier campaigns file: seed 000's versions, seed 001's option 3.
 
-`data` is the truth there as well, but its columns drifted from it and not all of it is JSON. Each
-job gets its first version in the history; where a column said something else than `data`, that
-version shows the old value and a second one, made here, what holds from now on.
+`data` is the truth there as well, but its columns drifted from it and not all of it is JSON: see
+`campaigns_history.py` for what becomes of the old values.
 """
 
 from __future__ import annotations
 
 import json
 import sqlite3
+from collections.abc import Iterable, Iterator
+from functools import lru_cache, partial
+from typing import Any
 
+from loaders.databases import count_rows
 from loaders.migrations.bookkeeping import SET_ASIDE
 from loaders.migrations.campaigns import CREATE_JOBS
 from loaders.migrations.campaigns_projection import (
     COLUMNS,
+    EXTRACT,
     FIELDS,
+    TIMES,
+    WITHOUT_NUL,
     Field,
-    instant_of,
-    json_value,
+    extract_of,
+    path_in,
     projected,
+    said,
     text_of,
 )
 from loaders.times import NOW_SQL, configured_timezone, to_instant
+from loaders.upgrades.campaigns_history import (
+    current_timestamp_or_instant,
+    history_statements,
+    instant_in_zone,
+    old_json_value,
+    write_history,
+)
 from loaders.upgrades.json_text import may_hold_lone_surrogate, mend
+from loaders.yaml_values import encode
 
 LEGACY_TRIGGERS = ("jobs_fts_insert", "jobs_fts_update", "jobs_fts_delete")
 BY_COLUMN = {field.column: field for field in FIELDS}
+JOBS_AT_ONCE = 200
+
+NEXT_BATCH = """
+select min(rowid), max(rowid)
+from (
+  select rowid
+  from jobs_old
+  order by rowid
+  limit :jobs
+)
+"""
+
+IS_OBJECT = """case
+    when typeof(data) = 'text' and json_valid(data) then json_type(data) = 'object'
+    else false end"""
+
+# What the quicker of the two copies takes; most is. A NUL needs the slower.
+PLAIN = rf"""case
+    when not {IS_OBJECT} or data glob '*\u0000*' then false
+    when data glob '*\u[dD][89a-fA-F]*' then not may_hold_lone_surrogate(cast(data as blob))
+    else true end"""
+
+WITH_NUL = "document_with_nul"
+NOT_COPIED = "not exists (select 1 from jobs where jobs.rowid = jobs_old.rowid)"
 
 
 def upgrade(connection: sqlite3.Connection) -> None:
     """Replace the old `jobs` by today's, with its rows and whatever columns it had beyond ours."""
-    zone = configured_timezone()
-    connection.create_function(
-        "to_instant", 1, lambda text: to_instant(text, zone), deterministic=True
-    )
+    create_functions(connection)
     drop_search(connection)
     columns = table_columns(connection)
-    unreadable = mend_documents(connection)
-    fill_documents(connection, unreadable, [name for name in columns if name in BY_COLUMN])
-    kept = kept_objects(connection)
-    copy_jobs(connection, columns)
-    write_history(connection, [name for name in columns if name in BY_COLUMN])
-    connection.execute("drop table jobs")
-    connection.execute("alter table jobs_new rename to jobs")
+    kept = take_off_objects(connection)
+    jobs = count_rows(connection, "jobs")
+    connection.execute("alter table jobs rename to jobs_old")
+    create_jobs(connection, columns)
+    move_jobs(connection, list(columns))
+    if count_rows(connection, "jobs") != jobs:
+        raise sqlite3.IntegrityError("jobs: not every row could be copied")
+    connection.execute("drop table jobs_old")
     for statement in kept:
         connection.execute(statement)
+
+
+def create_functions(connection: sqlite3.Connection) -> None:
+    # A batch asks for the same time again and again: in `data` and column, to copy and to compare.
+    instant = lru_cache(maxsize=4 * JOBS_AT_ONCE)(partial(to_instant, zone=configured_timezone()))
+    connection.create_function("to_instant", 1, instant, deterministic=True)
+    connection.create_function("json_form", 1, json_form, deterministic=True)
+    connection.create_function(
+        "may_hold_lone_surrogate", 1, may_hold_lone_surrogate, deterministic=True
+    )
+
+
+def json_form(value: Any) -> str:
+    return json.dumps(encode(value))
 
 
 def drop_search(connection: sqlite3.Connection) -> None:
@@ -59,44 +110,82 @@ def table_columns(connection: sqlite3.Connection) -> dict[str, str]:
     return dict(connection.execute("select name, type from pragma_table_info('jobs')").fetchall())
 
 
-def kept_objects(connection: sqlite3.Connection) -> list[str]:
-    """The statements that made indexes and triggers of others on the table."""
+def take_off_objects(connection: sqlite3.Connection) -> list[str]:
+    """Drop the table's indexes and triggers; the statements that made those of others.
+
+    The rows leave the old table one by one, which is nobody's deletion and needs no index.
+    """
     rows = connection.execute(
         """
-        select sql
+        select type, name, sql
         from sqlite_master
         where tbl_name = 'jobs'
           and type in ('index', 'trigger')
           and sql is not null
-          and name not like 'idx_jobs_%'
         """
-    )
-    return [sql for (sql,) in rows]
+    ).fetchall()
+    for kind, name, _ in rows:
+        quoted = name.replace('"', '""')
+        connection.execute(f'drop {kind} "{quoted}"')
+    return [sql for _, name, sql in rows if not name.startswith("idx_jobs_")]
 
 
-def mend_documents(connection: sqlite3.Connection) -> list[int]:
+def create_jobs(connection: sqlite3.Connection, columns: dict[str, str]) -> None:
+    connection.execute(CREATE_JOBS.format(name="jobs"))
+    for name in unknown_columns(columns):
+        connection.execute(f"alter table jobs add column {quoted(name)} {columns[name]}")
+
+
+def unknown_columns(columns: Iterable[str]) -> list[str]:
+    return [name for name in columns if name not in ("id", "data", *COLUMNS)]
+
+
+def quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def move_jobs(connection: sqlite3.Connection, columns: list[str]) -> None:
+    """Copy the jobs in batches, each with its history, and delete what is copied at once.
+
+    The pages that a batch filled, wiped, take up the next one while they are still in memory.
+    """
+    known = [name for name in columns if name in BY_COLUMN]
+    copy_plain = copy_statement(columns, WITHOUT_NUL, EXTRACT, PLAIN)
+    copy_rest = copy_statement(columns, WITH_NUL, WITH_NUL, NOT_COPIED)
+    history = history_statements([BY_COLUMN[name] for name in known])
+    for batch in batches(connection):
+        if connection.execute(copy_plain, batch).rowcount < JOBS_AT_ONCE:
+            unreadable = mend_documents(connection, batch)
+            fill_documents(connection, unreadable, known)
+            connection.execute(copy_rest, batch)
+        write_history(connection, history, batch)
+        connection.execute("delete from jobs_old where rowid <= :last", batch)
+
+
+def batches(connection: sqlite3.Connection) -> Iterator[dict[str, int]]:
+    """The first and last row number of the jobs that come next, until none is left."""
+    while True:
+        first, last = connection.execute(NEXT_BATCH, {"jobs": JOBS_AT_ONCE}).fetchone()
+        if first is None:
+            return
+        yield {"first": first, "last": last}
+
+
+def mend_documents(connection: sqlite3.Connection, batch: dict[str, int]) -> list[int]:
     """Make every `data` a JSON object; the original of one that was none is set aside whole.
 
     The row numbers of those of which nothing could be read.
     """
     unreadable = []
     suspects = connection.execute(
-        r"""
-        select
-          rowid,
-          id,
-          cast(data as blob),
-          case
-            when typeof(data) = 'text' and json_valid(data) then json_type(data) = 'object'
-            else false end as sound
-        from jobs
-        where data is null
-          or typeof(data) <> 'text'
-          or not json_valid(data)
-          or json_type(data) <> 'object'
-          or data glob '*\u[dD][89a-fA-F]*'
-        """
-    )
+        f"""
+        select rowid, id, cast(data as blob), {IS_OBJECT}
+        from jobs_old
+        where rowid <= :last
+          and {NOT_COPIED}
+        """,  # noqa: S608
+        batch,
+    ).fetchall()
     ill = [row[:3] for row in suspects if not row[3] or may_hold_lone_surrogate(row[2])]
     for rowid, job_id, content in ill:
         mended = mend(content)
@@ -110,7 +199,7 @@ def mend_documents(connection: sqlite3.Connection) -> list[int]:
                 "content": mended.original,
             }
             connection.execute(SET_ASIDE, values)
-        connection.execute("update jobs set data = ? where rowid = ?", (mended.text, rowid))
+        connection.execute("update jobs_old set data = ? where rowid = ?", (mended.text, rowid))
         if mended.text == "{}":
             unreadable.append(rowid)
     return unreadable
@@ -124,8 +213,8 @@ def fill_documents(
         field = BY_COLUMN[column]
         connection.execute(
             f"""
-            update jobs
-            set data = json_set(data, '$.{field.keys[0]}', json({json_value(field, column)}))
+            update jobs_old
+            set data = json_set(data, '$.{field.keys[0]}', json({old_json_value(field, column)}))
             where rowid in (select value from json_each(?))
               and {column} is not null
               and {column} <> ''
@@ -134,88 +223,49 @@ def fill_documents(
         )
 
 
-def copy_jobs(connection: sqlite3.Connection, columns: dict[str, str]) -> None:
-    """Every row under its number, with columns that follow its `data`."""
-    connection.execute(CREATE_JOBS.format(name="jobs_new"))
-    unknown = [name for name in columns if name not in ("id", "data", *COLUMNS)]
-    quoted = [f'"{name}"' for name in unknown]
-    for name, quoted_name in zip(unknown, quoted, strict=True):
-        connection.execute(f"alter table jobs_new add column {quoted_name} {columns[name]}")
-    targets = ", ".join(("rowid", "id", "data", *COLUMNS, *quoted))
-    projection = ",\n".join(projected_old(field, field.column in columns) for field in FIELDS)
-    sources = ", ".join(["rowid", "id", document_with_id(), projection, *quoted])
-    connection.execute(f"insert into jobs_new ({targets}) select {sources} from jobs")  # noqa: S608
+def copy_statement(columns: list[str], document: str, values: str, condition: str) -> str:
+    """SQL: rows under their numbers, with columns that follow the `values` in their document.
+
+    The limit, which is none, keeps the inner query apart: it fetches a long document only once.
+    """
+    others = [quoted(name) for name in unknown_columns(columns)]
+    times = [name for name in TIMES if name in columns]
+    targets = ["rowid", "id", "data", *COLUMNS, *others]
+    sources = ["job_rowid", "id", document_with_id(document, values)]
+    sources += [projected_old(document, values, field, columns) for field in FIELDS]
+    fetched = ["rowid as job_rowid", "id", f"data as {document}", *times, *others]
+    if values == EXTRACT:
+        fetched.append(f"{extract_of('data')} as {EXTRACT}")
+    return f"""
+insert into jobs ({", ".join(targets)})
+select {", ".join([*sources, *others])}
+from (
+  select {", ".join(fetched)}
+  from jobs_old
+  where rowid <= :last
+    and {condition}
+  order by rowid
+  limit -1
+)
+"""  # noqa: S608
 
 
-def document_with_id() -> str:
-    """SQL: `data`, in which the key column wins over an id inside."""
+def document_with_id(document: str, values: str) -> str:
+    """SQL: the document, in which the key column wins over an id inside."""
     return f"""case
-      when ({text_of("data", "id")}) is id then data
-      else json_set(data, '$.id', id) end"""
+    when ({text_of(values, "id")}) is id then {document}
+    else json_set({document}, '$.id', id) end"""
 
 
-def projected_old(field: Field, exists: bool) -> str:
+def projected_old(document: str, values: str, field: Field, columns: list[str]) -> str:
     """SQL: the column of the copy. A time that `data` does not say stays."""
-    if field.kind != "time":
-        return projected("data", field)
-    from_data = f"(data ->> '$.{field.column}')"
-    from_column = current_timestamp_or_instant(f"jobs.{field.column}") if exists else "null"
-    return f"coalesce({instant_in_zone(from_data)}, {from_column}, {NOW_SQL})"
-
-
-def instant_in_zone(text: str) -> str:
-    """SQL: the instant of a text; without a zone in it, the configured one is meant."""
-    return f"""case
-      when {text} glob '[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]*' then to_instant({text})
-      else {instant_of(text)} end"""
-
-
-def current_timestamp_or_instant(column: str) -> str:
-    """SQL: SQLite's own `current_timestamp`, 19 characters with a blank, is UTC by definition."""
-    shape = "[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9] [0-9][0-9]:[0-9][0-9]:[0-9][0-9]"
-    return f"""case
-      when {column} glob '{shape}' then {instant_of(column)}
-      else {instant_in_zone(column)} end"""
-
-
-def drifted(field: Field) -> str:
-    """SQL: did the old column say something else than the copy, which follows `data`?"""
-    old, new = f"jobs.{field.column}", f"jobs_new.{field.column}"
     if field.kind == "time":
-        return f"({old} is not null and {current_timestamp_or_instant(old)} is not {new})"
-    return f"({old} is not null and {old} is not {new} and not ({old} = '' and {new} is null))"
-
-
-def write_history(connection: sqlite3.Connection, columns: list[str]) -> None:
-    """Version 1 of each job as the old file had it; version 2 where `data` now holds otherwise."""
-    fields = [BY_COLUMN[name] for name in columns]
-    any_drift = " or ".join(
-        [f"({text_of('jobs.data', 'id')}) is not jobs.id", *(drifted(field) for field in fields)]
-    )
-    old_values = ",\n".join(
-        f"case when {drifted(field)} then '$.{field.column}' else '$.id' end,\n"
-        f"json(case when {drifted(field)} then {json_value(field, f'jobs.{field.column}')}"
-        " else coalesce(jobs.data -> '$.id', json_quote(jobs.id)) end)"
-        for field in fields
-    )
-    connection.execute(
-        f"""
-        insert into job_history (job_id, version, operation, changed_at, data)
-        select
-          jobs.id, 1, 'insert', {NOW_SQL},
-          case when {any_drift} then json_set(jobs.data, {old_values}) else jobs.data end
-        from jobs
-        join jobs_new on jobs_new.rowid = jobs.rowid
-        where jobs.id is not null
-        order by jobs.rowid
-        """  # noqa: S608
-    )
-    connection.execute(
-        f"""
-        insert into job_history (job_id, version, operation, changed_at, data)
-        select job_history.job_id, 2, 'update', {NOW_SQL}, jobs_new.data
-        from job_history
-        join jobs_new on jobs_new.id = job_history.job_id
-        where job_history.data is not jobs_new.data
-        """  # noqa: S608
-    )
+        from_data = f"({values} ->> {path_in(values, field.column)})"
+        from_column = "null"
+        if field.column in columns:
+            from_column = current_timestamp_or_instant(field.column)
+        return f"coalesce({instant_in_zone(from_data)}, {from_column}, {NOW_SQL})"
+    value = projected(values, field)
+    if values == EXTRACT and field.default:
+        return f"coalesce({value}, case when not {said(document, field)} then {field.default} end)"
+    return value

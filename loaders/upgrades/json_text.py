@@ -8,8 +8,11 @@ from typing import Any, NamedTuple
 
 LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
+# Each way to be unpaired begins with the same letters, which the search then leaps to.
 HIGH, LOW = rb"\\u[dD][89abAB][0-9a-fA-F]{2}", rb"\\u[dD][c-fC-F][0-9a-fA-F]{2}"
-UNPAIRED_ESCAPE = re.compile(rb"%b(?!%b)|(?<!%b)%b" % (HIGH, LOW, HIGH, LOW))
+UNPAIRED_ESCAPE = re.compile(
+    rb"\\u[dD](?:[89abAB][0-9a-fA-F]{2}(?!%b)|(?<!%b\\u[dD])[c-fC-F][0-9a-fA-F]{2})" % (LOW, HIGH)
+)
 
 
 class Mended(NamedTuple):

@@ -1,0 +1,169 @@
+"""The same done to every job that a filter matches, in one transaction, and undone at once."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from loaders import campaigns_documents
+from loaders.databases import acting_as
+from loaders.listing import Listing, parse_listing
+from loaders.migrations.life_cycle import LifeCycle
+from loaders.models import BULK_ACTIONS
+from loaders.requests import RefusalError, quoted
+from loaders.resources import CAMPAIGNS, Resource
+
+RETRY, CANCEL, DELETE = "retry", "cancel", "delete"
+CANCELLED = "cancelled"
+RANGE = re.compile(r"([0-9]{1,18})-([0-9]{1,18})", re.ASCII)
+
+FIND_DELETED = """
+select distinct job_id
+from job_history
+where id between :first and :last
+  and operation = 'delete'
+order by id
+"""
+
+LAST_CHANGE = "select coalesce(max(id), 0) from job_history"
+
+
+@dataclass(frozen=True)
+class Done:
+    """How many jobs a filter matched, how many were changed or would be, and how to undo it.
+
+    The others are `left` as they are, since their life cycle forbids the change.
+    """
+
+    action: str
+    matched: int
+    changed: int
+    dry_run: bool
+    undo: str | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        left = self.matched - self.changed
+        return {
+            "ok": True,
+            "action": self.action,
+            "matched": self.matched,
+            "changed": self.changed,
+            "left": left,
+            "dry_run": self.dry_run,
+            "undo": self.undo,
+        }
+
+
+def actions_of(resource: Resource) -> tuple[str, ...]:
+    """What can be done to many jobs of a resource."""
+    return BULK_ACTIONS[resource.name][0]
+
+
+def act(
+    connection: sqlite3.Connection,
+    resource: Resource,
+    action: str,
+    conditions: Mapping[str, Any],
+    actor: str | None,
+    *,
+    dry_run: bool,
+) -> Done:
+    """Do it to all jobs that match `conditions`, named and written as a list's parameters are."""
+    listing = parse_conditions(resource, conditions)
+    condition = " and ".join(listing.conditions)
+    changeable = f"{condition} and {changeable_by(resource, action)}"
+    with acting_as(connection, actor):
+        matched = count(connection, resource, condition, listing)
+        if dry_run:
+            changed = count(connection, resource, changeable, listing)
+            return Done(action, matched, changed, dry_run)
+        before = last_change(connection, resource)
+        statement = f"{statement_for(resource, action)} where {changeable}"
+        changed = connection.execute(statement, listing.values).rowcount
+        after = last_change(connection, resource)
+        undo = f"{before + 1}-{after}" if after > before else None
+        return Done(action, matched, changed, dry_run, undo)
+
+
+def parse_conditions(resource: Resource, conditions: Mapping[str, Any]) -> Listing:
+    """RefusalError unless there is a condition that is more than words that say nothing."""
+    listing = parse_listing(resource, [(name, text_of(conditions[name])) for name in conditions])
+    if not listing.conditions:
+        raise RefusalError(400, "filter: names no condition; all jobs are never meant")
+    return listing
+
+
+def text_of(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def count(
+    connection: sqlite3.Connection, resource: Resource, condition: str, listing: Listing
+) -> int:
+    sql = f"select count(*) from {resource.table} where {condition}"  # noqa: S608
+    return int(connection.execute(sql, listing.values).fetchone()[0])
+
+
+def statement_for(resource: Resource, action: str) -> str:
+    """SQL: what is done, to be followed by a condition."""
+    if action == DELETE:
+        return f"delete from {resource.table}"  # noqa: S608
+    return f"update {resource.table} set status = '{target(cycle_of(resource), action)}'"  # noqa: S608
+
+
+def changeable_by(resource: Resource, action: str) -> str:
+    """SQL: is the job in a state from which the life cycle lets it go there?"""
+    if action == DELETE:
+        return "true"
+    cycle = cycle_of(resource)
+    ended = {status.name for status in cycle.statuses if status.ends}
+    sources = [
+        move.status_from
+        for move in cycle.moves
+        if move.status_to == target(cycle, action)
+        and (move.status_from in ended) == (action == RETRY)
+    ]
+    names = ", ".join(f"'{name}'" for name in sources)
+    return f"{resource.table}.status in ({names})"
+
+
+def target(cycle: LifeCycle, action: str) -> str:
+    return cycle.waiting if action == RETRY else CANCELLED
+
+
+def cycle_of(resource: Resource) -> LifeCycle:
+    if resource.queue is None:
+        raise RefusalError(400, f"{resource.name} have no status")
+    return resource.queue.cycle
+
+
+def last_change(connection: sqlite3.Connection, resource: Resource) -> int:
+    """The number of the newest version, where versions are kept to go back to."""
+    if resource.versions is None:
+        return 0
+    return int(connection.execute(LAST_CHANGE).fetchone()[0])
+
+
+def undo(connection: sqlite3.Connection, token: str, actor: str | None) -> Done:
+    """Bring back the campaign jobs that were deleted together.
+
+    One that is there again by other means is left as it is.
+    """
+    found = RANGE.fullmatch(token)
+    if not found:
+        raise RefusalError(400, f"undo: {quoted(token)} is no token of ours")
+    values = {"first": int(found[1]), "last": int(found[2])}
+    with acting_as(connection, actor):
+        keys = [key for (key,) in connection.execute(FIND_DELETED, values)]
+        gone = [key for key in keys if campaigns_documents.find(connection, key) is None]
+        if not keys:
+            raise RefusalError(404, f"undo: nothing was deleted under {quoted(token)}")
+        for key in gone:
+            campaigns_documents.restore(connection, key, actor, lambda _: None, None)
+        return Done("undo", len(keys), len(gone), dry_run=False)
+
+
+UNDOABLE = {CAMPAIGNS.name: CAMPAIGNS}

@@ -1,0 +1,77 @@
+"""Acting on every job that a filter matches, and taking it back."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+
+from datasette import Request, Response
+from datasette.app import Datasette
+
+from loaders import bulk
+from loaders.access import require
+from loaders.answers import Answer
+from loaders.endpoints import JSON, actor_id, refuse_parameters, write_once
+from loaders.models import BULK, BULK_DONE, UNDO, validate
+from loaders.operations import Operation
+from loaders.requests import parse_document, read_body
+from loaders.resources import Resource
+
+
+async def act_on_jobs(datasette: Datasette, request: Request, resource: Resource) -> Response:
+    await require(datasette, request.actor, "view-table", resource)
+    refuse_parameters(request)
+    body = await read_body(request, JSON)
+    asked = validate(BULK[resource.name], parse_document(body))
+    needed = "delete-job" if asked["action"] == bulk.DELETE else "update-job"
+    await require(datasette, request.actor, needed, resource)
+    actor = actor_id(request)
+
+    def act(connection: sqlite3.Connection) -> Answer:
+        done = bulk.act(
+            connection,
+            resource,
+            asked["action"],
+            asked["filter"],
+            actor,
+            dry_run=asked.get("dry_run", False),
+        )
+        return Answer(200, json.dumps(done.as_dict()))
+
+    return await write_once(datasette, request, resource, act, body)
+
+
+async def undo_jobs(datasette: Datasette, request: Request, resource: Resource) -> Response:
+    await require(datasette, request.actor, "create-job", resource)
+    refuse_parameters(request)
+    body = await read_body(request, JSON)
+    token = validate(UNDO, parse_document(body))["undo"]
+    actor = actor_id(request)
+
+    def take_back(connection: sqlite3.Connection) -> Answer:
+        return Answer(200, json.dumps(bulk.undo(connection, token, actor).as_dict()))
+
+    return await write_once(datasette, request, resource, take_back, body)
+
+
+OPERATIONS = (
+    Operation(
+        "POST",
+        "/api/{resource}/bulk",
+        act_on_jobs,
+        "Retry, cancel or delete every job that a filter matches; `dry_run` only counts them",
+        {200: lambda _: BULK_DONE},
+        body=lambda resource: BULK[resource.name],
+        whole=True,
+    ),
+    Operation(
+        "POST",
+        "/api/{resource}/undo",
+        undo_jobs,
+        "Bring back what was deleted together",
+        {200: lambda _: BULK_DONE},
+        bulk.UNDOABLE,
+        body=lambda _: UNDO,
+        whole=True,
+    ),
+)

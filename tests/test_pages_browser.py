@@ -32,6 +32,8 @@ PAGES = {
     "row": "/yt-builder/job_files/1",
     "sign-in": "/-/sign-in",
     "schema": "/campaigns/-/schema",
+    "charts": "/-/charts",
+    "API": "/api/docs",
     "missing": "/campaigns/nothing",
 }
 FOR_ROOT = {

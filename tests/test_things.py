@@ -271,7 +271,7 @@ async def test_everything_of_earlier_systems_has_a_page(data_dir: Path) -> None:
                     assert response.status_code == 200, path
                     assert '<details class="raw">' in response.text, path
                     seen += 1
-            for path in ("/", "/-/search?q=a", "/metrics/best_topics"):
+            for path in ("/", "/-/search?q=a", "/metrics/engagement_by_topic"):
                 assert (await client.get(path)).status_code == 200, path
     assert seen > 100
 

@@ -9,12 +9,14 @@ from weakref import WeakKeyDictionary
 from datasette import NotFound, Request, Response, hookimpl
 from datasette.app import Datasette
 from datasette.resources import TableResource
+from markupsafe import Markup
 
 from loaders.thumbnails import CONTENT_TYPE, Thumbnails, images_dir
 
 DATABASE = "image_library"
 TABLE = "image_library"
 FIND_FILE = "select file_path from image_library where id = :id"
+HOLD_IMAGES = (DATABASE, "_memory")
 PLACEHOLDER = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 160 120" role="img"
  aria-label="No picture"><rect width="160" height="120" fill="#8883"/><path fill="none"
  stroke="#888" stroke-width="4" d="m20 100 40-50 25 30 20-24 35 44zm80-70a8 8 0 1 0 .1 0z"/>
@@ -31,6 +33,21 @@ def startup(datasette: Datasette) -> None:
 @hookimpl
 def register_routes() -> list[tuple[str, Any]]:
     return [(rf"/{DATABASE}/-/thumbnail/(?P<image>[^/]+)\Z", thumbnail)]
+
+
+@hookimpl(tryfirst=True)
+def render_cell(
+    datasette: Datasette, row: Any, column: str, value: Any, database: str
+) -> Markup | None:
+    """The picture before its path, wherever images are listed."""
+    if column != "file_path" or database not in HOLD_IMAGES or row is None:
+        return None
+    columns = row.keys()
+    key = next((name for name in ("image_id", "id") if name in columns), None)
+    if key is None:
+        return None
+    source = datasette.urls.path(f"/{DATABASE}/-/thumbnail/{row[key]}")
+    return Markup('<img class="thumbnail" loading="lazy" alt="" src="{}"> {}').format(source, value)
 
 
 async def thumbnail(request: Request, datasette: Datasette) -> Response:

@@ -6,11 +6,11 @@ const NARROW = 600;
 
 // The colours are those of charts.css, so that they follow light and dark without drawing again.
 const lines = {
-  labelColor: "var(--chart-text)",
-  titleColor: "var(--chart-text)",
-  domainColor: "var(--chart-line)",
-  gridColor: "var(--chart-line)",
-  tickColor: "var(--chart-line)",
+  labelColor: "var(--text)",
+  titleColor: "var(--text)",
+  domainColor: "var(--line)",
+  gridColor: "var(--line)",
+  tickColor: "var(--line)",
 };
 
 function config(width) {

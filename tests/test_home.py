@@ -121,7 +121,8 @@ async def test_top_videos_unused_topics_and_where_topics_engage(datasette: Datas
     assert "52,244 views on tiktok" in page
     assert '<a href="/trends/trending_topics/10">AI trends 2026</a>' in page
     for platform in ("instagram", "tiktok", "youtube"):
-        assert f'<a href="/metrics/best_topics?platform={platform}">on {platform}</a>' in page
+        chart = f"/-/charts/engagement_by_topic?platform={platform}"
+        assert f'<a href="{chart}">on {platform}</a>' in page
     assert '<a href="/_memory/video_lineage"' in page
 
 

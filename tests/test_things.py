@@ -13,9 +13,11 @@ from typing import Any
 import pytest
 from datasette.app import Datasette
 from in_process import READER, ROOT, asking, metadata, serving
+from legacy import unpack
 
-from loaders import campaigns, open_database, presentation_jobs, yt_builder
+from loaders import adoption, campaigns, open_database, presentation_jobs, yt_builder
 from loaders.comparison import ABSENT, Difference, compare
+from loaders.databases import database_path
 
 CAMPAIGN = "/campaigns/jobs/spring-matcha-avatar"
 BUILD = "/yt-builder/jobs/1"
@@ -24,6 +26,7 @@ PRESENTATION = "/presentation_jobs/presentation_jobs/pitch-sleep-spray"
 VIDEO = "/metrics/video_metadata/1"
 IMAGE = "/image_library/image_library/1"
 TOPIC = "/trends/trending_topics/1"
+THINGS = (CAMPAIGN, BUILD, PRESENTATION, VIDEO, IMAGE, TOPIC)
 
 
 @pytest.fixture
@@ -238,10 +241,39 @@ async def test_a_closed_things_page_says_nothing(samples: Path) -> None:
 
 async def test_a_thing_that_is_not_there_is_not_found(datasette: Datasette) -> None:
     async with asking(datasette, None) as client:
-        for path in (CAMPAIGN, BUILD, PRESENTATION, VIDEO, IMAGE, TOPIC):
+        for path in THINGS:
             response = await client.get(f"{path.rpartition('/')[0]}/987654")
             assert response.status_code == 404
             assert "Row not found" in response.text
+
+
+OLD_FILES = {
+    "campaigns": "campaigns_option3.db",
+    "yt-builder": "yt-builder.db",
+    "presentation_jobs": "presentation_jobs.db",
+    "trends": "trends.db",
+    "metrics": "metrics.db",
+    "image_library": "image_library.db",
+}
+
+
+async def test_everything_of_earlier_systems_has_a_page(data_dir: Path) -> None:
+    for name, file in OLD_FILES.items():
+        unpack(file, data_dir).replace(database_path(name))
+        adoption.build(name, database_path(name))
+    seen = 0
+    with serving() as datasette:
+        async with asking(datasette, None) as client:
+            for table in (thing.rpartition("/")[0] for thing in THINGS):
+                list_page = (await client.get(f"{table}?_size=200")).text
+                for path in sorted(set(re.findall(rf'<a href="({table}/[^"?]+)"', list_page))):
+                    response = await client.get(html.unescape(path))
+                    assert response.status_code == 200, path
+                    assert '<details class="raw">' in response.text, path
+                    seen += 1
+            for path in ("/", "/-/search?q=a", "/metrics/engagement_by_topic"):
+                assert (await client.get(path)).status_code == 200, path
+    assert seen > 100
 
 
 async def test_odd_old_rows_have_pages_too(datasette: Datasette) -> None:

@@ -145,6 +145,13 @@ async def test_without_the_folder(datasette: Datasette, images: Path) -> None:
     assert_placeholder(await ask(datasette, add("images/nutsy/red.png")))
 
 
+@pytest.mark.parametrize("path", ["image_library", "pick_image", "unused_images"])
+async def test_lists_of_images_show_them(datasette: Datasette, path: str) -> None:
+    number = add("images/nutsy/<b>.png")
+    page = await datasette.client.get(f"/image_library/{path}")
+    assert f'src="/image_library/-/thumbnail/{number}"> images/nutsy/&lt;b&gt;.png' in page.text
+
+
 async def test_a_row_that_is_not_there(datasette: Datasette) -> None:
     for number in (7, "x", "1~0A", "9" * 18):
         assert (await ask(datasette, number)).status_code == 404

@@ -269,10 +269,10 @@ async def stuck(viewer: Viewer, work: Work) -> dict[str, Any] | None:
 
 
 async def platforms(viewer: Viewer) -> list[dict[str, str]]:
-    """Each platform with the address of the topics that engage best there."""
-    page = await page_of(viewer, "metrics", "best_topics")
-    if page is None:
+    """Each platform with the address of the chart of the topics that engage best there."""
+    if not await viewer.may_ask("metrics", "engagement_by_topic"):
         return []
+    page = viewer.datasette.urls.path("/-/charts/engagement_by_topic")
     return [
         {"name": row["platform"], "href": f"{page}?{urlencode({'platform': row['platform']})}"}
         for row in await viewer.rows(PLATFORMS) or []

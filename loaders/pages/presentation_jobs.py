@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from loaders.pages.job_events import events_in
 from loaders.pages.showing import parsed
 from loaders.pages.viewer import Question, Viewer
 
@@ -20,17 +21,7 @@ PRESENTATION = Question(
     """,
 )
 
-EVENTS = Question(
-    DATABASE,
-    ("job_events",),
-    """
-    select status_from, status_to, actor, at, detail
-    from job_events
-    where job_id = :job_id
-    order by id desc
-    limit :most
-    """,
-)
+EVENTS = events_in(DATABASE)
 
 
 async def read(viewer: Viewer, key: str) -> dict[str, Any] | None:

@@ -1,0 +1,69 @@
+"""Templates that stand in for Datasette's keep what its own pages, scripts and plugins rely on."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from datasette.app import Datasette
+from in_process import asking, serving
+from jinja2 import Environment, nodes
+
+HOOKS = re.compile(
+    r"static\('[^']+'\)|data-[\w-]+|<navigation-search|class=\"(?:hd|ft)\"|details-menu|_\w+\.html"
+)
+
+
+@pytest.fixture
+def datasette(data_dir: Path) -> Iterator[Datasette]:
+    with serving() as served:
+        yield served
+
+
+def source(environment: Environment, name: str) -> str:
+    assert environment.loader is not None
+    return environment.loader.get_source(environment, name)[0]
+
+
+def blocks(environment: Environment, name: str) -> dict[str, nodes.Block]:
+    tree = environment.parse(source(environment, name))
+    return {block.name: block for block in tree.find_all(nodes.Block)}
+
+
+def names(tree: nodes.Node) -> set[str]:
+    """The variables that a part of a template uses."""
+    return {name.name for name in tree.find_all(nodes.Name) if name.ctx == "load"}
+
+
+async def test_nothing_of_datasettes_page_is_left_out(datasette: Datasette) -> None:
+    await datasette.invoke_startup()
+    environment = datasette.get_jinja_environment(None)
+    theirs, ours = "default:base.html", "base.html"
+    assert source(environment, theirs) != source(environment, ours)
+    for found in (
+        lambda name: set(blocks(environment, name)),
+        lambda name: names(environment.parse(source(environment, name))),
+        lambda name: set(HOOKS.findall(source(environment, name))),
+    ):
+        assert len(found(theirs)) > 5
+        assert found(theirs) - found(ours) - {"links"} == set()
+
+
+async def test_nothing_of_datasettes_row_is_left_out(datasette: Datasette) -> None:
+    await datasette.invoke_startup()
+    environment = datasette.get_jinja_environment(None)
+    theirs = names(blocks(environment, "default:row.html")["content"])
+    ours = names(blocks(environment, "thing.html")["content"])
+    assert len(theirs) > 8
+    assert theirs - ours == {"table"}  # our heading says what the row is instead
+
+
+async def test_a_row_without_a_page_of_its_own_is_datasettes(samples: Path) -> None:
+    with serving() as datasette:
+        async with asking(datasette, None) as client:
+            page = (await client.get("/yt-builder/job_files/1")).text
+    assert "<main" in page
+    assert "kitchen_wide.mp4" in page
+    assert "The row as it is stored" not in page

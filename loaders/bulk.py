@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-import re
 import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+
+from itsdangerous import BadSignature, URLSafeSerializer
 
 from loaders import campaigns_documents
 from loaders.databases import acting_as
 from loaders.listing import Listing, parse_listing
 from loaders.migrations.life_cycle import LifeCycle
 from loaders.models import BULK_ACTIONS
+from loaders.private_files import signing_secret
 from loaders.requests import RefusalError, quoted
 from loaders.resources import CAMPAIGNS, Resource
 
 RETRY, CANCEL, DELETE = "retry", "cancel", "delete"
 CANCELLED = "cancelled"
-RANGE = re.compile(r"([0-9a-f]{8})-([0-9]{1,18})-([0-9]{1,18})", re.ASCII)
 
 FIND_DELETED = """
 select distinct job_id
@@ -89,7 +90,7 @@ def act(
         statement = f"{statement_for(resource, action)} where {changeable}"
         changed = connection.execute(statement, listing.values).rowcount
         _, after = last_change(connection, resource)
-        undo = f"{epoch}-{before + 1}-{after}" if after > before else None
+        undo = signer().dumps([epoch, before + 1, after]) if after > before else None
         return Done(action, matched, changed, dry_run, undo)
 
 
@@ -153,18 +154,24 @@ def last_change(connection: sqlite3.Connection, resource: Resource) -> tuple[str
     return epoch, number
 
 
+def signer() -> URLSafeSerializer:
+    """Signs tokens: one made up by others could bring back whatever was ever deleted."""
+    return URLSafeSerializer(signing_secret(), "undo-jobs")
+
+
 def undo(connection: sqlite3.Connection, token: str, actor: str | None) -> Done:
     """Bring back the campaign jobs that were deleted together.
 
     One that is there again by other means is left as it is, and one that breaks today's rules stays
     among the deleted.
     """
-    found = RANGE.fullmatch(token)
-    if not found:
-        raise RefusalError(400, f"undo: {quoted(token)} is no token of ours")
-    values = {"first": int(found[2]), "last": int(found[3])}
+    try:
+        epoch, first, last = signer().loads(token)
+    except BadSignature:
+        raise RefusalError(400, f"undo: {quoted(token)} is no token of ours") from None
+    values = {"first": first, "last": last}
     with acting_as(connection, actor):
-        if found[1] != last_change(connection, CAMPAIGNS)[0]:
+        if epoch != last_change(connection, CAMPAIGNS)[0]:
             raise RefusalError(409, "undo: another file has taken the database's place since")
         keys = [key for (key,) in connection.execute(FIND_DELETED, values)]
         gone = [key for key in keys if campaigns_documents.find(connection, key) is None]

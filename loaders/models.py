@@ -25,6 +25,7 @@ from loaders.job_rows import to_time
 from loaders.migrations.campaigns_projection import BROKEN_RULES, FIELDS
 from loaders.migrations.life_cycle import LifeCycle
 from loaders.migrations.presentation_jobs import LIFE_CYCLE as PRESENTATIONS
+from loaders.migrations.rules import LARGEST_INTEGER as JOB_NUMBER
 from loaders.migrations.yt_builder import FILE_TYPES, PRIVACIES
 from loaders.migrations.yt_builder import LIFE_CYCLE as BUILDS
 from loaders.requests import RefusalError, kind_of, limited, quoted
@@ -33,7 +34,6 @@ Adapter = TypeAdapter[Any]
 Kinds = Mapping[str, Any]
 
 LARGEST_INTEGER = 2**63 - 1
-LARGEST_NUMBER = 2**53 - 1  # leaves numbers for the jobs that come after; JavaScript reads it too
 FLAGS = (None, True, False, 0, 1, "", "true", "yes", "on", "1", "false", "no", "off", "0")
 SHOWN_AS_TEXT = "text; any other value is shown in the column as its JSON"
 
@@ -179,7 +179,7 @@ NEW_CAMPAIGN = dictionary("NewCampaign", CAMPAIGN, ["job_name"], closed=False)
 CAMPAIGN_CHANGES = dictionary("CampaignChanges", CAMPAIGN, closed=False)
 CAMPAIGN_ROW = dictionary("Campaign", CAMPAIGN, ["id"], closed=False)
 
-JobNumber = Annotated[int, Field(ge=-LARGEST_NUMBER, le=LARGEST_NUMBER), WHOLE]
+JobNumber = Annotated[int, Field(ge=-JOB_NUMBER, le=JOB_NUMBER), WHOLE]
 NEW_BUILD = dictionary("NewBuild", nullable({**BUILD, "job_id": JobNumber}))
 BUILD_CHANGES = dictionary("BuildChanges", changes(BUILD))
 BUILD_ROW = dictionary("Build", nullable(BUILD, never=["job_id"]), BUILD)

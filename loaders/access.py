@@ -29,7 +29,7 @@ MOST_VERDICTS = 10_000
 MOST_SIGHTS = 1_000
 # What reading and writing may raise: a refusal, a database that cannot just now, or a row in which
 # other programs stored more than Python reads.
-FAILURES = (RefusalError, sqlite3.Error, ValueError, RecursionError)
+FAILURES = (RefusalError, sqlite3.Error, ValueError, RecursionError, OverflowError)
 CHALLENGE = {"WWW-Authenticate": "Bearer"}
 TRY_AGAIN = {"Retry-After": "1"}
 
@@ -91,20 +91,25 @@ async def require(
     """RefusalError unless the actor may: 401 for nobody, 403 for somebody."""
     if await is_allowed(datasette, actor, action, resource, table):
         return
+    raise denied(actor, action)
+
+
+def denied(actor: Actor, action: str) -> RefusalError:
     if actor is None:
-        raise RefusalError(
-            401, "Prove who you are: send a token as Authorization: Bearer", CHALLENGE
-        )
-    raise RefusalError(403, f"Permission denied: you may not {action} here")
+        message = "Prove who you are: send a token as Authorization: Bearer"
+        return RefusalError(401, message, CHALLENGE)
+    return RefusalError(403, f"Permission denied: you may not {action} here")
 
 
-async def may_see(datasette: Datasette, actor: Actor, resource: Resource) -> bool:
+async def may_see(
+    datasette: Datasette, actor: Actor, resource: Resource, table: str | None = None
+) -> bool:
     """Whether an answer to this actor may hold rows.
 
     A token limited to writing does not read, but what everybody reads need not be kept from it.
     """
-    return await is_allowed(datasette, actor, "view-table", resource) or await is_allowed(
-        datasette, None, "view-table", resource
+    return await is_allowed(datasette, actor, "view-table", resource, table) or await is_allowed(
+        datasette, None, "view-table", resource, table
     )
 
 

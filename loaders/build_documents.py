@@ -24,11 +24,13 @@ def require_lease(connection: sqlite3.Connection, job_id: int, document: Documen
     BUILDS_QUEUE.require_lease(connection, job_id, document.pop("lease", None))
 
 
-def files(connection: sqlite3.Connection, key: str) -> tuple[list[Document], dict[str, int]]:
-    """The files in the order in which they came, and how many there are of each type."""
+def files(
+    connection: sqlite3.Connection, key: str, file_type: str | None
+) -> tuple[list[Document], dict[str, int]]:
+    """The files, of one type where it is given, and how many there are of each type."""
     job_id = job_number(connection, key)
     return (
-        yt_builder.get_job_files(connection, job_id),
+        yt_builder.get_job_files(connection, job_id, file_type),
         yt_builder.get_file_counts(connection, job_id),
     )
 
@@ -50,9 +52,16 @@ def add_file(
 
 
 def delete_file(
-    connection: sqlite3.Connection, key: str, file_type: str, filename: str, actor: str | None
+    connection: sqlite3.Connection,
+    key: str,
+    file_type: str,
+    filename: str,
+    lease: str | None,
+    actor: str | None,
 ) -> None:
     job_id = job_number(connection, key)
+    with refusing():
+        BUILDS_QUEUE.require_lease(connection, job_id, lease)
     if not yt_builder.delete_file(connection, job_id, file_type, filename, actor):
         message = f"The job has no file {quoted(filename)} of type {quoted(file_type)}"
         raise RefusalError(404, message)

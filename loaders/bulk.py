@@ -15,15 +15,23 @@ from loaders.listing import Listing, parse_listing
 from loaders.migrations.life_cycle import LifeCycle
 from loaders.models import BULK_ACTIONS
 from loaders.private_files import signing_secret
-from loaders.requests import RefusalError, quoted
+from loaders.requests import RefusalError, quoted, refuse_unknown
 from loaders.resources import CAMPAIGNS, Resource
 
 RETRY, CANCEL, DELETE = "retry", "cancel", "delete"
 CANCELLED = "cancelled"
 
 FIND_DELETED = """
-select distinct job_id
-from job_history
+select
+  job_id,
+  version,
+  not exists (
+    select 1
+    from job_history as later
+    where later.job_id = deleted.job_id
+      and later.version > deleted.version
+  )
+from job_history as deleted
 where id between :first and :last
   and operation = 'delete'
 order by id
@@ -68,14 +76,23 @@ def actions_of(resource: Resource) -> tuple[str, ...]:
     return BULK_ACTIONS[resource.name][0]
 
 
+def rehearse(
+    connection: sqlite3.Connection, resource: Resource, action: str, conditions: Mapping[str, Any]
+) -> Done:
+    """What `act` would do; it only reads."""
+    listing = parse_conditions(resource, conditions)
+    condition = " and ".join(listing.conditions)
+    matched = count(connection, resource, condition, listing)
+    changeable = f"{condition} and {changeable_by(resource, action)}"
+    return Done(action, matched, count(connection, resource, changeable, listing), dry_run=True)
+
+
 def act(
     connection: sqlite3.Connection,
     resource: Resource,
     action: str,
     conditions: Mapping[str, Any],
     actor: str | None,
-    *,
-    dry_run: bool,
 ) -> Done:
     """Do it to all jobs that match `conditions`, named and written as a list's parameters are."""
     listing = parse_conditions(resource, conditions)
@@ -83,19 +100,17 @@ def act(
     changeable = f"{condition} and {changeable_by(resource, action)}"
     with acting_as(connection, actor):
         matched = count(connection, resource, condition, listing)
-        if dry_run:
-            changed = count(connection, resource, changeable, listing)
-            return Done(action, matched, changed, dry_run)
         epoch, before = last_change(connection, resource)
         statement = f"{statement_for(resource, action)} where {changeable}"
         changed = connection.execute(statement, listing.values).rowcount
         _, after = last_change(connection, resource)
         undo = signer().dumps([epoch, before + 1, after]) if after > before else None
-        return Done(action, matched, changed, dry_run, undo)
+        return Done(action, matched, changed, dry_run=False, undo=undo)
 
 
 def parse_conditions(resource: Resource, conditions: Mapping[str, Any]) -> Listing:
     """RefusalError unless there is a condition that is more than words that say nothing."""
+    refuse_unknown(conditions, ("q", *resource.columns), "column")
     listing = parse_listing(resource, [(name, text_of(conditions[name])) for name in conditions])
     if not listing.conditions:
         raise RefusalError(400, "filter: names no condition; all jobs are never meant")
@@ -162,7 +177,7 @@ def signer() -> URLSafeSerializer:
 def undo(connection: sqlite3.Connection, token: str, actor: str | None) -> Done:
     """Bring back the campaign jobs that were deleted together.
 
-    One that is there again by other means is left as it is, and one that breaks today's rules stays
+    One of which more was written since is left as it is, and one that breaks today's rules stays
     among the deleted.
     """
     try:
@@ -173,17 +188,17 @@ def undo(connection: sqlite3.Connection, token: str, actor: str | None) -> Done:
     with acting_as(connection, actor):
         if epoch != last_change(connection, CAMPAIGNS)[0]:
             raise RefusalError(409, "undo: another file has taken the database's place since")
-        keys = [key for (key,) in connection.execute(FIND_DELETED, values)]
-        gone = [key for key in keys if campaigns_documents.find(connection, key) is None]
-        if not keys:
+        found = connection.execute(FIND_DELETED, values).fetchall()
+        if not found:
             raise RefusalError(404, f"undo: nothing was deleted under {quoted(token)}")
-        changed = sum(bring_back(connection, key, actor) for key in gone)
-        return Done("undo", len(keys), changed, dry_run=False)
+        gone = [(key, version) for key, version, is_last in found if is_last]
+        changed = sum(bring_back(connection, key, version, actor) for key, version in gone)
+        return Done("undo", len(found), changed, dry_run=False)
 
 
-def bring_back(connection: sqlite3.Connection, key: str, actor: str | None) -> bool:
+def bring_back(connection: sqlite3.Connection, key: str, version: int, actor: str | None) -> bool:
     try:
-        campaigns_documents.restore(connection, key, actor, lambda _: None, None)
+        campaigns_documents.restore(connection, key, actor, lambda _: None, version)
     except RefusalError:
         return False
     return True

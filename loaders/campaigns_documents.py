@@ -209,7 +209,8 @@ def duplicate(connection: sqlite3.Connection, job_id: str, actor: str | None) ->
         document = json.loads(read(connection, job_id).text)
         own = ("id", "created_at", "updated_at")
         document = {name: value for name, value in document.items() if name not in own}
-        document["job_name"] = f"{document.get('job_name')} (Copy)"
+        if isinstance(name := document.get("job_name"), str):
+            document["job_name"] = f"{name} (Copy)"
         [stored] = add(connection, [document], actor, listed=False)
         return stored
 

@@ -9,12 +9,14 @@ from __future__ import annotations
 import json
 import re
 import sqlite3
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from loaders.requests import RefusalError, quoted
 from loaders.resources import Resource
 
 LATEST = "latest"
+MOST_BYTES = 4_000_000  # of a page: each change comes with its whole job
 TOKEN = re.compile(r"([0-9a-f]{8})-([0-9]{1,18})", re.ASCII)
 
 FIND_EPOCH = "select epoch from change_stream"
@@ -74,10 +76,20 @@ def read_changes(
         token = starting_point(connection, resource, since)
         values = {"after": token.number, "limit": limit}
         rows = connection.execute(list_changes(resource), values).fetchall()
-        found = [change_of(connection, resource, token.epoch, tuple(row)) for row in rows]
+        every = (change_of(connection, resource, token.epoch, tuple(row)) for row in rows)
+        found = list(within(MOST_BYTES, every))
         return Changes(found, found[-1].token if found else token)
     finally:
         connection.rollback()
+
+
+def within(size: int, changes: Iterator[Change]) -> Iterator[Change]:
+    """The first of the changes: as many as make so many characters, but one at least."""
+    for change in changes:
+        yield change
+        size -= len(change.text)
+        if size < 0:
+            return
 
 
 def starting_point(connection: sqlite3.Connection, resource: Resource, since: str | None) -> Token:

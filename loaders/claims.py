@@ -118,4 +118,5 @@ def require_lease(
 def lost(cycle: LifeCycle, job: Row) -> str:
     if job["status"] != cycle.running:
         return f"job {job['job_id']} is {job['status']}, not {cycle.running}"
-    return f"job {job['job_id']} is held by another claim, of worker {job['worker']}"
+    worker = f", of worker {job['worker']}" if job["worker"] else ""
+    return f"job {job['job_id']} is held by another claim{worker}"

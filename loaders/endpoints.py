@@ -94,6 +94,13 @@ def refuse_parameters(request: Request) -> None:
     refuse_unknown([name for name, _ in parameters_of(request)], (), "parameter")
 
 
+def lease_of(request: Request, resource: Resource) -> str | None:
+    """The lease that the address of a deletion names: its request has no body."""
+    given = dict(parameters_of(request))
+    refuse_unknown(given, ("lease",) if resource.queue else (), "parameter")
+    return given.get("lease")
+
+
 def address(datasette: Datasette, resource: Resource, key: str) -> str:
     """The address of a job; one that is called as something else here is spelt differently."""
     part = f"%{ord(key[0]):02X}{key[1:]}" if key in NAMED else quote(key, safe="")
@@ -105,13 +112,18 @@ def one(stored: Stored, status: int = 200, headers: dict[str, str] | None = None
 
 
 async def write_once(
-    datasette: Datasette, request: Request, resource: Resource, write: Write, body: bytes
+    datasette: Datasette,
+    request: Request,
+    resource: Resource,
+    write: Write,
+    body: bytes,
+    table: str | None = None,
 ) -> Response:
     """What `write` answers; a request with an Idempotency-Key is done once, however often it comes.
 
-    Whoever may not see jobs gets no answer that was made for somebody who may.
+    Whoever may not see the rows, of jobs or of `table`, gets no answer made for somebody who may.
     """
-    seen = await may_see(datasette, request.actor, resource)
+    seen = await may_see(datasette, request.actor, resource, table)
     content = (request.method, request.path, request.query_string, str(seen), body)
     key = request.headers.get("idempotency-key")
     known = repeatable(key, actor_id(request), *content)

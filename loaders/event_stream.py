@@ -15,7 +15,8 @@ from loaders.requests import RefusalError
 
 PAUSE_SECONDS = 0.5
 QUIET_SECONDS = 15.0
-MOST_STREAMS = 100
+MOST_STREAMS = 200
+MOST_OF_ONE = 50  # from one address, so that nobody takes them all
 RECONNECT = "retry: 2000\n\n"
 KEEP_ALIVE = ":\n\n"
 
@@ -28,7 +29,9 @@ class EventStream:
     def __init__(
         self, request: Request, first: str, next_events: Callable[[], Awaitable[str]]
     ) -> None:
-        if len(open_streams) >= MOST_STREAMS:
+        self.reader = (request.scope.get("client") or ("",))[0]
+        mine = sum(stream.reader == self.reader for stream in open_streams)
+        if mine >= MOST_OF_ONE or len(open_streams) >= MOST_STREAMS:
             raise RefusalError(503, "Too many streams are open: try later", {"Retry-After": "60"})
         self.status = 200
         self.headers = {"Cache-Control": "no-cache, no-store", "X-Accel-Buffering": "no"}

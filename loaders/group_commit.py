@@ -14,7 +14,6 @@ from typing import Any
 from datasette.database import Database
 
 from loaders.databases import transaction
-from loaders.requests import RefusalError
 
 Write = Callable[[sqlite3.Connection], Any]
 Outcome = tuple[Any, Exception | None]
@@ -75,7 +74,7 @@ def run_alone(connection: sqlite3.Connection, write: Write) -> Outcome:
     outcome: Outcome
     try:
         outcome = write(connection), None
-    except (RefusalError, sqlite3.Error, ValueError, RecursionError) as error:
+    except Exception as error:  # noqa: BLE001 - whatever it is, the others must not fail with it
         connection.execute("rollback to one_write")
         outcome = None, error
     connection.execute("release one_write")

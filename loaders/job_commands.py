@@ -160,7 +160,10 @@ def act_on_many(
         raise click.UsageError("name the jobs by --where or -q; all of them are never meant")
     asked = parse_conditions(conditions, words)
     with closing(open_database(name)) as db:
-        done = bulk.act(db.conn, resource, action, asked, ACTOR, dry_run=dry_run)
+        if dry_run:
+            done = bulk.rehearse(db.conn, resource, action, asked)
+        else:
+            done = bulk.act(db.conn, resource, action, asked, ACTOR)
     return done.as_dict(), list(done_lines(done))
 
 

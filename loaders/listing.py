@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from loaders.answers import Stored
+from loaders.job_rows import INSTANT
 from loaders.requests import RefusalError, quoted, refuse_unknown
 from loaders.resources import Resource
 from loaders.times import configured_timezone, to_instant
@@ -25,7 +26,8 @@ MOST_ROWS = 1000
 MOST_WORDS = 100
 LARGEST_INTEGER = 2**63 - 1
 PARAMETERS = ("q", "_sort", "_size", "_next")
-BOOLEANS = {"true": 1, "false": 0}
+BOOLEANS = {"true": 1, "false": 0, "1": 1, "0": 0}
+NUMBER = re.compile(r"-?[0-9]{1,18}(\.[0-9]{1,18})?", re.ASCII)
 
 Value = str | int | float | None
 
@@ -137,14 +139,28 @@ def parse_filters(
     for column, kind in resource.columns.items():
         if column not in given:
             continue
-        text = given[column]
-        values[column] = text
         conditions.append(f"{compared(resource, column)} = :{column}")
-        if kind == "boolean":
-            values[column] = BOOLEANS.get(text, text)
-        elif kind == "time":
-            values[column] = to_instant(text, configured_timezone())
+        values[column] = parse_value(column, kind, given[column])
     return conditions, values
+
+
+def parse_value(column: str, kind: str, text: str) -> Value:
+    """What a column of this kind is compared with; RefusalError for what it never holds."""
+    if kind == "boolean":
+        if text not in BOOLEANS:
+            raise RefusalError(400, f"{column}: must be true, false, 1 or 0, not {quoted(text)}")
+        return BOOLEANS[text]
+    if kind == "time":
+        instant = to_instant(text, configured_timezone())
+        if not INSTANT.fullmatch(instant):
+            example = "2026-11-20T07:15:00Z"
+            raise RefusalError(
+                400, f"{column}: must be a time such as {example}, not {quoted(text)}"
+            )
+        return instant
+    if kind == "number" and not NUMBER.fullmatch(text):
+        raise RefusalError(400, f"{column}: must be a number, not {quoted(text)}")
+    return text
 
 
 def compared(resource: Resource, column: str) -> str:

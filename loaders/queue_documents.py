@@ -142,6 +142,10 @@ class Queue:
         if lease is not None:
             claims.require_lease(connection, self.cycle, self.table, job_id, lease)
 
+    def require_lease_of(self, connection: sqlite3.Connection, text: str, lease: str) -> None:
+        with refusing():
+            self.require_lease(connection, self.row(connection, text)["job_id"], lease)
+
     def remove(
         self, connection: sqlite3.Connection, text: str, actor: str | None, check: Check
     ) -> None:

@@ -41,7 +41,10 @@ class Outcome(NamedTuple):
 
 @dataclass(frozen=True)
 class RowAction:
-    """`permissions` are asked of `permitted_on`; `offered` tells for which rows it makes sense."""
+    """`permissions` are asked of `permitted_on`; `offered` tells for which rows it makes sense.
+
+    Whoever does it must see its table, and the one that it `reads`.
+    """
 
     name: str
     label: str
@@ -55,6 +58,7 @@ class RowAction:
     offered: Callable[[Row], bool] = lambda _: True
     fields: tuple[Field, ...] = ()
     permitted_on: str = ""
+    reads: str = ""
 
     @property
     def guarded(self) -> str:
@@ -146,6 +150,7 @@ ROW_ACTIONS = (
         do=restore,
         offered=lambda _: False,  # its history and the list of deleted jobs lead there
         fields=(Field("version", "Version", "hidden"),),
+        reads="job_history",
     ),
     RowAction(
         name="retry-job",

@@ -44,7 +44,7 @@ class Thumbnails:
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        self._kept: OrderedDict[Version, bytes] = OrderedDict()
+        self._kept: OrderedDict[Version, bytes | None] = OrderedDict()
         self._lock = Lock()
         self._shrinking = Semaphore(AT_ONCE)
 
@@ -53,28 +53,29 @@ class Thumbnails:
         for relative in places(self._root, file_path):
             try:
                 with open_below(self._root, relative) as file:
-                    return self._thumbnail(str(relative), file)
-            except BROKEN_IMAGE:
+                    found = self._thumbnail(str(relative), file)
+            except OSError:
                 continue
+            if found:
+                return found
         return None
 
-    def _thumbnail(self, path: str, file: BinaryIO) -> Thumbnail:
+    def _thumbnail(self, path: str, file: BinaryIO) -> Thumbnail | None:
         status = os.fstat(file.fileno())
         version = (path, status.st_mtime_ns, status.st_size)
         etag = f'"{status.st_mtime_ns:x}-{status.st_size:x}"'
         with self._lock:
             if version in self._kept:
                 self._kept.move_to_end(version)
-                return Thumbnail(self._kept[version], etag)
-        if status.st_size > MOST_BYTES:
-            raise ValueError("too large a file")
+                content = self._kept[version]
+                return Thumbnail(content, etag) if content else None
         with self._shrinking:
-            content = shrink(file)
+            content = shrunk(file, status.st_size)
         with self._lock:
             self._kept[version] = content
             while len(self._kept) > KEPT:
                 self._kept.popitem(last=False)
-        return Thumbnail(content, etag)
+        return Thumbnail(content, etag) if content else None
 
 
 def places(root: Path, file_path: str) -> list[Path]:
@@ -104,6 +105,14 @@ def open_below(root: Path, relative: Path) -> BinaryIO:
         os.close(descriptor)
         raise OSError("no regular file")
     return os.fdopen(descriptor, "rb")
+
+
+def shrunk(file: BinaryIO, size: int) -> bytes | None:
+    """None for what is no picture, broken or too large, which takes as long to find out."""
+    try:
+        return shrink(file) if size <= MOST_BYTES else None
+    except BROKEN_IMAGE:
+        return None
 
 
 def shrink(file: BinaryIO) -> bytes:

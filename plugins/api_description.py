@@ -12,11 +12,10 @@ from typing import Any
 from datasette import Request, Response, hookimpl
 from datasette.app import Datasette
 
-from loaders.access import is_allowed
+from loaders.access import denied, is_allowed
 from loaders.answers import Answer
 from loaders.endpoints import answer, refuse_parameters, respond
 from loaders.jobs_api.description import describe
-from loaders.requests import RefusalError
 from loaders.resources import RESOURCES, Resource
 
 ACTIONS = ("view-table", "create-job", "update-job", "delete-job")
@@ -53,7 +52,7 @@ async def send_page(datasette: Datasette, request: Request) -> Response:
 
 async def description_for(datasette: Datasette, request: Request) -> dict[str, Any]:
     if not await datasette.allowed(action="view-instance", actor=request.actor):
-        raise RefusalError(403, "Permission denied: you may not view-instance here")
+        raise denied(request.actor, "view-instance")
     names = [
         name
         for name, resource in RESOURCES.items()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
@@ -9,9 +11,16 @@ from typing import Any
 from datasette import Request, Response, hookimpl
 from datasette.app import Datasette
 
+from loaders.access import TRY_AGAIN
 from loaders.answers import error_text
 from loaders.endpoints import answer
 
+ROW_API = re.compile(r"/-/(?:insert|upsert|update|delete)\Z")
+# What SQLite, or a trigger, says of a write that Datasette answers by 400.
+STATUSES = {
+    "database is locked": HTTPStatus.SERVICE_UNAVAILABLE,
+    ".status: cannot go ": HTTPStatus.CONFLICT,
+}
 CROSS_SITE = "Requests from other sites are refused"
 
 
@@ -41,7 +50,7 @@ def asgi_wrapper(datasette: Datasette) -> Callable[[Any], Any]:
 
     def wrap(app: Any) -> Any:
         async def wrapped(scope: dict[str, Any], receive: Any, send: Any) -> None:
-            if scope["type"] == "http" and scope["path"].startswith(f"{base}/api/"):
+            if scope["type"] == "http" and is_for_programs(scope, base):
                 send = JsonErrors(send)
             await app(scope, receive, send)
 
@@ -50,32 +59,70 @@ def asgi_wrapper(datasette: Datasette) -> Callable[[Any], Any]:
     return wrap
 
 
+def is_for_programs(scope: dict[str, Any], base: str) -> bool:
+    """The jobs API, and Datasette's own for rows."""
+    path = scope["path"]
+    return path.startswith(f"{base}/api/") or (
+        scope["method"] == "POST" and ROW_API.search(path) is not None
+    )
+
+
 class JsonErrors:
-    """Sends what it is given, but pages that report an error as JSON."""
+    """Sends what it is given, but pages that report an error as JSON.
+
+    Datasette answers 400 to every write that SQLite refuses: some of those are worth another try,
+    and some conflict with what the row is.
+    """
 
     def __init__(self, send: Any) -> None:
         self._send = send
         self._replaced = False
+        self._refusal: dict[str, Any] | None = None
 
     async def __call__(self, message: dict[str, Any]) -> None:
         if self._replaced:
             return
         if message["type"] == "http.response.start" and is_error_page(message):
             self._replaced = True
-            await self._send_error(message["status"])
-            return
-        await self._send(message)
+            status = message["status"]
+            forbidden = status == HTTPStatus.FORBIDDEN
+            await self._send_error([CROSS_SITE if forbidden else HTTPStatus(status).phrase], status)
+        elif message["type"] == "http.response.start" and message["status"] == 400:
+            self._refusal = message
+        elif self._refusal:
+            await self._send_refusal(self._refusal, message)
+        else:
+            await self._send(message)
 
-    async def _send_error(self, status: int) -> None:
-        reason = CROSS_SITE if status == HTTPStatus.FORBIDDEN else HTTPStatus(status).phrase
-        body = error_text([reason], status).encode()
+    async def _send_refusal(self, start: dict[str, Any], body: dict[str, Any]) -> None:
+        messages = messages_in(body.get("body", b""))
+        status = next((known for text, known in STATUSES.items() if text in messages[0]), 400)
+        self._refusal = None
+        if status == HTTPStatus.BAD_REQUEST:
+            await self._send(start)
+            await self._send(body)
+            return
+        self._replaced = True
+        await self._send_error(messages, status)
+
+    async def _send_error(self, messages: list[str], status: int) -> None:
+        body = error_text(messages, status).encode()
         headers = [
             (b"content-type", b"application/json; charset=utf-8"),
             (b"content-length", str(len(body)).encode()),
             (b"cache-control", b"private, no-store"),
         ]
+        if status == HTTPStatus.SERVICE_UNAVAILABLE:
+            headers += [(name.encode(), text.encode()) for name, text in TRY_AGAIN.items()]
         await self._send({"type": "http.response.start", "status": status, "headers": headers})
         await self._send({"type": "http.response.body", "body": body})
+
+
+def messages_in(body: bytes) -> list[str]:
+    try:
+        return [str(message) for message in json.loads(body)["errors"]] or [""]
+    except (ValueError, KeyError, TypeError):
+        return [""]
 
 
 def is_error_page(message: dict[str, Any]) -> bool:

@@ -56,6 +56,11 @@ def register_facet_classes() -> list[type[ColumnFacet]]:
     return [KeptFacet]
 
 
+def column_in(config: dict[str, Any]) -> str:
+    """Configuration names it as `simple`, an address may as `column`."""
+    return str(config.get("column") or config.get("simple") or "")
+
+
 class KeptFacet(ColumnFacet):
     """A facet over `product`, `persona`, `language` or `enabled` of all campaign jobs."""
 
@@ -67,7 +72,7 @@ class KeptFacet(ColumnFacet):
     async def facet_results(self) -> Any:
         if (self.database, self.table) != ("campaigns", "jobs") or " where " in self.sql:
             return await super().facet_results()
-        return [await self.kept(config["config"]["simple"]) for config in self.get_configs()], []
+        return [await self.kept(column_in(config["config"])) for config in self.get_configs()], []
 
     async def kept(self, column: str) -> dict[str, Any]:
         """One facet, in Datasette's shape."""

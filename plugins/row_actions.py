@@ -91,12 +91,13 @@ async def may(datasette: Datasette, actor: Actor, action: RowAction) -> bool:
     if actor is None:
         return False
     needed = [(permission, action.guarded) for permission in action.permissions]
+    seen = [("view-table", table) for table in (action.table, action.reads) if table]
     return all(
         [
             await datasette.allowed(
                 action=permission, resource=TableResource(action.database, table), actor=actor
             )
-            for permission, table in (*needed, ("view-table", action.table))
+            for permission, table in (*needed, *seen)
         ]
     )
 

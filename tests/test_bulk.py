@@ -327,3 +327,29 @@ async def test_undoing_needs_the_permission_to_create(api: httpx2.AsyncClient) -
     denied = await api.post("/api/campaigns/undo", json=body, headers=limited)
     assert_error(denied, 403, "Permission denied: you may not create-job here")
     assert await rows(api, CAMPAIGNS) == {}
+
+
+async def test_undo_brings_back_what_was_deleted_then(api: httpx2.AsyncClient) -> None:
+    """Not another job that had its key since, be it deleted by now as well."""
+    for name in ("first", "second"):
+        await api.post("/api/campaigns", json={"id": "a", "job_name": name, "product": "Matcha"})
+        if name == "first":
+            first = (await act(api, CAMPAIGNS, **ALL_TEA))["undo"]
+    last = (await act(api, CAMPAIGNS, **ALL_TEA))["undo"]
+    answer = await api.post("/api/campaigns/undo", json={"undo": first})
+    assert {name: answer.json()[name] for name in ("matched", "changed", "left")} == {
+        "matched": 1,
+        "changed": 0,
+        "left": 1,
+    }
+    assert (await api.post("/api/campaigns/undo", json={"undo": last})).json()["changed"] == 1
+    assert (await rows(api, CAMPAIGNS))["a"]["job_name"] == "second"
+
+
+async def test_a_dry_run_waits_for_nobody(api: httpx2.AsyncClient) -> None:
+    """It only reads, so a writer outside does not hold it up."""
+    await add(api, BUILDS, status="failed")
+    with closing(sqlite3.connect(database_path("yt-builder"), isolation_level=None)) as outside:
+        outside.execute("begin immediate")
+        done = await act(api, BUILDS, action="retry", filter={"status": "failed"}, dry_run=True)
+    assert (done["matched"], done["changed"], done["dry_run"]) == (1, 1, True)

@@ -269,3 +269,22 @@ async def test_who_may_not_read_is_told_of_no_change(
     tokens.revoke(token_id)
     answer = await api.get(f"/api/{queue.name}/changes", headers=bearer(token))
     assert_error(answer, 401, "This token has been revoked")
+
+
+async def test_pages_of_changes_are_bounded_by_their_size(
+    api: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each change comes with its whole job: many of a long one must not fill the memory."""
+    monkeypatch.setattr("loaders.changes.MOST_BYTES", 5000)
+    await api.post("/api/campaigns", json={"id": "a", "job_name": "x", "long": "y" * 2000})
+    for number in range(9):
+        await api.put("/api/campaigns/a", json={"hook": str(number)})
+    numbers, address = [], "/api/campaigns/changes"
+    while True:
+        answer = (await api.get(address)).json()
+        if not answer["rows"]:
+            break
+        assert len(answer["rows"]) <= 3
+        numbers += [row["change"] for row in answer["rows"]]
+        address = answer["next_url"]
+    assert numbers == list(range(1, 11))

@@ -60,3 +60,12 @@ def test_a_transaction_left_open_is_not_joined(connection: sqlite3.Connection) -
     connection.execute("insert into seen values ('unanswered')")
     assert run_together(connection, [insert("a")]) == [(1, None)]
     assert names_on_disk(connection) == ["a"]
+
+
+def test_no_error_of_one_fails_the_others(connection: sqlite3.Connection) -> None:
+    def broken(_: sqlite3.Connection) -> None:
+        raise TypeError("a defect of ours")
+
+    outcomes = run_together(connection, [insert("a"), broken, insert("b")])
+    assert [result for result, _ in outcomes] == [1, None, 1]
+    assert names_on_disk(connection) == ["a", "b"]

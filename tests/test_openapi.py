@@ -34,6 +34,16 @@ from server_process import ServerProcess
 from loaders.jobs_api.description import describe
 from loaders.resources import RESOURCES
 
+# What is wrong with these, the server's HTTP parser answers before it is an application's turn.
+OF_THE_CONNECTION = {
+    "connection",
+    "content-length",
+    "expect",
+    "host",
+    "te",
+    "transfer-encoding",
+    "upgrade",
+}
 EXAMPLES = 6
 DOCUMENT = describe(RESOURCES)
 SCHEMA = schemathesis.openapi.from_dict(DOCUMENT)
@@ -89,6 +99,8 @@ def test_every_operation_is_as_described(
         if job_key is not None and mode.is_positive:
             aim_at(case, job_key)
         case.headers["Authorization"] = session.headers["Authorization"]
+        for header in [one for one in case.headers if one.lower() in OF_THE_CONNECTION]:
+            del case.headers[header]
         answer = case.call(base_url=site.url, session=session)
         assert_as_described(case, answer, mode)
 

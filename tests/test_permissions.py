@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
-from jobs_client import REVOKED, SIGN_IN, add, assert_error, bearer, key, row_of, token_of
+from in_process import metadata
+from jobs_client import (
+    REVOKED,
+    SIGN_IN,
+    add,
+    assert_error,
+    bearer,
+    jobs_client,
+    key,
+    row_of,
+    token_of,
+)
 
 from loaders import tokens
+from loaders.databases import database_path
 from loaders.jobs_api import OPERATIONS
 from loaders.operations import Operation
 from loaders.resources import BUILDS, CAMPAIGNS, RESOURCES, Resource
@@ -181,13 +196,13 @@ async def test_rows_written_by_datasette(api: httpx2.AsyncClient, actor: str, na
 async def test_datasette_obeys_the_life_cycle(api: httpx2.AsyncClient, queue: Resource) -> None:
     await add(api, queue, status="completed")
     path = f"/{queue.database}/{queue.table}/{key(queue, 1)}/-/update"
-    for changes, message in (
-        ({"status": "queued"}, f"{queue.table}.status: cannot go from completed to queued"),
-        ({"progress": 101}, f"{queue.table}.progress: must be a"),
-        ({"status": "lost"}, f"{queue.table}.status: must be one of "),
+    for changes, status, message in (
+        ({"status": "queued"}, 409, f"{queue.table}.status: cannot go from completed to queued"),
+        ({"progress": 101}, 400, f"{queue.table}.progress: must be a"),
+        ({"status": "lost"}, 400, f"{queue.table}.status: must be one of "),
     ):
         answer = await api.post(path, json={"update": changes})
-        assert answer.status_code == 400
+        assert (answer.status_code, answer.json()["status"]) == (status, status)
         assert answer.json()["errors"][0].startswith(message)
     kept = row_of(await api.get(f"/api/{queue.name}/{key(queue, 1)}"))
     assert (kept["status"], kept["progress"]) == ("completed", 100)
@@ -220,3 +235,26 @@ async def test_tables_that_only_we_write_are_closed(api: httpx2.AsyncClient) -> 
             refusal = (answer.status_code, answer.json()["error"])
             served = table in ("job_events", "set_aside")
             assert refusal == ((403, "Permission denied") if served else (404, "Table not found"))
+
+
+async def test_datasette_tells_when_to_try_again(api: httpx2.AsyncClient) -> None:
+    """A writer outside holds the lock: another try may do, so it is no bad request."""
+    await add(api, BUILDS)
+    with closing(sqlite3.connect(database_path("yt-builder"), isolation_level=None)) as outside:
+        outside.execute("begin immediate")
+        path = "/yt-builder/jobs/1/-/update"
+        answer = await api.post(path, json={"update": {"current_step": "cut"}})
+    assert_error(answer, 503, "database is locked")
+    assert answer.headers["retry-after"] == "1"
+
+
+async def test_going_back_needs_sight_of_the_history(data_dir: Path) -> None:
+    config = metadata()
+    tables = config["databases"]["campaigns"]["tables"]
+    tables["job_history"].setdefault("permissions", {})["view-table"] = {"id": "root"}
+    async with jobs_client(config=config) as api:
+        await api.post("/api/campaigns", json={"id": "a", "job_name": "x"})
+        address, body = "/api/campaigns/a/restore", {"version": 1}
+        denied = await api.post(address, json=body, headers=token_of("worker"))
+        assert_error(denied, 403, "Permission denied: you may not view-table here")
+        assert (await api.post(address, json=body)).status_code == 200

@@ -415,3 +415,26 @@ async def test_the_same_job_is_in_datasette_and_in_the_api(api: httpx2.AsyncClie
     row = (await api.get("/presentation_jobs/presentation_jobs/p1.json?_shape=array")).json()
     [row] = row if isinstance(row, list) else row["rows"]
     assert {**row, "created_files": json.loads(row["created_files"])} == job
+
+
+@pytest.mark.parametrize(
+    ("question", "message"),
+    [
+        ("created_at=yesterday", "must be a time such as 2026-11-20T07:15:00Z"),
+        ("progress=half", "must be a number"),
+    ],
+)
+async def test_filters_that_nothing_can_match(
+    api: httpx2.AsyncClient, queue: Resource, question: str, message: str
+) -> None:
+    column, _, value = question.partition("=")
+    answer = await api.get(f"/api/{queue.name}?{question}")
+    assert_error(answer, 400, f'{column}: {message}, not "{value}"')
+
+
+async def test_flags_are_filtered_by_their_words(api: httpx2.AsyncClient) -> None:
+    await api.post("/api/campaigns", json={"id": "a", "job_name": "x", "enabled": False})
+    for word, found in (("false", 1), ("0", 1), ("true", 0), ("1", 0)):
+        assert len((await api.get(f"/api/campaigns?enabled={word}")).json()["rows"]) == found
+    wrong = await api.get("/api/campaigns?enabled=maybe")
+    assert_error(wrong, 400, 'enabled: must be true, false, 1 or 0, not "maybe"')

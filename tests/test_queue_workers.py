@@ -346,3 +346,38 @@ async def test_the_end_of_a_retried_job_is_forgotten(
     await add(api, queue, status="failed")
     waiting = row_of(await api.patch(path(queue), json={"status": "queued"}))
     assert (waiting[finished(queue)], waiting["worker"], waiting["progress"]) == (None, None, 0)
+
+
+async def test_a_deletion_heeds_the_lease(api: httpx2.AsyncClient, queue: Resource) -> None:
+    await add(api, queue)
+    job = await claim(api, queue)
+    address = f"/api/{queue.name}/{job['job_id']}"
+    late = await api.delete(f"{address}?lease=late")
+    held = f"job {job['job_id']} is held by another claim, of worker w"
+    assert_error(late, 409, held)
+    if queue.name == "builds":
+        file = {"file_type": "music", "filename": "a", "file_path": "b"}
+        await api.post(f"{address}/files", json=file)
+        assert_error(await api.delete(f"{address}/files/music/a?lease=late"), 409, held)
+        listed = await api.get(f"{address}/files?file_type=music")
+        assert [row["filename"] for row in listed.json()["rows"]] == ["a"]
+        assert (await api.get(f"{address}/files?file_type=videos")).json()["rows"] == []
+    assert_error(await api.delete(f"{address}?x=1"), 400, 'unknown parameter "x"')
+    assert (await api.delete(f"{address}?lease={job['lease']}")).status_code == 204
+
+
+async def test_part_of_a_job_is_upserted_by_datasette(
+    api: httpx2.AsyncClient, queue: Resource
+) -> None:
+    """Of a build too, as long as it says what no build lacks."""
+    await add(api, queue, **({"run_id": "r", "run_dir": "d"} if queue is BUILDS else {}))
+    path = f"/{queue.database}/{queue.table}/-/upsert"
+    row = {"job_id": key(queue, 1), "current_step": "cut"}
+    if queue is BUILDS:
+        lacking = await api.post(path, json={"rows": [row]})
+        assert_error(lacking, 400, "NOT NULL constraint failed: jobs.run_id")
+        row |= {"run_id": "r", "run_dir": "d"}
+    answer = await api.post(path, json={"rows": [row]})
+    assert answer.status_code == 200, answer.text
+    kept = row_of(await api.get(f"/api/{queue.name}/{key(queue, 1)}"))
+    assert (kept["current_step"], kept["status"]) == ("cut", "queued")

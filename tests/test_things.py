@@ -311,3 +311,15 @@ def test_differences_tell_path_and_both_values() -> None:
         Difference("$.new", ABSENT, []),
     ]
     assert list(compare(json.loads("{}"), {})) == []
+
+
+async def test_a_very_long_campaign_is_not_told_in_full(datasette: Datasette) -> None:
+    with closing(open_database("campaigns")) as db:
+        job = {"id": "long", "job_name": "Long", "scenes": ["x" * 50] * 5000}
+        campaigns.add_job(db, job)
+        campaigns.update_job(db, "long", {"hook": "y"})
+    async with asking(datasette, None) as client:
+        page = await client.get("/campaigns/jobs/long")
+    assert page.status_code == 200
+    assert "This job is too long to be told here" in page.text
+    assert "Version 2" in page.text

@@ -182,6 +182,14 @@ def test_no_path_leads_out(path: str) -> None:
         assert place.parts
 
 
+def test_a_broken_picture_is_looked_at_once(images: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (images / "broken.png").write_bytes((images / "nutsy" / "red.png").read_bytes()[:60])
+    store = Thumbnails(images)
+    assert store.find("broken.png") is None
+    monkeypatch.setattr("loaders.thumbnails.shrink", lambda _: pytest.fail("looked at again"))
+    assert store.find("broken.png") is None
+
+
 def test_kept_thumbnails_are_bounded(images: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("loaders.thumbnails.KEPT", 2)
     store = Thumbnails(images)

@@ -9,9 +9,9 @@ from datasette import Request, Response
 from datasette.app import Datasette
 
 from loaders import bulk
-from loaders.access import require
+from loaders.access import is_allowed, read_from, require
 from loaders.answers import Answer
-from loaders.endpoints import JSON, actor_id, refuse_parameters, write_once
+from loaders.endpoints import JSON, actor_id, refuse_parameters, respond, write_once
 from loaders.models import BULK, BULK_DONE, UNDO, validate
 from loaders.operations import Operation
 from loaders.requests import parse_document, read_body
@@ -20,23 +20,21 @@ from loaders.resources import Resource
 
 async def act_on_jobs(datasette: Datasette, request: Request, resource: Resource) -> Response:
     await require(datasette, request.actor, "view-table", resource)
+    if not await is_allowed(datasette, request.actor, "update-job", resource):
+        await require(datasette, request.actor, "delete-job", resource)
     refuse_parameters(request)
     body = await read_body(request, JSON)
     asked = validate(BULK[resource.name], parse_document(body))
     needed = "delete-job" if asked["action"] == bulk.DELETE else "update-job"
     await require(datasette, request.actor, needed, resource)
     actor = actor_id(request)
+    what = (resource, asked["action"], asked["filter"])
+    if asked.get("dry_run", False):
+        done = await read_from(datasette, resource, lambda conn: bulk.rehearse(conn, *what))
+        return respond(Answer(200, json.dumps(done.as_dict())))
 
     def act(connection: sqlite3.Connection) -> Answer:
-        done = bulk.act(
-            connection,
-            resource,
-            asked["action"],
-            asked["filter"],
-            actor,
-            dry_run=asked.get("dry_run", False),
-        )
-        return Answer(200, json.dumps(done.as_dict()))
+        return Answer(200, json.dumps(bulk.act(connection, *what, actor).as_dict()))
 
     return await write_once(datasette, request, resource, act, body)
 

@@ -9,33 +9,38 @@ from datasette import Request, Response
 from datasette.app import Datasette
 
 from loaders import build_documents
-from loaders.access import is_allowed, read_from, require, write_to
+from loaders.access import may_see, read_from, require, write_to
 from loaders.answers import Answer, json_row, rows_text
 from loaders.endpoints import (
     JSON,
     actor_id,
     address,
     key_of,
+    lease_of,
+    parameters_of,
     refuse_parameters,
     respond,
     write_once,
 )
+from loaders.jobs_api.jobs import LEASE
 from loaders.models import FILE_ROW, NEW_FILE, NEW_UPLOAD, UPLOAD_ROW, validate
-from loaders.operations import Operation
-from loaders.requests import key_from_path, parse_document, read_body
+from loaders.operations import Operation, Parameter
+from loaders.requests import key_from_path, parse_document, read_body, refuse_unknown
 from loaders.resources import BUILDS, Resource
 
 FILES = "job_files"
 UPLOADS = "youtube_uploads"
+FILE_TYPE = Parameter("file_type", "Only files of this type.")
 ONLY_BUILDS = {BUILDS.name: BUILDS}
 
 
 async def list_job_files(datasette: Datasette, request: Request, resource: Resource) -> Response:
     await require(datasette, request.actor, "view-table", resource, FILES)
-    refuse_parameters(request)
-    key = key_of(request)
+    given = dict(parameters_of(request))
+    refuse_unknown(given, ("file_type",), "parameter")
+    key, kind = key_of(request), given.get("file_type")
     rows, counts = await read_from(
-        datasette, resource, lambda conn: build_documents.files(conn, key)
+        datasette, resource, lambda conn: build_documents.files(conn, key, kind)
     )
     return respond(Answer(200, rows_text(map(json_row, rows), {"counts": counts})))
 
@@ -46,7 +51,7 @@ async def add_job_file(datasette: Datasette, request: Request, resource: Resourc
     body = await read_body(request, JSON)
     file = validate(NEW_FILE, parse_document(body), FILES)
     key, actor = key_of(request), actor_id(request)
-    seen = await may_see_table(datasette, request, resource, FILES)
+    seen = await may_see(datasette, request.actor, resource, FILES)
 
     def add(connection: sqlite3.Connection) -> Answer:
         row, replaced = build_documents.add_file(connection, key, file, actor)
@@ -55,19 +60,18 @@ async def add_job_file(datasette: Datasette, request: Request, resource: Resourc
         rows = rows_text([json_row(row)] if seen else [])
         return Answer(200 if replaced else 201, rows, {"Location": where})
 
-    return await write_once(datasette, request, resource, add, body)
+    return await write_once(datasette, request, resource, add, body, FILES)
 
 
 async def delete_job_file(datasette: Datasette, request: Request, resource: Resource) -> Response:
     await require(datasette, request.actor, "update-job", resource)
-    refuse_parameters(request)
-    key, actor = key_of(request), actor_id(request)
+    key, actor, lease = key_of(request), actor_id(request), lease_of(request, resource)
     file_type = key_from_path(request.url_vars["file_type"])
     filename = key_from_path(request.url_vars["filename"])
     await write_to(
         datasette,
         resource,
-        lambda conn: build_documents.delete_file(conn, key, file_type, filename, actor),
+        lambda conn: build_documents.delete_file(conn, key, file_type, filename, lease, actor),
     )
     return respond(Answer(204))
 
@@ -86,25 +90,13 @@ async def add_job_upload(datasette: Datasette, request: Request, resource: Resou
     body = await read_body(request, JSON)
     upload = validate(NEW_UPLOAD, parse_document(body), UPLOADS)
     key, actor = key_of(request), actor_id(request)
-    seen = await may_see_table(datasette, request, resource, UPLOADS)
+    seen = await may_see(datasette, request.actor, resource, UPLOADS)
 
     def add(connection: sqlite3.Connection) -> Answer:
         row = build_documents.add_upload(connection, key, upload, actor)
         return Answer(201, rows_text([json_row(row)] if seen else []))
 
-    return await write_once(datasette, request, resource, add, body)
-
-
-async def may_see_table(
-    datasette: Datasette, request: Request, resource: Resource, table: str
-) -> bool:
-    """What everybody reads need not be kept from a token limited to writing."""
-    return any(
-        [
-            await is_allowed(datasette, actor, "view-table", resource, table)
-            for actor in (request.actor, None)
-        ]
-    )
+    return await write_once(datasette, request, resource, add, body, UPLOADS)
 
 
 OPERATIONS = (
@@ -115,6 +107,7 @@ OPERATIONS = (
         "List the files of a build, and how many there are of each type",
         {200: lambda _: FILE_ROW},
         ONLY_BUILDS,
+        parameters=lambda _: (FILE_TYPE,),
     ),
     Operation(
         "POST",
@@ -132,6 +125,7 @@ OPERATIONS = (
         "Forget a file of a build",
         {204: lambda _: None},
         ONLY_BUILDS,
+        parameters=lambda _: (LEASE,),
     ),
     Operation(
         "GET",

@@ -17,6 +17,7 @@ from loaders.endpoints import (
     address,
     check_of,
     key_of,
+    lease_of,
     one,
     page,
     parameters_of,
@@ -36,6 +37,14 @@ SIZE = Parameter(
     f"Rows of a page; {DEFAULT_SIZE} by default.",
     {"type": "integer", "minimum": 1, "maximum": MOST_ROWS},
 )
+FILTERS: dict[str, dict[str, Any]] = {
+    "boolean": {"enum": ["true", "false", "1", "0"]},
+    "number": {"type": "integer"},
+    "time": {"type": "string", "format": "date-time"},
+    "text": {"type": "string"},
+    "json": {"type": "string"},
+}
+LEASE = Parameter("lease", "The lease that a claim gave: 409 once it is lost.")
 NEXT = Parameter("_next", "The token `next` of the page before.")
 
 
@@ -100,16 +109,25 @@ async def change_job(
 
 async def delete_job(datasette: Datasette, request: Request, resource: Resource) -> Response:
     await require(datasette, request.actor, "delete-job", resource)
-    refuse_parameters(request)
+    lease = lease_of(request, resource)
     key, actor, check = key_of(request), actor_id(request), check_of(request)
-    await write_to(datasette, resource, lambda conn: resource.remove(conn, key, actor, check))
+
+    def remove(connection: sqlite3.Connection) -> None:
+        if resource.queue and lease:
+            resource.queue.require_lease_of(connection, key, lease)
+        resource.remove(connection, key, actor, check)
+
+    await write_to(datasette, resource, remove)
     return respond(Answer(204))
 
 
 def listing_parameters(resource: Resource) -> tuple[Parameter, ...]:
     columns = [*resource.columns, *(f"-{column}" for column in resource.columns)]
     return (
-        *(Parameter(column, f"Only where `{column}` is this.") for column in resource.columns),
+        *(
+            Parameter(column, f"Only where `{column}` is this.", FILTERS[kind])
+            for column, kind in resource.columns.items()
+        ),
         Parameter("q", "Only what holds all of these words."),
         Parameter(
             "_sort",
@@ -173,5 +191,6 @@ OPERATIONS = (
         "Delete a job",
         {204: lambda _: None},
         conditional=True,
+        parameters=lambda resource: (LEASE,) if resource.queue else (),
     ),
 )

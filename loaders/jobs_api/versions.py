@@ -77,6 +77,8 @@ async def restore_job(datasette: Datasette, request: Request, resource: Resource
     versions = versions_of(resource)
     await require(datasette, request.actor, "create-job", resource)
     await require(datasette, request.actor, "update-job", resource)
+    if not await may_see(datasette, request.actor, resource, versions.table):
+        await require(datasette, request.actor, "view-table", resource, versions.table)
     refuse_parameters(request)
     body = await read_body(request, JSON, optional=True)
     options = validate(RESTORE, parse_options(body))

@@ -287,7 +287,7 @@ when {NOT_PAUSED}
 begin
   delete from jobs_replaced where true;
   insert into jobs_replaced (job_id, status, same, ran)
-  select job_id, status, {all_keys}, {ever_ran(f"{cycle.table}.job_id")}
+  select job_id, status, coalesce({all_keys}, 0), {ever_ran(f"{cycle.table}.job_id")}
   from {cycle.table}
   where {any_key};
 end

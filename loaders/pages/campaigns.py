@@ -13,12 +13,20 @@ from loaders.pages.viewer import Question, Row, Viewer
 
 MOST_VERSIONS = 20
 MOST_CHANGES = 30
+LONGEST = 100_000  # characters of a job that is told in full; others wait while it is written
 
 JOB = Question(
     "campaigns",
     ("jobs",),
     """
-    select id, job_name, enabled, created_at, updated_at, data
+    select
+      id,
+      job_name,
+      enabled,
+      created_at,
+      updated_at,
+      case when length(data) <= :longest then data else '{}' end as data,
+      length(data) > :longest as is_long
     from jobs
     where id = :id
     """,
@@ -29,7 +37,12 @@ VERSIONS = Question(
     "campaigns",
     ("job_history",),
     """
-    select version, operation, actor, changed_at, data
+    select
+      version,
+      operation,
+      actor,
+      changed_at,
+      case when length(data) <= :longest then data end as data
     from job_history
     where job_id = :id
     order by version desc
@@ -56,12 +69,12 @@ class Version(NamedTuple):
 
 
 async def read(viewer: Viewer, key: str) -> dict[str, Any] | None:
-    job = await viewer.row(JOB, id=key)
+    job = await viewer.row(JOB, id=key, longest=LONGEST)
     if job is None or parsed(job["data"]) is None:
         return None
     document = document_of(job)
     settings, others = settings_of(document)
-    versions = await viewer.rows(VERSIONS, id=key, most=MOST_VERSIONS)
+    versions = await viewer.rows(VERSIONS, id=key, most=MOST_VERSIONS, longest=LONGEST)
     return {
         "job": job,
         "settings": settings,
@@ -95,9 +108,12 @@ def history(rows: list[Row]) -> list[Version]:
 
 
 def version(row: Row, before: Row | None) -> Version:
-    """The first version changes nothing; nor does a deletion, which keeps what was deleted."""
+    """The first version changes nothing; nor does a deletion, which keeps what was deleted.
+
+    What long versions changed is not told.
+    """
     found = []
-    if before is not None:
+    if before is not None and None not in (row["data"], before["data"]):
         different = compare(document_of(before), document_of(row), "")
         found = [
             Change(one.path.removeprefix("."), told(one.expected), told(one.actual))

@@ -99,6 +99,8 @@ def read(connection: sqlite3.Connection, job_id: str) -> Stored:
 def to_stored(row: Sequence[Any]) -> Stored:
     """The job as `Job.to_dict` shows it: with the times that the columns keep where it has none."""
     job_id, data, created_at, updated_at, *kinds = row
+    if isinstance(data, bytes):
+        data = data.decode(errors="replace")
     times = {"created_at": created_at, "updated_at": updated_at}
     etag = entity_tag(job_id, data, updated_at)
     if "null" in kinds:

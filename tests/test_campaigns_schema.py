@@ -7,6 +7,7 @@ import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import UTC
 from pathlib import Path
 from typing import Any
 
@@ -14,24 +15,27 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loaders import adoption
+from loaders import adoption, campaigns
 from loaders.databases import connect
 from loaders.migrations.campaigns_projection import COLUMNS, FIELDS, SEARCHED
+from loaders.times import to_instant
 
 IDS = ("a", "b", "ü c")
 TEXT_KEYS = ("product", "persona", "hook", "language", "avatar_id", "avatarId", "scriptFile")
 BOOLEAN_KEYS = ("enabled", "use_overlay", "useOverlay")
 TEXT_COLUMNS = ("product", "hook", "language", "avatar_id", "script_file")
 BOOLEAN_COLUMNS = ("enabled", "use_overlay")
+TIME_COLUMNS = ("created_at", "updated_at")
 
 texts = st.sampled_from(["", "x", "no", "0123", "line\nbreak", "é🔥", "a\x00b", '"q"', "\\u0000"])
 text_values = st.none() | texts | st.sampled_from([7, 1.5, True, [1, "x"], {"k": None}])
+times = st.sampled_from(["2025-11-02T01:40:00", "2025-11-02 03:40:00+02:00", "soon"])
 documents = st.fixed_dictionaries(
     {"job_name": texts},
     optional={
         **dict.fromkeys(TEXT_KEYS, text_values),
         **{key: st.sampled_from([True, False, None, "true", "no"]) for key in BOOLEAN_KEYS},
-        "created_at": st.sampled_from(["2025-11-02T01:40:00", "2025-11-02 03:40:00+02:00", "soon"]),
+        **dict.fromkeys(TIME_COLUMNS, st.none() | times),
         "settings": st.just({"captions": [{"size": 1}]}),
         "id": st.sampled_from([5, "other", *IDS]),
     },
@@ -41,6 +45,7 @@ columns = st.fixed_dictionaries(
     optional={
         **{column: st.none() | texts for column in TEXT_COLUMNS},
         **{column: st.sampled_from([0, 1]) for column in BOOLEAN_COLUMNS},
+        **{column: st.none() | times for column in TIME_COLUMNS},
     },
 )
 verbs = st.sampled_from(
@@ -79,7 +84,8 @@ def expected_column(field: Any, document: dict[str, Any], stored: Any) -> Any:
     """What a column holds for a document, told in Python."""
     present = [document[key] for key in field.keys if key in document]
     if field.kind == "time":
-        return stored
+        said = to_instant(str((present or [None])[0] or stored), UTC)
+        return stored if to_instant(str(stored), UTC) == said else said
     if not present:
         return {"'English'": "English", "1": 1, "0": 0, None: None}[field.default]
     value = next((item for item in present if item is not None), None)
@@ -98,6 +104,7 @@ def assert_in_step(connection: sqlite3.Connection) -> None:
         for field in FIELDS:
             expected = expected_column(field, document, job[field.column])
             assert job[field.column] == expected, field.column
+            assert job[field.column] is not None or field.kind != "time"
         last = rows_of(
             connection,
             "select * from job_history where job_id = ? order by version desc limit 1",
@@ -105,6 +112,7 @@ def assert_in_step(connection: sqlite3.Connection) -> None:
         )[0]
         assert last["data"] == job["data"]
         assert last["operation"] != "delete"
+    assert list(campaigns.check(connection)) == []
     assert_counts(connection)
     versions = connection.execute(
         "select job_id, count(*), max(version), min(version) from job_history group by job_id"
@@ -262,6 +270,56 @@ def test_a_time_written_to_the_column_keeps_its_text(connection: sqlite3.Connect
     assert json.loads(job["data"])["created_at"] == "2025-01-01 10:00:00"
 
 
+BLOB = """cast('{"job_name": "n"}' as blob)"""
+NO_BLOB = "must be a JSON object as text, not a blob"
+STAMPED_LONG_AGO = "2025-01-01T10:00:00.000Z"
+
+
+@pytest.mark.parametrize("recursive", ["on", "off"])
+@pytest.mark.parametrize("foreign", ["on", "off"])
+@pytest.mark.parametrize("change", ["hook = 'x'", "avatar_id = 'x', enabled = 0", "id = 'b'"])
+@pytest.mark.parametrize("flat", [True, False])
+def test_an_update_of_columns_stamps_column_and_data_alike(
+    connection: sqlite3.Connection, recursive: str, foreign: str, change: str, flat: bool
+) -> None:
+    connection.execute(f"pragma recursive_triggers = {recursive}")
+    connection.execute(f"pragma foreign_keys = {foreign}")
+    values = {"id": "a", "job_name": "n", "updated_at": STAMPED_LONG_AGO}
+    if not flat:
+        values = {"id": "a", "data": json.dumps(values)}
+    connection.execute(*statement_for("insert", "a", values))
+    connection.execute(f"update jobs set {change}")
+    job = rows_of(connection, "select updated_at, data ->> '$.updated_at' as said from jobs")[0]
+    assert job["updated_at"] == job["said"] > STAMPED_LONG_AGO
+    assert list(campaigns.check(connection)) == []
+
+
+def test_an_update_of_columns_stamps_the_column_where_data_says_no_time(
+    connection: sqlite3.Connection,
+) -> None:
+    connection.execute("""insert into jobs (id, data) values ('a', '{"job_name": "n"}')""")
+    connection.execute("update jobs set updated_at = ?", (STAMPED_LONG_AGO,))
+    text = '{"job_name": "m", "id": "a"}'
+    connection.execute("update jobs set data = ?", (text,))
+    connection.execute("update jobs set hook = 'x'")
+    job = rows_of(connection, "select updated_at, data from jobs")[0]
+    assert job["updated_at"] > STAMPED_LONG_AGO
+    assert json.loads(job["data"]) == {"job_name": "m", "id": "a", "hook": "x"}
+
+
+@pytest.mark.parametrize("column", TIME_COLUMNS)
+def test_a_time_that_data_repeats_wins_over_its_column(
+    connection: sqlite3.Connection, column: str
+) -> None:
+    text = json.dumps({"id": "a", "job_name": "n", column: "2025-01-01T12:00:00+02:00"})
+    connection.execute("insert into jobs (id, data) values ('a', ?)", (text,))
+    changed = text.replace('"n"', '"m"')
+    connection.execute(f"update jobs set {column} = current_timestamp, data = ?", (changed,))
+    job = rows_of(connection, f"select job_name, {column}, data from jobs")[0]
+    assert job == {"job_name": "m", column: "2025-01-01T10:00:00.000Z", "data": changed}
+    assert list(campaigns.check(connection)) == []
+
+
 @pytest.mark.parametrize(
     ("sql", "message"),
     [
@@ -270,6 +328,9 @@ def test_a_time_written_to_the_column_keeps_its_text(connection: sqlite3.Connect
         ("update jobs set job_name = null", "jobs.job_name: a job needs a name"),
         ("update jobs set data = 'no json'", "jobs.data: must be a JSON object"),
         ("update jobs set data = '[1]'", "jobs.data: must be a JSON object"),
+        (f"insert into jobs (id, data) values ('z', {BLOB})", f"jobs.data: {NO_BLOB}"),
+        (f"insert or replace into jobs (id, data) values ('a', {BLOB})", f"jobs.data: {NO_BLOB}"),
+        (f"update jobs set data = {BLOB}", f"jobs.data: {NO_BLOB}"),
         ("update jobs set data = '{}'", "jobs.job_name: a job needs a name"),
         ("update jobs set enabled = 5", "jobs.enabled: must be true or false (1 or 0)"),
         ("update jobs set enabled = 'maybe'", "jobs.enabled: must be true or false (1 or 0)"),

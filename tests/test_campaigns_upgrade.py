@@ -100,6 +100,38 @@ def test_what_was_no_json_is_set_aside_whole(tmp_path: Path) -> None:
     assert rows(path, "select count(*) as bad from jobs where not json_valid(data)") == [{"bad": 0}]
 
 
+BLOBS = {
+    "kept": b'{ "z": 1e5, "id": "kept", "job_name": "caf\xc3\xa9", "hook": "a\\u0000b" }',
+    "not a number": b'{"job_name": "n", "score": NaN}',
+    "no text": b"\xff\xfe\x00",
+}
+
+
+def test_a_blob_of_json_becomes_the_same_text(tmp_path: Path) -> None:
+    path = unpack("campaigns_option3.db", tmp_path)
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executemany(
+            "insert into jobs (id, job_name, data) values (?, 'n', ?)", BLOBS.items()
+        )
+        connection.execute("update jobs set job_name = 'café' where id = 'kept'")
+        connection.commit()
+    adoption.build("campaigns", path)
+    kinds = rows(path, "select distinct typeof(data) as kind from jobs")
+    assert kinds == [{"kind": "text"}]
+    found = {row["id"]: row["data"] for row in rows(path, "select id, data from jobs")}
+    assert found["kept"] == BLOBS["kept"].decode()
+    assert json.loads(found["not a number"])["score"] is None
+    assert json.loads(found["no text"])["job_name"] == "n"
+    aside = {row["row_key"]: row["content"] for row in rows(path, "select * from set_aside")}
+    assert "kept" not in aside
+    assert aside["not a number"] == BLOBS["not a number"].decode()
+    assert aside["no text"] == BLOBS["no text"]
+    assert rows(path, "select data from job_history where job_id = 'kept' and version = 1") == [
+        {"data": found["kept"]}
+    ]
+    assert not [line for line in checks.check("campaigns", path) if "agree" in line]
+
+
 @pytest.mark.parametrize("name", ["campaigns_v2.db", "campaigns_option3.db"])
 def test_a_second_run_changes_nothing(tmp_path: Path, name: str) -> None:
     path = unpack(name, tmp_path)

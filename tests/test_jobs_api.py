@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import socket
 import sqlite3
@@ -590,6 +591,48 @@ async def test_rules_hold_for_datasettes_own_rows(datasette: Datasette, token: s
         answer = await ask(datasette, "POST", path, json=body, headers=bearer(token))
         assert answer.status_code == 400
         assert answer.json()["error"].startswith("jobs.enabled: must be true or false (1 or 0)")
+
+
+async def test_datasettes_own_rows_take_no_blob_as_data(datasette: Datasette, token: str) -> None:
+    await create(datasette, token, {"id": "1", "job_name": "x"})
+    text = base64.b64encode(b'{"job_name": "y"}').decode()
+    blob = {"data": {"$base64": True, "encoded": text}}
+    for path, body in (
+        ("/campaigns/jobs/-/insert", {"row": {"id": "2", **blob}}),
+        ("/campaigns/jobs/1/-/update", {"update": blob}),
+    ):
+        answer = await ask(datasette, "POST", path, json=body, headers=bearer(token))
+        assert answer.status_code == 400
+        assert "jobs.data: must be a JSON object as text, not a blob" in answer.json()["error"]
+    rows = (await ask(datasette, "GET", "/api/campaigns")).json()["rows"]
+    assert [(row["id"], row["job_name"]) for row in rows] == [("1", "x")]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b'{"id": "old", "job_name": "x\xff"}',
+        b'{"id": "old", "job_name": "x\xff", "created_at": null}',
+        b'{"id": "old", "job_name": "x\xff", "created_at": "2025", "updated_at": "2025"}',
+    ],
+)
+async def test_a_blob_that_is_there_is_read_as_text(
+    datasette: Datasette, token: str, data: bytes
+) -> None:
+    """No rule was looked at when it was written."""
+    with closing(connect(database_path("campaigns"))) as outside:
+        outside.execute("insert into jobs (id, job_name) values ('old', 'x')")
+        outside.execute("update write_context set paused = 1")
+        outside.execute("update jobs set data = ?", (data,))
+        outside.execute("update write_context set paused = 0")
+    row = (await ask(datasette, "GET", "/api/campaigns/old")).json()["rows"][0]
+    assert row["job_name"] == "x\ufffd"
+    assert (await ask(datasette, "GET", "/api/campaigns")).json()["rows"] == [row]
+    changed = await ask(
+        datasette, "PUT", "/api/campaigns/old", json={"hook": "y"}, headers=bearer(token)
+    )
+    assert changed.status_code == 200, changed.text
+    assert changed.json()["rows"][0]["hook"] == "y"
 
 
 @pytest.mark.parametrize("body", [b"\xff", b"[" * 100_000])

@@ -15,7 +15,6 @@ from loaders.migrations.campaigns_projection import (
     COLUMNS,
     FIELDS,
     SEARCHED,
-    TIMES,
     Field,
     json_value,
     kind_of,
@@ -48,6 +47,7 @@ class Gain(NamedTuple):
     value: str
 
 
+TIME_FIELDS = [field for field in FIELDS if field.kind == "time"]
 ID_DIFFERS = f"({text_of('new.data', 'id')}) is not new.id"
 
 
@@ -92,15 +92,19 @@ def gains_of_update() -> list[Gain]:
                 )
                 for key in field.keys
             ]
+    gains.append(Gain(stamped(), "'$.updated_at'", f"json_quote({NOW_SQL})"))
+    return gains
+
+
+def stamped() -> str:
+    """SQL: did columns alone change, in a job whose `data` says when it was updated?"""
     columns_changed = " or ".join(
-        f"new.{column} is not old.{column}" for column in COLUMNS if column != "updated_at"
+        f"new.{column} is not old.{column}" for column in ("id", *COLUMNS) if column != "updated_at"
     )
-    stamp = (
+    return (
         "(new.data is old.data and new.updated_at is old.updated_at"
         f" and {kind_of('new.data', 'updated_at')} is not null and ({columns_changed}))"
     )
-    gains.append(Gain(stamp, "'$.updated_at'", f"json_quote({NOW_SQL})"))
-    return gains
 
 
 def gain_statement(gains: list[Gain]) -> str:
@@ -126,19 +130,18 @@ def gain_statement(gains: list[Gain]) -> str:
         or {conditions});"""
 
 
-def project_statement(times_changed: dict[str, str]) -> str:
-    """SQL: the columns follow `data`. A time stays as it was written to its column
+def project_statement(times: dict[str, str]) -> str:
+    """SQL: the columns follow `data`. A time stays as it was written to its column unless a branch
 
-    unless the condition in `times_changed` says that `data` brought another.
+    in `times` gives it another.
     """
-    times = [field for field in FIELDS if field.kind == "time"]
     others = [field.column for field in FIELDS if field.kind != "time"]
     assignments = "".join(
         f""",
       {field.column} = case
-        when {times_changed[field.column]} then {projected("new.data", field)}
+        {times[field.column]}
         else coalesce(new.{field.column}, {field.default}) end"""
-        for field in times
+        for field in TIME_FIELDS
     )
     return f"""
     update jobs
@@ -150,18 +153,28 @@ def project_statement(times_changed: dict[str, str]) -> str:
     where rowid = new.rowid;"""
 
 
-PROJECT_INSERTED = project_statement(
-    {column: f"(new.data ->> '$.{column}') is not null" for column in TIMES}
-)
+def time_inserted(field: Field) -> str:
+    said_time = f"(new.data ->> '$.{field.column}')"
+    return f"when {said_time} is not null then {projected('new.data', field)}"
 
 
-PROJECT_UPDATED = project_statement(
-    {
-        column: f"(new.data ->> '$.{column}') is not null"
-        f" and (new.data ->> '$.{column}') is not (old.data ->> '$.{column}')"
-        for column in TIMES
-    }
-)
+def time_updated(field: Field) -> str:
+    """SQL: a time that a new `data` repeats has the instant it had, whatever the column is set to.
+
+    That instant need not follow from the text, which may have been read in another zone.
+    """
+    said_time = f"(new.data ->> '$.{field.column}')"
+    stamp = f"when {stamped()} then {NOW_SQL}" if field.column == "updated_at" else ""
+    return f"""{stamp}
+        when {said_time} is not null and {said_time} is not (old.data ->> '$.{field.column}')
+          then {projected("new.data", field)}
+        when {said_time} is not null and new.data is not old.data then old.{field.column}"""
+
+
+PROJECT_INSERTED = project_statement({field.column: time_inserted(field) for field in TIME_FIELDS})
+
+
+PROJECT_UPDATED = project_statement({field.column: time_updated(field) for field in TIME_FIELDS})
 
 
 def refuse_statements(unless: str = "") -> str:
@@ -219,6 +232,8 @@ def history_statement(job: str, operation: str, data: str, source: str) -> str:
 REFUSE_DATA = """
     select raise(abort, 'jobs.id: a job needs an id')
     where new.id is null or new.id = '';
+    select raise(abort, 'jobs.data: must be a JSON object as text, not a blob')
+    where typeof(new.data) = 'blob';
     select raise(abort, 'jobs.data: must be a JSON object')
     where new.data is not null
       and (not json_valid(new.data) or json_type(new.data) <> 'object');"""

@@ -174,22 +174,25 @@ def batches(connection: sqlite3.Connection) -> Iterator[dict[str, int]]:
 def mend_documents(connection: sqlite3.Connection, batch: dict[str, int]) -> list[int]:
     """Make every `data` a JSON object; the original of one that was none is set aside whole.
 
+    A blob that holds one becomes the same characters as text, of which nothing is lost.
     The row numbers of those of which nothing could be read.
     """
     unreadable = []
     suspects = connection.execute(
         f"""
-        select rowid, id, cast(data as blob), {IS_OBJECT}
+        select rowid, id, cast(data as blob), typeof(data), {IS_OBJECT}
         from jobs_old
         where rowid <= :last
           and {NOT_COPIED}
         """,  # noqa: S608
         batch,
     ).fetchall()
-    ill = [row[:3] for row in suspects if not row[3] or may_hold_lone_surrogate(row[2])]
-    for rowid, job_id, content in ill:
+    ill = [row[:4] for row in suspects if not row[4] or may_hold_lone_surrogate(row[2])]
+    for rowid, job_id, content, kind in ill:
         mended = mend(content)
         if mended is None:
+            if kind == "blob":
+                replace_document(connection, rowid, content.decode())
             continue
         if content is not None:
             values = {
@@ -199,10 +202,14 @@ def mend_documents(connection: sqlite3.Connection, batch: dict[str, int]) -> lis
                 "content": mended.original,
             }
             connection.execute(SET_ASIDE, values)
-        connection.execute("update jobs_old set data = ? where rowid = ?", (mended.text, rowid))
+        replace_document(connection, rowid, mended.text)
         if mended.text == "{}":
             unreadable.append(rowid)
     return unreadable
+
+
+def replace_document(connection: sqlite3.Connection, rowid: int, text: str) -> None:
+    connection.execute("update jobs_old set data = ? where rowid = ?", (text, rowid))
 
 
 def fill_documents(

@@ -36,6 +36,16 @@ print(json.dumps(asdict(adoption.build("campaigns", Path(sys.argv[1])))))
 """
 
 
+def unpack_dated(folder: Path) -> Path:
+    """The old file, its one job without a date given one: else the upgrade would, its own."""
+    folder.mkdir()
+    path = unpack(OLD, folder)
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("update jobs set created_at = '2025-01-01' where created_at is null")
+        connection.commit()
+    return path
+
+
 def in_threads(path: Path) -> list[dict[str, Any]]:
     start = threading.Barrier(AT_ONCE)
 
@@ -98,14 +108,12 @@ def assert_one_did_it(answers: list[dict[str, Any]]) -> dict[str, Any]:
 
 @at_once
 def test_one_upgrades_an_old_file(tmp_path: Path, build_at_once: BuildAtOnce) -> None:
-    (tmp_path / "single").mkdir()
-    single = unpack(OLD, tmp_path / "single")
+    single = unpack_dated(tmp_path / "single")
     adoption.build("campaigns", single)
     expected = content(single)
     for number in range(ROUNDS):
         folder = tmp_path / str(number)
-        folder.mkdir()
-        path = unpack(OLD, folder)
+        path = unpack_dated(folder)
         before = rows(path, "select rowid, * from jobs order by rowid")
         did = assert_one_did_it(build_at_once(path))
         assert not did["created"]

@@ -19,9 +19,11 @@ from sqlite_utils import Migrations
 
 from loaders import backups, integrity
 from loaders.databases import BULK_CACHE_KIB, connect, count_rows, database_spec
+from loaders.folder_lock import alone_in
 from loaders.progress import Progress, portion, steps_told
 
 SQLITE_HEADER = b"SQLite format 3\x00"
+PATIENCE = 5  # seconds for a lock of another program
 
 # A table and columns that only this database has.
 SIGNATURES = {
@@ -55,12 +57,41 @@ def migrations_of(name: str) -> Migrations:
 
 
 def build(name: str, path: Path, progress: Progress | None = None) -> Build:
-    """Create or upgrade the file; ValueError, with the file untouched, if it is not ours."""
-    done = Build(name, str(path))
-    if not path.exists() or path.stat().st_size == 0:
-        done.created = True
+    """Create or upgrade the file; ValueError, with the file untouched, if it is not ours.
+
+    Of several that start at once one does it, and the others find it done.
+    """
+    done = Build(name, str(path), migrations=[])
+    if not is_current(name, path, patience=0):
         path.parent.mkdir(parents=True, exist_ok=True)
-    else:
+        with alone_in(path.resolve().parent):
+            if not is_current(name, path):
+                bring_up_to_date(name, path, done, progress)
+    return done
+
+
+def is_current(name: str, path: Path, patience: int = PATIENCE) -> bool:
+    """Is nothing left to do? Where that cannot be told now, as during an upgrade, it is not."""
+    if is_new(path):
+        return False
+    try:
+        with closing(open_read_only(path, patience)) as connection:
+            return (
+                identify(connection) == name
+                and not pending(name, connection)
+                and not vacuum_pending(connection)
+            )
+    except sqlite3.DatabaseError:
+        return False
+
+
+def is_new(path: Path) -> bool:
+    return not path.exists() or path.stat().st_size == 0
+
+
+def bring_up_to_date(name: str, path: Path, done: Build, progress: Progress | None) -> None:
+    done.created = is_new(path)
+    if not done.created:
         inspect(name, path)
     with closing(connect(path)) as connection:
         done.migrations = pending(name, connection)
@@ -71,7 +102,6 @@ def build(name: str, path: Path, progress: Progress | None = None) -> Build:
                 migrations_of(name).apply(migrating(connection))
         else:
             wipe_old_pages(connection)
-    return done
 
 
 def pending(name: str, connection: sqlite3.Connection) -> list[str]:
@@ -103,12 +133,15 @@ def roll_back_unfinished(path: Path) -> None:
     real = path.resolve()
     if not real.with_name(f"{real.name}-journal").exists():
         return
-    with closing(sqlite3.connect(real, timeout=5)) as connection, suppress(sqlite3.DatabaseError):
+    with (
+        closing(sqlite3.connect(real, timeout=PATIENCE)) as connection,
+        suppress(sqlite3.DatabaseError),
+    ):
         identify(connection)
 
 
-def open_read_only(path: Path) -> sqlite3.Connection:
-    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=5)
+def open_read_only(path: Path, patience: int = PATIENCE) -> sqlite3.Connection:
+    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=patience)
 
 
 def identify(connection: sqlite3.Connection) -> str | None:
@@ -260,8 +293,12 @@ def wipe_free_pages(connection: sqlite3.Connection) -> None:
 
 def wipe_old_pages(connection: sqlite3.Connection) -> None:
     """After an upgrade no deleted row may linger in a free page, nor in the write-ahead log."""
-    row = connection.execute("select vacuum_pending from write_context").fetchone()
-    if row and row[0]:
+    if vacuum_pending(connection):
         connection.execute("vacuum")
         connection.execute("update write_context set vacuum_pending = 0")
         connection.execute("pragma wal_checkpoint(truncate)")
+
+
+def vacuum_pending(connection: sqlite3.Connection) -> bool:
+    row = connection.execute("select vacuum_pending from write_context").fetchone()
+    return bool(row and row[0])

@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
-from contextlib import closing
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing, suppress
+from itertools import count
 from pathlib import Path
 
 from loaders import integrity
@@ -17,9 +20,7 @@ PAGES_AT_ONCE = 4096
 
 def back_up(connection: sqlite3.Connection, path: Path, progress: Progress | None = None) -> Path:
     """A verified copy beside `path`, named `NAME.db.backup-YYYYMMDDTHHMMSSZ`, its owner's alone."""
-    target = free_name(path.with_name(f"{path.name}.backup-{file_stamp()}"))
-    copy(connection, target, progress)
-    return target
+    return copy(connection, path.with_name(f"{path.name}.backup-{file_stamp()}"), progress)
 
 
 def back_up_to(
@@ -27,9 +28,7 @@ def back_up_to(
 ) -> Path:
     """A verified copy in `folder`, named `NAME-YYYYMMDDTHHMMSSZ.db`."""
     folder.mkdir(parents=True, exist_ok=True)
-    target = free_name(folder / f"{name}-{file_stamp()}.db")
-    copy(connection, target, progress)
-    return target
+    return copy(connection, folder / f"{name}-{file_stamp()}.db", progress)
 
 
 def copy_beside(path: Path) -> Path:
@@ -44,17 +43,20 @@ def copy_beside(path: Path) -> Path:
 
 def free_name(path: Path) -> Path:
     """`path`, or with a number behind it where that is taken."""
-    candidate, number = path, 2
-    while candidate.exists():
-        candidate, number = path.with_name(f"{path.name}-{number}"), number + 1
-    return candidate
+    return next(name for name in numbered(path) if not name.exists())
 
 
-def copy(connection: sqlite3.Connection, target: Path, progress: Progress | None = None) -> None:
-    """Write beside `target`, check, make it durable, rename into place."""
-    partial = target.with_name(f"{target.name}.partial")
-    partial.unlink(missing_ok=True)
-    os.close(os.open(partial, os.O_CREAT | os.O_WRONLY | os.O_EXCL, 0o600))
+def numbered(path: Path) -> Iterator[Path]:
+    yield path
+    for number in count(2):
+        yield path.with_name(f"{path.name}-{number}")
+
+
+def copy(connection: sqlite3.Connection, wanted: Path, progress: Progress | None = None) -> Path:
+    """Write beside `wanted`, check, make it durable, give it that name or one like it; which."""
+    descriptor, name = tempfile.mkstemp(".partial", f"{wanted.name}.", wanted.parent)
+    os.close(descriptor)
+    partial = Path(name)
     try:
         with closing(sqlite3.connect(partial, isolation_level=None)) as destination:
             destination.execute("pragma synchronous = off")
@@ -68,11 +70,31 @@ def copy(connection: sqlite3.Connection, target: Path, progress: Progress | None
             destination.execute("pragma journal_mode = delete")
             verify(connection, destination)
         sync(partial)
-        partial.rename(target)
-    except BaseException:
+        target = publish(partial, wanted)
+    finally:
         partial.unlink(missing_ok=True)
-        raise
     sync(target.parent)
+    return target
+
+
+def publish(partial: Path, wanted: Path) -> Path:
+    """Name the finished copy, whoever else may be doing so; what has the name already stays."""
+    for name in numbered(wanted):
+        with suppress(FileExistsError):
+            claim(name, partial)
+            return name
+    raise AssertionError("numbers do not end")
+
+
+def claim(name: Path, partial: Path) -> None:
+    """FileExistsError if the name is taken."""
+    try:
+        name.hardlink_to(partial)
+    except FileExistsError:
+        raise
+    except OSError:  # no hard links there, as on most memory sticks
+        os.close(os.open(name, os.O_CREAT | os.O_WRONLY | os.O_EXCL, 0o600))
+        partial.replace(name)
 
 
 def verify(original: sqlite3.Connection, copied: sqlite3.Connection) -> None:

@@ -23,10 +23,9 @@ def restore(name: str, path: Path, file: Path) -> Path | None:
         raise ValueError(f"{file} is no regular file")
     adoption.inspect(name, file)
     path.parent.mkdir(parents=True, exist_ok=True)
-    incoming = backups.free_name(path.with_name(f".{path.name}.restoring"))
     with closing(adoption.open_read_only(file)) as source:
         refuse_unsound(file, source)
-        backups.copy(source, incoming)
+        incoming = backups.copy(source, path.with_name(f".{path.name}.restoring"))
     renew_epoch(incoming)
     kept = None
     if path.exists():

@@ -360,7 +360,7 @@ class Loading:
 
 def export_jobs(db: Connection, path: Path, format: str | None = None) -> Exported:
     """Write every job to a file, or to a folder of one YAML file a job (no suffix)."""
-    return write_beside(path, campaigns.iterate_documents(db), format, list_key="jobs")
+    return write_beside(path, campaigns.iterate_documents(db), format, "jobs", TEXT_FIELDS)
 
 
 def verify_jobs(db: Connection, paths: Iterable[Path], format: str | None = None) -> Comparison:

@@ -185,15 +185,19 @@ def write(
     records: Iterable[dict[str, Any]],
     format: str,
     list_key: str = "jobs",
+    text_fields: frozenset[str] = frozenset(),
 ) -> None:
-    """Write the records to exactly this path; ValueError for an unknown format or no text."""
+    """Write the records to exactly this path; ValueError for an unknown format or no text.
+
+    What is no text in `text_fields`, YAML tells by a tag, since they are read as text.
+    """
     if format not in FORMATS:
         raise ValueError(f'unknown format "{format}": name one of {", ".join(FORMATS)}')
     with path.open("w", encoding="utf-8", newline="") as file:
         if format == "csv":
             _write_csv(file, records)
         elif format == "yaml":
-            file.writelines(yaml_list(records, list_key))
+            file.writelines(yaml_list(records, list_key, text_fields))
         elif format == "ndjson":
             file.writelines(f"{_json(record)}\n" for record in records)
         else:
@@ -235,13 +239,15 @@ def _cell(value: Any) -> str:
     return value if isinstance(value, str) else _json(value)
 
 
-def write_folder(path: Path, records: Iterable[dict[str, Any]]) -> None:
+def write_folder(
+    path: Path, records: Iterable[dict[str, Any]], text_fields: frozenset[str] = frozenset()
+) -> None:
     """Write each record as a YAML file named after its id; the true id stands in the file."""
     path.mkdir(parents=True, exist_ok=True)
     taken: set[str] = set()
     for record in records:
         name = _file_name(record, taken)
-        (path / name).write_text(yaml_document(record), encoding="utf-8", newline="")
+        (path / name).write_text(yaml_document(record, text_fields), encoding="utf-8", newline="")
 
 
 def _file_name(record: dict[str, Any], taken: set[str]) -> str:

@@ -39,20 +39,26 @@ class Counted:
 
 
 def write_beside(
-    path: Path, rows: Iterable[dict[str, Any]], format: str | None, list_key: str
+    path: Path,
+    rows: Iterable[dict[str, Any]],
+    format: str | None,
+    list_key: str,
+    text_fields: frozenset[str] = frozenset(),
 ) -> Exported:
     """Write `rows` to the file `path`, or to a folder of one YAML file a row.
 
-    A folder is meant when `path` is one, or has no suffix and no format is named.
+    A folder is meant when `path` is one, or has no suffix and no format is named. `text_fields` are
+    those that are read as text.
     """
     counted = Counted(rows)
     partial = free_name(path.with_name(f".{path.name}.partial"))
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         if path.is_dir() or (format is None and not path.suffix):
-            documents.write_folder(partial, counted)
+            documents.write_folder(partial, counted, text_fields)
         else:
-            documents.write(partial, counted, format or documents.detect_format(path), list_key)
+            chosen = format or documents.detect_format(path)
+            documents.write(partial, counted, chosen, list_key, text_fields)
             sync(partial)
         backup = keep_existing(path)
         partial.rename(path)

@@ -168,8 +168,8 @@ class Builder:
         if plain and not as_text and text in self._values:
             return self._values[text]
         kind = resolve(text) if plain else "str" if quoted else _kind(event.tag)
-        if as_text and kind not in ("null", "binary"):
-            return text
+        if as_text and (plain or quoted) and kind not in ("null", "binary"):
+            return text  # as it was written, unless a tag says what it is
         try:
             value = scalar(kind, text)
         except ValueError as error:

@@ -25,25 +25,30 @@ _LIKE_A_NUMBER = re.compile(r"\d[\d,._:+\-eE TZtz]*|[yYnN]|null|~|true|false", r
 _LONGEST_SIMPLE_KEY = 200  # YAML allows 1,024 characters before the colon; escapes count
 
 
-def yaml_list(records: Iterable[dict[str, Any]], list_key: str) -> Iterator[str]:
-    """The text of `list_key: [records]`, one piece per record."""
+def yaml_list(
+    records: Iterable[dict[str, Any]], list_key: str, text_fields: frozenset[str] = frozenset()
+) -> Iterator[str]:
+    """The text of `list_key: [records]`, one piece per record; numbers in `text_fields` tagged."""
     head = f"{scalar_text(list_key)}:"
     for record in records:
         yield f"{head}\n" if head else ""
         head = ""
         out: list[str] = ["-"]
-        _node(out, record, "  ", on_line=True)
+        if record and not is_form(record):
+            _mapping(out, record, "  ", on_line=True, texts=text_fields)
+        else:
+            _node(out, record, "  ", on_line=True)
         yield "".join(out)
     if head:
         yield f"{head} []\n"
 
 
-def yaml_document(record: dict[str, Any]) -> str:
-    """The text of one record as a document of its own."""
+def yaml_document(record: dict[str, Any], text_fields: frozenset[str] = frozenset()) -> str:
+    """The text of one record as a document of its own; numbers in `text_fields` tagged."""
     if not record or is_form(record):
         return "--- " + _inline(record) + "\n"
     out: list[str] = []
-    _mapping(out, record, "", on_line=True)
+    _mapping(out, record, "", on_line=True, texts=text_fields)
     return "".join(out).removeprefix(" ")
 
 
@@ -63,12 +68,28 @@ def _node(out: list[str], value: Any, pad: str, *, on_line: bool) -> None:
         out.append(f" {_inline(value)}\n")
 
 
-def _mapping(out: list[str], value: dict[str, Any], pad: str, *, on_line: bool) -> None:
+def _mapping(
+    out: list[str],
+    value: dict[str, Any],
+    pad: str,
+    *,
+    on_line: bool,
+    texts: frozenset[str] = frozenset(),
+) -> None:
     lead = " " if on_line else f"\n{pad}"
     for key, item in value.items():
         out.append(f"{lead or pad}{_key(key, pad)}")
         lead = ""
-        _child(out, item, pad, under_key=True)
+        if key in texts and isinstance(item, int | float):
+            out.append(f" {_tagged(item)}\n")
+        else:
+            _child(out, item, pad, under_key=True)
+
+
+def _tagged(value: float) -> str:
+    """A number or boolean where a text is expected."""
+    kind = "bool" if isinstance(value, bool) else "int" if isinstance(value, int) else "float"
+    return f"!!{kind} {scalar_text(value)}"
 
 
 def _sequence(out: list[str], value: list[Any], pad: str, *, on_line: bool) -> None:

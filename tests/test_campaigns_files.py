@@ -241,3 +241,28 @@ def test_zoneless_times_of_an_import(
     assert again is not None
     assert again.created_at == "2025-07-01T10:00:00.000Z"
     assert list(campaigns.check(db.conn)) == []
+
+
+@pytest.mark.parametrize("target", ["jobs.yaml", "jobs"])
+def test_what_is_no_text_comes_back_as_it_was(tmp_path: Path, target: str) -> None:
+    """Numbers and booleans where texts are expected, as a program may have stored them."""
+    job = {
+        "id": "1",
+        "job_name": 5,
+        "product": 7.5,
+        "persona": True,
+        "setting": "007",
+        "hook": -0.0,
+        "created_at": 1700000000,
+        "emotion": 10**30,
+        "brand_name": ["no", 1],
+    }
+    with closing(open_database("campaigns", tmp_path / "one.db")) as db:
+        campaigns.add_job(db, job)
+        before = dict(campaigns.get_job(db, "1") or {})
+        campaigns_files.export_jobs(db, tmp_path / target)
+        assert campaigns_files.verify_jobs(db, [tmp_path / target]).ok
+    with closing(open_database("campaigns", tmp_path / "other.db")) as db:
+        assert campaigns_files.import_jobs(db, [tmp_path / target]).imported == 1
+        after = dict(campaigns.get_job(db, "1") or {})
+    assert json.dumps(after) == json.dumps(before)

@@ -159,7 +159,7 @@ def test_text_fields_come_as_written(tmp_path: Path) -> None:
     text = "- {id: ~, hook: null, language: , job_name: 'null'}\n- {id: !!int 5, hook: [007]}\n"
     assert values(tmp_path, text, text_fields=TEXT_FIELDS) == [
         {"id": None, "hook": None, "language": None, "job_name": "null"},
-        {"id": "5", "hook": [7]},
+        {"id": 5, "hook": [7]},  # as its tag says
     ]
 
 

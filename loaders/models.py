@@ -21,6 +21,7 @@ from pydantic import (
 from pydantic_core import ErrorDetails
 from typing_extensions import TypedDict
 
+from loaders import presentation_jobs, yt_builder
 from loaders.job_rows import to_time
 from loaders.migrations.campaigns_projection import BROKEN_RULES, FIELDS
 from loaders.migrations.life_cycle import LifeCycle
@@ -248,20 +249,31 @@ def check_filter(value: dict[str, Any]) -> dict[str, Any]:
     return value
 
 
-Condition = Annotated[
-    Any,
-    AfterValidator(check_condition),
-    WithJsonSchema({"type": ["string", "number", "boolean"]}),
-]
+def condition(schema: dict[str, Any]) -> Any:
+    """A value to compare a column with; the list that it filters reads it as one in an address."""
+    return Annotated[Any, AfterValidator(check_condition), WithJsonSchema(schema)]
+
+
+CONDITIONS = {
+    "text": condition({"type": ["string", "number", "boolean"]}),
+    "json": condition({"type": "string"}),
+    "number": condition({"type": "integer", "minimum": -(10**18) + 1, "maximum": 10**18 - 1}),
+    "boolean": condition({"enum": [True, False, 0, 1]}),
+    "time": condition({"type": "string", "format": "date-time"}),
+}
+
+
+def conditions(columns: Mapping[str, str]) -> Kinds:
+    return {"q": CONDITIONS["text"], **{name: CONDITIONS[kind] for name, kind in columns.items()}}
 
 
 BULK_ACTIONS: Mapping[str, tuple[tuple[str, ...], Kinds]] = {
     "campaigns": (
         ("delete",),
-        dict.fromkeys(("q", "id", *(field.column for field in FIELDS)), Condition),
+        conditions({"id": "text", **{field.column: field.kind for field in FIELDS}}),
     ),
-    "builds": (("retry", "cancel", "delete"), dict.fromkeys(("q", *BUILD), Condition)),
-    "presentations": (("retry", "delete"), dict.fromkeys(("q", *PRESENTATION), Condition)),
+    "builds": (("retry", "cancel", "delete"), conditions(yt_builder.JOBS.columns)),
+    "presentations": (("retry", "delete"), conditions(presentation_jobs.JOBS.columns)),
 }
 BULK = {
     name: dictionary(
@@ -269,7 +281,7 @@ BULK = {
         {
             "action": Literal[actions],
             "filter": Annotated[
-                typed(f"{name.capitalize()}Filter", conditions),
+                typed(f"{name.capitalize()}Filter", filters),
                 AfterValidator(check_filter),
                 Field(json_schema_extra={"minProperties": 1}),
             ],
@@ -277,7 +289,7 @@ BULK = {
         },
         ["action", "filter"],
     )
-    for name, (actions, conditions) in BULK_ACTIONS.items()
+    for name, (actions, filters) in BULK_ACTIONS.items()
 }
 BULK_DONE = dictionary(
     "BulkDone",

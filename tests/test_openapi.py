@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from hypothesis.errors import Unsatisfiable
 from in_process import metadata, serving
-from jobs_client import assert_error, jobs_client, token_of
+from jobs_client import SIGN_IN, assert_error, jobs_client, token_of
 from schemathesis import GenerationMode
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import (
@@ -239,9 +239,11 @@ async def test_nobody_sees_the_document_of_a_private_instance(data_dir: Any) -> 
         assert (await api.get("/api/docs")).status_code == 200
         del api.headers["Authorization"]
         for path in ("/api/openapi.json", "/api/docs"):
-            for headers in ({}, token_of("reader")):
-                answer = await api.get(path, headers=headers)
-                assert_error(answer, 403, "Permission denied: you may not view-instance here")
+            nobody = await api.get(path)
+            assert_error(nobody, 401, SIGN_IN)
+            assert nobody.headers["www-authenticate"] == "Bearer"
+            reader = await api.get(path, headers=token_of("reader"))
+            assert_error(reader, 403, "Permission denied: you may not view-instance here")
 
 
 async def test_a_page_for_nobody_names_nothing(data_dir: Any) -> None:

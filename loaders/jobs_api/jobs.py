@@ -38,7 +38,7 @@ SIZE = Parameter(
     {"type": "integer", "minimum": 1, "maximum": MOST_ROWS},
 )
 FILTERS: dict[str, dict[str, Any]] = {
-    "boolean": {"enum": ["true", "false", "1", "0"]},
+    "boolean": {"type": "string", "enum": ["true", "false", "1", "0"]},
     "number": {"type": "integer"},
     "time": {"type": "string", "format": "date-time"},
     "text": {"type": "string"},

@@ -35,9 +35,12 @@ format:
     ruff check --fix
     ruff format
 
-# Measure speed and memory, and write the table into the README
+# Measure speed and memory, and write the table into the README; then upgrades, metrics and pages
 bench *options: _install
     python benchmarks/run.py {{ options }}
+    python benchmarks/campaigns_upgrade.py
+    python benchmarks/metrics.py
+    python benchmarks/pages.py
 
 # Take the pictures of the README again, from the sample data
 screenshots: _install

@@ -22,7 +22,7 @@ demo *options: _install
 
 # Run the tests on all cores
 test *options: _install
-    pytest --quiet --numprocesses auto --dist worksteal {{ options }}
+    pytest --quiet --numprocesses $((2 * {{ num_cpus() }})) --dist worksteal {{ options }}
 
 # Check style and types
 lint:

@@ -111,6 +111,11 @@ def one(stored: Stored, status: int = 200, headers: dict[str, str] | None = None
     return Answer(status, rows_text([stored.text]), {"ETag": stored.etag, **(headers or {})})
 
 
+def check_idempotency_key(request: Request) -> None:
+    """RefusalError for a key that is none; what only reads may be asked as often as one likes."""
+    repeatable(request.headers.get("idempotency-key"), actor_id(request))
+
+
 async def write_once(
     datasette: Datasette,
     request: Request,

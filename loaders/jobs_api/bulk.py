@@ -11,7 +11,14 @@ from datasette.app import Datasette
 from loaders import bulk
 from loaders.access import is_allowed, read_from, require
 from loaders.answers import Answer
-from loaders.endpoints import JSON, actor_id, refuse_parameters, respond, write_once
+from loaders.endpoints import (
+    JSON,
+    actor_id,
+    check_idempotency_key,
+    refuse_parameters,
+    respond,
+    write_once,
+)
 from loaders.models import BULK, BULK_DONE, UNDO, validate
 from loaders.operations import Operation
 from loaders.requests import parse_document, read_body
@@ -30,6 +37,7 @@ async def act_on_jobs(datasette: Datasette, request: Request, resource: Resource
     actor = actor_id(request)
     what = (resource, asked["action"], asked["filter"])
     if asked.get("dry_run", False):
+        check_idempotency_key(request)
         done = await read_from(datasette, resource, lambda conn: bulk.rehearse(conn, *what))
         return respond(Answer(200, json.dumps(done.as_dict())))
 

@@ -6,7 +6,7 @@ import json
 import sqlite3
 import time
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 from weakref import WeakKeyDictionary
 
 from datasette.app import Datasette
@@ -38,8 +38,18 @@ verdicts: WeakKeyDictionary[Datasette, dict[tuple[str, ...], Verdict]] = WeakKey
 sights: WeakKeyDictionary[Datasette, dict[tuple[str, str], Sight]] = WeakKeyDictionary()
 
 
+class Guarded(Protocol):
+    """What permissions are asked of: a table of a database."""
+
+    @property
+    def database(self) -> str: ...
+
+    @property
+    def table(self) -> str: ...
+
+
 async def is_allowed(
-    datasette: Datasette, actor: Actor, action: str, resource: Resource, table: str | None = None
+    datasette: Datasette, actor: Actor, action: str, resource: Guarded, table: str | None = None
 ) -> bool:
     """Datasette's own verdict, which costs more than a write: it is asked once a second.
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import cast
 
 import sqlite_utils
@@ -52,8 +53,12 @@ class Build:
 
 
 def migrations_of(name: str) -> Migrations:
-    module = importlib.import_module(f"loaders.migrations.{database_spec(name).stem}")
-    return cast(Migrations, module.migrations)
+    return cast(Migrations, schema_of(name).migrations)
+
+
+def schema_of(name: str) -> ModuleType:
+    """The module that holds a database's migrations."""
+    return importlib.import_module(f"loaders.migrations.{database_spec(name).stem}")
 
 
 def build(name: str, path: Path, progress: Progress | None = None) -> Build:
@@ -226,9 +231,8 @@ def refuse_damaged(path: Path, connection: sqlite3.Connection) -> None:
 
 def wipes_all(name: str, connection: sqlite3.Connection) -> bool:
     """Does the upgrade replace every table of the file, and wipe what it replaces?"""
-    module = importlib.import_module(f"loaders.migrations.{database_spec(name).stem}")
     tables = connection.execute("select name from sqlite_master where type = 'table'")
-    return {table for (table,) in tables} <= getattr(module, "WIPED_BY_UPGRADE", set())
+    return {table for (table,) in tables} <= getattr(schema_of(name), "WIPED_BY_UPGRADE", set())
 
 
 @contextmanager
@@ -275,9 +279,8 @@ def begin(connection: sqlite3.Connection, by_batches: bool) -> None:
     """Lock the file. What may undo a single statement stays in memory if each changes little."""
     connection.execute(f"pragma temp_store = {'memory' if by_batches else 'default'}")
     connection.execute("begin exclusive")
-    connection.execute(
-        "pragma temp_store = default"
-    )  # that choice is made, and sorting needs files
+    # That choice is made by now, and sorting needs files.
+    connection.execute("pragma temp_store = default")
 
 
 def wipe_free_pages(connection: sqlite3.Connection) -> None:

@@ -19,7 +19,7 @@ from loaders.databases import acting_as
 from loaders.errors import DuplicateKeyError, refusals
 from loaders.migrations.campaigns_projection import BROKEN_RULES, projection_of
 from loaders.models import NEW_CAMPAIGN, validate
-from loaders.requests import Check, RefusalError, at, limited, quoted
+from loaders.requests import Check, RefusalError, all_or_none, quoted
 from loaders.rows import Job
 from loaders.times import now
 
@@ -119,19 +119,8 @@ def add(
     connection: sqlite3.Connection, documents: list[Document], actor: str | None, *, listed: bool
 ) -> list[Stored]:
     """Store new jobs, all or none. The error names every fault, with its position if `listed`."""
-    keys: list[str] = []
-    faults: list[str] = []
-    statuses = set()
     with acting_as(connection, actor):
-        for position, document in enumerate(documents, 1):
-            try:
-                keys.append(insert(connection, document))
-            except RefusalError as refusal:
-                statuses.add(refusal.status)
-                messages = refusal.messages
-                faults += [at(position, documents, one) for one in messages] if listed else messages
-        if faults:
-            raise RefusalError(409 if statuses == {409} else 400, limited(faults))
+        keys = all_or_none(documents, lambda document: insert(connection, document), listed=listed)
         return [read(connection, key) for key in keys]
 
 

@@ -18,7 +18,7 @@ from loaders.errors import DuplicateKeyError
 from loaders.job_rows import LARGEST_INTEGER, LifeCycleError, Row, Table
 from loaders.migrations.life_cycle import LifeCycle
 from loaders.models import Adapter, validate
-from loaders.requests import Check, RefusalError, at, limited, quoted
+from loaders.requests import Check, RefusalError, all_or_none, quoted
 
 Document = dict[str, Any]
 Change = Callable[[Document], Document]
@@ -82,22 +82,9 @@ class Queue:
         listed: bool,
     ) -> list[Stored]:
         """Store new jobs, all or none; the error names every fault, of a list with its position."""
-        rows: list[Stored] = []
-        faults: list[str] = []
-        statuses = set()
-        for position, document in enumerate(documents, 1):
-            try:
-                rows.append(self.add_one(connection, document, actor))
-            except RefusalError as refusal:
-                statuses.add(refusal.status)
-                faults += (
-                    [at(position, documents, message) for message in refusal.messages]
-                    if listed
-                    else refusal.messages
-                )
-        if faults:
-            raise RefusalError(409 if statuses == {409} else 400, limited(faults))
-        return rows
+        return all_or_none(
+            documents, lambda document: self.add_one(connection, document, actor), listed=listed
+        )
 
     def add_one(
         self, connection: sqlite3.Connection, document: Document, actor: str | None

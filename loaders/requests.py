@@ -8,11 +8,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import unquote_to_bytes
 
 from datasette import Request
 
+from loaders.answers import HALF_CHARACTER
 from loaders.yaml_values import MAX_DEPTH, MAX_DIGITS, check_forms
 
 MOST_BYTES = 10_000_000
@@ -20,7 +21,6 @@ MOST_DOCUMENTS = 1000
 MOST_MESSAGES = 100
 
 ENTITY_TAG = re.compile(r'(?P<weak>W/)?(?P<tag>"[^"]*")')
-HALF_CHARACTER = re.compile(r"\\u[dD][89a-fA-F]")
 
 CONTENT_TYPE = re.compile(
     r"""\s*(?P<type>[^;\s]+)\s*(?:;\s*charset\s*=\s*"?(?P<charset>[^;"\s]*)"?\s*)?;?\s*""",
@@ -28,6 +28,7 @@ CONTENT_TYPE = re.compile(
 )
 
 Check = Callable[[str], None]
+Result = TypeVar("Result")
 
 
 class RefusalError(Exception):
@@ -185,6 +186,25 @@ def check_each(documents: list[Any]) -> None:
 def at(position: int, documents: list[Any], message: str) -> str:
     """`message` with the position, counted from 1, of the object that it is about."""
     return f"{position} of {len(documents)}: {message}"
+
+
+def all_or_none(
+    documents: list[dict[str, Any]], store: Callable[[dict[str, Any]], Result], *, listed: bool
+) -> list[Result]:
+    """What `store` made of each document; the error names every fault, of a list with its place."""
+    results: list[Result] = []
+    faults: list[str] = []
+    statuses = set()
+    for position, document in enumerate(documents, 1):
+        try:
+            results.append(store(document))
+        except RefusalError as refusal:
+            statuses.add(refusal.status)
+            messages = refusal.messages
+            faults += [at(position, documents, one) for one in messages] if listed else messages
+    if faults:
+        raise RefusalError(409 if statuses == {409} else 400, limited(faults))
+    return results
 
 
 def limited(messages: list[str]) -> list[str]:

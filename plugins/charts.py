@@ -20,6 +20,7 @@ from datasette.utils import StartupError, named_parameters
 from loaders.canned_queries import CannedQuery, needed_by, read_queries
 from loaders.chart_data import FAILURES, draw, may_see, read_form, reason, resource
 from loaders.charts import Chart, check_columns, read_charts
+from loaders.page_methods import refuse_method
 
 FOLDER = Path(__file__).parent.parent / "canned_queries"
 CHARTS = "/-/charts"
@@ -114,7 +115,7 @@ def address(datasette: Datasette, chart: Chart, values: dict[str, Any]) -> str:
 
 
 async def list_charts(request: Request, datasette: Datasette) -> Response:
-    if refused := refused_method(request):
+    if refused := refuse_method(request):
         return refused
     await datasette.ensure_permission(action="view-instance", actor=request.actor)
     shown: dict[str, list[Chart]] = {}
@@ -126,7 +127,7 @@ async def list_charts(request: Request, datasette: Datasette) -> Response:
 
 
 async def show_chart(request: Request, datasette: Datasette) -> Response:
-    if refused := refused_method(request):
+    if refused := refuse_method(request):
         return refused
     chart = known[datasette].get(request.url_vars["chart"])
     if chart is None:
@@ -144,13 +145,6 @@ async def show_chart(request: Request, datasette: Datasette) -> Response:
     }
     status = HTTPStatus.BAD_REQUEST if "failure" in shown else HTTPStatus.OK
     return await page(datasette, request, "chart.html", context, status)
-
-
-def refused_method(request: Request) -> Response | None:
-    if request.method in ("GET", "HEAD"):
-        return None
-    message = f"{request.method} is not allowed here"
-    return Response.error(message, 405, headers={"Allow": "GET, HEAD"})
 
 
 def links(datasette: Datasette, chart: Chart, values: dict[str, str]) -> Iterator[tuple[str, str]]:

@@ -12,6 +12,7 @@ from datasette.app import Datasette
 from datasette.plugins import pm
 from datasette.utils import await_me_maybe, make_slot_function
 
+from loaders.page_methods import refuse_method
 from loaders.pages import home
 from loaders.pages.viewer import PRIVATE
 
@@ -31,9 +32,8 @@ def register_routes() -> list[tuple[str, Any]]:
 
 
 async def home_page(request: Request, datasette: Datasette) -> Response:
-    if request.method not in ("GET", "HEAD"):
-        message = f"{request.method} is not allowed here"
-        return Response.error(message, 405, headers={"Allow": "GET, HEAD"})
+    if refused := refuse_method(request):
+        return refused
     await datasette.ensure_permission(action="view-instance", actor=request.actor)
     context = {
         **await home.read(datasette, request.actor),

@@ -11,6 +11,7 @@ from datasette.app import Datasette
 from datasette.resources import TableResource
 from markupsafe import Markup
 
+from loaders.page_methods import refuse_method
 from loaders.thumbnails import CONTENT_TYPE, Thumbnails, images_dir
 
 DATABASE = "image_library"
@@ -54,9 +55,8 @@ async def thumbnail(request: Request, datasette: Datasette) -> Response:
     await datasette.ensure_permission(
         action="view-table", resource=TableResource(DATABASE, TABLE), actor=request.actor
     )
-    if request.method not in ("GET", "HEAD"):
-        message = f"{request.method} is not allowed here"
-        return Response.error(message, 405, headers={"Allow": "GET, HEAD"})
+    if refused := refuse_method(request):
+        return refused
     file_path = await find_file(datasette, request.url_vars["image"])
     found = await asyncio.to_thread(stores[datasette].find, file_path)
     if found is None:

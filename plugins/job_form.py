@@ -19,6 +19,7 @@ from loaders import job_form
 from loaders.access import FAILURES, is_allowed, may_see, read_from, refusal_of, write_to
 from loaders.answers import Stored
 from loaders.forms import read_form
+from loaders.page_methods import FORM, refuse_method
 from loaders.requests import RefusalError, precondition
 from loaders.resources import CAMPAIGNS
 
@@ -79,10 +80,7 @@ async def enter(datasette: Datasette, request: Request, action: str) -> Response
     """Forbidden unless the actor may; an answer for methods that a page does not take."""
     if not await may(datasette, request.actor, action):
         raise Forbidden(f"You may not {action} here")
-    if request.method in ("GET", "HEAD", "POST"):
-        return None
-    message = f"{request.method} is not allowed here"
-    return Response.error(message, 405, headers={"Allow": "GET, HEAD, POST"})
+    return refuse_method(request, FORM)
 
 
 async def new_job(request: Request, datasette: Datasette) -> Response:

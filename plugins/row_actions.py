@@ -8,12 +8,12 @@ from urllib.parse import urlencode
 
 from datasette import Forbidden, NotFound, Request, Response, hookimpl
 from datasette.app import Datasette
-from datasette.resources import TableResource
 from datasette.utils import tilde_encode
 from markupsafe import Markup
 
-from loaders.access import FAILURES, refusal_of, write_to_database
+from loaders.access import FAILURES, is_allowed, refusal_of, write_to_database
 from loaders.forms import by_field, read_form
+from loaders.page_methods import FORM, refuse_method
 from loaders.requests import RefusalError
 from loaders.row_actions import ROW_ACTIONS, Outcome, RowAction
 
@@ -94,9 +94,7 @@ async def may(datasette: Datasette, actor: Actor, action: RowAction) -> bool:
     seen = [("view-table", table) for table in (action.table, action.reads) if table]
     return all(
         [
-            await datasette.allowed(
-                action=permission, resource=TableResource(action.database, table), actor=actor
-            )
+            await is_allowed(datasette, actor, permission, action, table)
             for permission, table in (*needed, *seen)
         ]
     )
@@ -108,11 +106,10 @@ async def action_page(datasette: Datasette, request: Request, action: RowAction)
     key = request.args.get("key") or ""
     if not key:
         raise NotFound("No row is named")
-    if request.method in ("GET", "HEAD"):
-        return await question(datasette, request, action, key)
+    if refused := refuse_method(request, FORM):
+        return refused
     if request.method != "POST":
-        message = f"{request.method} is not allowed here"
-        return Response.error(message, 405, headers={"Allow": "GET, HEAD, POST"})
+        return await question(datasette, request, action, key)
     submitted: dict[str, str] = {}
     actor = str(request.actor["id"])
     try:

@@ -12,6 +12,7 @@ from datasette import Request, Response, hookimpl
 from datasette.app import Datasette
 from datasette.utils import escape_fts
 
+from loaders.page_methods import refuse_method
 from loaders.pages import search
 from loaders.pages.viewer import PRIVATE
 
@@ -38,9 +39,8 @@ def register_routes() -> list[tuple[str, Any]]:
 
 
 async def search_page(request: Request, datasette: Datasette) -> Response:
-    if request.method not in ("GET", "HEAD"):
-        message = f"{request.method} is not allowed here"
-        return Response.error(message, 405, headers={"Allow": "GET, HEAD"})
+    if refused := refuse_method(request):
+        return refused
     await datasette.ensure_permission(action="view-instance", actor=request.actor)
     text = request.args.get("q") or ""
     context = {"q": text, "found": await search.read(datasette, request.actor, text)}

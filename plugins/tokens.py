@@ -20,6 +20,7 @@ from datasette.utils import baseconv
 from itsdangerous import BadSignature
 
 from loaders import tokens
+from loaders.page_methods import FORM, refuse_method
 from loaders.sign_in import SESSION_SECONDS, Throttle, local_path
 from loaders.tokens import Actor, InvalidTokenError
 
@@ -131,12 +132,11 @@ def menu_links(datasette: Datasette, actor: Actor | None, request: Request | Non
 
 
 async def sign_in(request: Request, datasette: Datasette) -> Response:
-    if request.method in ("GET", "HEAD"):
-        return await form(datasette, request, request.args.get("next") or "")
+    if refused := refuse_method(request, FORM):
+        return refused
     if request.method == "POST":
         return await check_form(datasette, request)
-    message = f"{request.method} is not allowed here"
-    return Response.error(message, 405, headers={"Allow": "GET, HEAD, POST"})
+    return await form(datasette, request, request.args.get("next") or "")
 
 
 async def check_form(datasette: Datasette, request: Request) -> Response:

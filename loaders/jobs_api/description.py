@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from functools import cache
 from http import HTTPStatus
 from importlib.metadata import version
 from typing import Any
@@ -231,4 +232,9 @@ def error(description: str) -> Schema:
 
 
 def reference(adapter: Adapter) -> Schema:
-    return {"$ref": COMPONENT.format(model=adapter.json_schema()["title"])}
+    return {"$ref": COMPONENT.format(model=title_of(adapter))}
+
+
+@cache
+def title_of(adapter: Adapter) -> str:
+    return str(adapter.json_schema()["title"])

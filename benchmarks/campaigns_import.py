@@ -17,10 +17,11 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import documents as files
+import sample_documents
 import yaml
 
-from loaders import campaigns, campaigns_files, open_database
+from loaders import campaigns, open_database
+from loaders.campaigns import files
 
 
 def import_yaml(folder: Path) -> float:
@@ -34,7 +35,7 @@ def import_ndjson(folder: Path) -> float:
 def timed_import(folder: Path, name: str) -> float:
     with closing(open_database("campaigns", folder / f"{name}.db")) as db:
         began = time.perf_counter()
-        report = campaigns_files.import_jobs(db, [folder / name])
+        report = files.import_jobs(db, [folder / name])
         seconds = time.perf_counter() - began
     if not report.ok or not report.imported:
         raise SystemExit(f"the import failed: {report.as_dict()}")
@@ -116,8 +117,8 @@ def run(sizes: list[int]) -> list[dict[str, Any]]:
     for jobs in sizes:
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
-            files.write_yaml(folder / "jobs.yaml", jobs)
-            files.write_ndjson(folder / "jobs.ndjson", jobs)
+            sample_documents.write_yaml(folder / "jobs.yaml", jobs)
+            sample_documents.write_ndjson(folder / "jobs.ndjson", jobs)
             row: dict[str, Any] = {"jobs": jobs, "bytes": (folder / "jobs.yaml").stat().st_size}
             for measurement in MEASUREMENTS:
                 if jobs > MOST_IN_MEMORY and measurement in WHOLE_FILE:

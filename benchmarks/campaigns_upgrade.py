@@ -15,12 +15,12 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import documents
+import sample_documents
 import yaml
 
-from loaders import adoption
 from loaders.migrations.campaigns import create_job_indexes
 from loaders.migrations.campaigns_projection import SEARCHED
+from loaders.upgrade import build
 
 OLD_SCHEMA = """
 create table jobs (
@@ -45,14 +45,14 @@ NEW_COLUMNS = {
 
 def write_old_file(path: Path, jobs: int) -> None:
     """A file of seed 000's first version, its jobs of about 10 kB."""
-    text = lzma.decompress(documents.TEMPLATE.read_bytes())
+    text = lzma.decompress(sample_documents.TEMPLATE.read_bytes())
     templates = yaml.load(text, yaml.CSafeLoader)["jobs"]
     marks = ", ".join("?" * (len(OLD_COLUMNS) + 1))
     sql = f"insert into jobs ({', '.join(OLD_COLUMNS)}, data) values ({marks})"
     with closing(sqlite3.connect(path)) as connection:
         connection.execute(OLD_SCHEMA)
         for number in range(jobs):
-            job = {**templates[number % len(templates)], "id": documents.identifier(number)}
+            job = {**templates[number % len(templates)], "id": sample_documents.identifier(number)}
             values = [job.get(column) for column in OLD_COLUMNS]
             connection.execute(sql, [*values, json.dumps(job)])
         connection.commit()
@@ -79,7 +79,7 @@ def plain_sql(path: Path) -> None:
 
 
 def upgrade(path: Path) -> None:
-    adoption.build("campaigns", path)
+    build("campaigns", path)
 
 
 def seconds(work: Callable[[Path], None], path: Path) -> dict[str, float]:

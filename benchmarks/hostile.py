@@ -27,11 +27,11 @@ from requests import Session
 from requests.exceptions import RequestException
 from schemathesis import GenerationMode
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
+sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "support"))
 from server_process import ServerProcess, run_dailies
 
-from loaders.jobs_api.description import describe
-from loaders.resources import RESOURCES
+from dailies.api.openapi import describe
+from dailies.api.resources import RESOURCES
 
 NUMBER = 10_000
 DOCUMENT = describe(RESOURCES)

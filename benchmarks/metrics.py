@@ -22,11 +22,12 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from loaders import open_database, youtube_trending
-from loaders.canned_queries import read_queries
-from loaders.databases import connect, transaction
+from dailies.canned_queries import read_queries
+from dailies.server import HOME
+from loaders import open_database
+from loaders.connections import connect, transaction
+from loaders.metrics import youtube_import
 from loaders.migrations.metrics import bulk_load
-from loaders.server import HOME
 
 QUERIES = ("top_videos", "engagement_by_platform")
 NO_PARAMETERS = {"platform": "", "status": "", "limit": ""}
@@ -198,7 +199,7 @@ def import_twice(source: Path, path: Path) -> tuple[float, float]:
         seconds = []
         for _ in range(2):
             began = time.perf_counter()
-            report = youtube_trending.load(db, [source])
+            report = youtube_import.load(db, [source])
             seconds.append(time.perf_counter() - began)
     assert report.found > 0
     assert report.imported == 0

@@ -21,14 +21,15 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-import documents
 import httpx2
 import metrics
+import sample_documents
 
-from loaders import campaigns_files, open_database
-from loaders.databases import DATABASES
+from loaders import open_database
+from loaders.campaigns import files
+from loaders.registry import DATABASES
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
+sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "support"))
 
 from server_process import ServerProcess, free_port, run_dailies
 
@@ -41,9 +42,9 @@ def fill(data_dir: Path, jobs: int, snapshots: int, videos: int = 5_000) -> None
     data_dir.mkdir(parents=True, exist_ok=True)
     metrics.fill(data_dir / "metrics.db", snapshots, videos)
     source = data_dir / "jobs.ndjson"
-    documents.write_ndjson(source, jobs)
+    sample_documents.write_ndjson(source, jobs)
     with open_database("campaigns", data_dir / "campaigns.db") as db:
-        campaigns_files.import_jobs(db, [source])
+        files.import_jobs(db, [source])
     source.unlink()
     run_dailies(data_dir, "build", "--sample")
 

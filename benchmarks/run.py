@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import campaigns_import
-import documents
 import http_api
+import sample_documents
 
-from loaders import campaigns_files, open_database
+from loaders import open_database
+from loaders.campaigns import files
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
+sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "support"))
 
 from server_process import ServerProcess
 
@@ -31,9 +32,9 @@ def measure_http(jobs: int, requests: int) -> list[dict[str, Any]]:
     with tempfile.TemporaryDirectory() as name:
         data_dir = Path(name) / "data"
         data_dir.mkdir()
-        documents.write_ndjson(Path(name) / "jobs.ndjson", jobs)
+        sample_documents.write_ndjson(Path(name) / "jobs.ndjson", jobs)
         with open_database("campaigns", data_dir / "campaigns.db") as db:
-            campaigns_files.import_jobs(db, [Path(name) / "jobs.ndjson"])
+            files.import_jobs(db, [Path(name) / "jobs.ndjson"])
         with ServerProcess(data_dir) as server:
             return http_api.measure(server, requests, [1, 8], 1000)
 

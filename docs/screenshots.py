@@ -10,7 +10,7 @@ from pathlib import Path
 from playwright.sync_api import Browser, sync_playwright
 
 FOLDER = Path(__file__).parent / "images"
-sys.path.insert(0, str(FOLDER.parent.parent / "tests"))
+sys.path.insert(0, str(FOLDER.parent.parent / "tests" / "support"))
 
 from conftest import BROWSER_OPTIONS, BROWSERS  # noqa: E402
 from server_process import ServerProcess, run_dailies  # noqa: E402

@@ -1,4 +1,4 @@
-"""Everything that knows how a row gets into a database.
+"""How rows get into and out of the databases.
 
 from loaders import open_database, campaigns
 
@@ -6,6 +6,22 @@ db = open_database("campaigns")
 campaigns.add_job(db, {"id": "a1", "job_name": "Spring launch"})
 """
 
-from loaders.databases import open_database
+from pathlib import Path
+
+import sqlite_utils
+
+from loaders import upgrade
+from loaders.connections import connect
+from loaders.registry import database_path
 
 __all__ = ["open_database"]
+
+
+def open_database(name: str, path: str | Path | None = None) -> sqlite_utils.Database:
+    """The database, created or upgraded where needed, ready to read and write.
+
+    ValueError when the file is no SQLite file, is damaged, or is another database of ours.
+    """
+    file = Path(path) if path is not None else database_path(name)
+    upgrade.build(name, file)
+    return sqlite_utils.Database(connect(file))

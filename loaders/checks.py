@@ -11,8 +11,9 @@ from pathlib import Path
 
 import sqlite_utils
 
-from loaders import adoption, integrity
-from loaders.databases import connect, database_spec
+from loaders import integrity, upgrade
+from loaders.connections import connect
+from loaders.registry import database_spec
 
 MOST_NAMED = 20  # keys named in one message
 
@@ -22,7 +23,7 @@ def check(name: str, path: Path) -> list[str]:
     if not path.exists():
         return [f"{path} does not exist: run `dailies build {name}`"]
     try:
-        adoption.inspect(name, path)
+        upgrade.inspect(name, path)
         with closing(connect_to_check(path)) as connection:
             return list(problems(name, connection))
     except ValueError as error:
@@ -38,7 +39,7 @@ def connect_to_check(path: Path) -> sqlite3.Connection:
 
 def problems(name: str, connection: sqlite3.Connection) -> Iterator[str]:
     yield from (f"integrity: {message}" for message in integrity.damage(connection))
-    pending = adoption.pending(name, connection)
+    pending = upgrade.pending(name, connection)
     if pending:
         yield f"migrations are pending ({', '.join(pending)}): run `dailies build {name}`"
         return
@@ -149,7 +150,7 @@ def belongs_to(thing: str, prefixes: tuple[str, ...]) -> bool:
 def reference_schema(name: str) -> frozenset[tuple[str, str, str]]:
     """What a database just built holds; see `schema_of`."""
     with closing(connect(":memory:")) as connection:
-        adoption.migrations_of(name).apply(sqlite_utils.Database(connection))
+        upgrade.migrations_of(name).apply(sqlite_utils.Database(connection))
         return schema_of(connection)
 
 

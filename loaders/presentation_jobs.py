@@ -12,12 +12,12 @@ import uuid
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from loaders import claims, job_rows, recovery
 from loaders.checks import shortened
-from loaders.databases import Connection, acting_as
-from loaders.job_rows import Row, Table, insert, key, select
+from loaders.connections import Connection, acting_as
 from loaders.migrations.instants import instant
 from loaders.migrations.presentation_jobs import LIFE_CYCLE, RULES
+from loaders.queues import claims, job_rows, recovery
+from loaders.queues.job_rows import Row, Table, insert, key, select
 
 JOBS = Table(
     "presentation_jobs",

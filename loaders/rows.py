@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Mapping
 from typing import Any
 
-from loaders.yaml_values import encode
+from loaders.formats.yaml_scalars import encode
 
 
 class Job(dict[str, Any]):

@@ -11,19 +11,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from loaders import backups, documents
-from loaders.databases import (
-    Connection,
-    acting_as,
-    count_rows,
-    database_spec,
-    main_file,
-    sqlite_connection,
-)
+from loaders import backups
+from loaders.connections import Connection, acting_as, count_rows, main_file, sqlite_connection
+from loaders.dry_run import Rehearsal
 from loaders.errors import DuplicateKeyError, RuleError, refusals
-from loaders.exports import Exported, write_beside
-from loaders.rehearsal import Rehearsal
-from loaders.reports import ImportReport, Progress
+from loaders.formats import documents
+from loaders.formats.atomic_write import Exported, write_beside
+from loaders.import_report import ImportReport, Progress
+from loaders.registry import database_spec
 from loaders.times import configured_timezone, to_instant
 
 CONFLICTS = ("skip", "update", "fail")

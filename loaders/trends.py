@@ -10,10 +10,10 @@ import sqlite3
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from loaders.broken_rules import broken_rules
-from loaders.databases import Connection, sqlite_connection, transaction
+from loaders.connections import Connection, sqlite_connection, transaction
 from loaders.errors import refusals
 from loaders.migrations.trends import RELEVANCE, RULES
+from loaders.range_checks import broken_rules
 from loaders.rows import dictionaries, json_text, required_text
 from loaders.times import now
 

@@ -12,12 +12,12 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from loaders import claims, recovery
 from loaders.checks import shortened
-from loaders.databases import Connection, acting_as, sqlite_connection
-from loaders.job_rows import Row, Table, insert, key, refusing, select, stored, update
+from loaders.connections import Connection, acting_as, sqlite_connection
 from loaders.migrations.instants import instant
 from loaders.migrations.yt_builder import FILE_TYPES, KEYS, LIFE_CYCLE, RULES
+from loaders.queues import claims, recovery
+from loaders.queues.job_rows import Row, Table, insert, key, refusing, select, stored, update
 
 JOBS = Table(
     "jobs",

@@ -11,9 +11,9 @@ from typing import Any
 from datasette import Request, Response, hookimpl
 from datasette.app import Datasette
 
-from loaders.access import TRY_AGAIN
-from loaders.answers import error_text
-from loaders.endpoints import answer
+from dailies.api.dispatch import answer
+from dailies.api.responses import error_text
+from dailies.auth.permissions import TRY_AGAIN
 
 ROW_API = re.compile(r"/-/(?:insert|upsert|update|delete)\Z")
 # What SQLite, or a trigger, says of a write that Datasette answers by 400.

@@ -10,7 +10,7 @@ from datasette import hookimpl
 from datasette.app import Datasette
 from datasette.utils import StartupError, named_parameters
 
-from loaders.canned_queries import CannedQuery, needed_by, read_queries
+from dailies.canned_queries import CannedQuery, needed_by, read_queries
 
 FOLDER = Path(__file__).parent.parent / "canned_queries"
 SOURCE = "canned_queries"

@@ -17,10 +17,10 @@ from datasette import NotFound, Request, Response, hookimpl
 from datasette.app import Datasette
 from datasette.utils import StartupError, named_parameters
 
-from loaders.canned_queries import CannedQuery, needed_by, read_queries
-from loaders.chart_data import FAILURES, draw, may_see, read_form, reason, resource
-from loaders.charts import Chart, check_columns, read_charts
-from loaders.page_methods import refuse_method
+from dailies.canned_queries import CannedQuery, needed_by, read_queries
+from dailies.web.chart_data import FAILURES, draw, may_see, read_form, reason, resource
+from dailies.web.charts import Chart, check_columns, read_charts
+from dailies.web.methods import refuse_method
 
 FOLDER = Path(__file__).parent.parent / "canned_queries"
 CHARTS = "/-/charts"

@@ -10,8 +10,8 @@ from datasette import hookimpl
 from datasette.app import Datasette
 from datasette.database import Database
 
-from loaders.databases import DATABASES, database_path
-from loaders.served import ServedConnection, connect_across, connect_served, reference
+from dailies.storage.restricted import ServedConnection, connect_across, connect_served, reference
+from loaders.registry import DATABASES, database_path
 
 MEMORY = "_memory"
 

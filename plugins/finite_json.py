@@ -12,7 +12,7 @@ from typing import Any
 from datasette import Response
 from datasette.utils import CustomJSONEncoder
 
-from loaders.answers import finite
+from dailies.api.responses import finite
 
 Default = Callable[[Any], Any] | None
 

@@ -12,9 +12,9 @@ from datasette.app import Datasette
 from datasette.plugins import pm
 from datasette.utils import await_me_maybe, make_slot_function
 
-from loaders.page_methods import refuse_method
-from loaders.pages import home
-from loaders.pages.viewer import PRIVATE
+from dailies.web.methods import refuse_method
+from dailies.web.pages import home
+from dailies.web.pages.viewer import PRIVATE
 
 
 @hookimpl(trylast=True)

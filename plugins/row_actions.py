@@ -11,11 +11,11 @@ from datasette.app import Datasette
 from datasette.utils import tilde_encode
 from markupsafe import Markup
 
-from loaders.access import FAILURES, is_allowed, refusal_of, write_to_database
-from loaders.forms import by_field, read_form
-from loaders.page_methods import FORM, refuse_method
-from loaders.requests import RefusalError
-from loaders.row_actions import ROW_ACTIONS, Outcome, RowAction
+from dailies.api.request import RefusalError
+from dailies.auth.permissions import FAILURES, is_allowed, refusal_of, write_to_database
+from dailies.web.forms import by_field, read_form
+from dailies.web.methods import FORM, refuse_method
+from dailies.web.row_actions import ROW_ACTIONS, Outcome, RowAction
 
 Actor = dict[str, Any] | None
 DELETED_JOBS = ("campaigns", "deleted_jobs", "id")

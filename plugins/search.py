@@ -12,9 +12,9 @@ from datasette import Request, Response, hookimpl
 from datasette.app import Datasette
 from datasette.utils import escape_fts
 
-from loaders.page_methods import refuse_method
-from loaders.pages import search
-from loaders.pages.viewer import PRIVATE
+from dailies.web.methods import refuse_method
+from dailies.web.pages import search
+from dailies.web.pages.viewer import PRIVATE
 
 NO_WORDS = '""'
 

@@ -20,9 +20,9 @@ from datasette.permissions import PermissionSQL
 from datasette.resources import TableResource
 from datasette.utils import named_parameters
 
-from loaders.canned_queries import read_queries
-from loaders.databases import DATABASES
-from loaders.served import quoted, reference
+from dailies.canned_queries import read_queries
+from dailies.storage.restricted import quoted, reference
+from loaders.registry import DATABASES
 
 FOLDER = Path(__file__).parent.parent / "canned_queries"
 KIND_OF = {"view-table": "view", "view-query": "query"}

@@ -6,7 +6,7 @@ from hashlib import sha256
 
 from datasette import hookimpl
 
-from loaders.server import HOME
+from dailies.server import HOME
 
 
 def address(name: str) -> str:

@@ -6,7 +6,6 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import Protocol
 
 import httpx2
 import hypothesis
@@ -14,9 +13,9 @@ import pytest
 import server_process
 from jobs_client import jobs_client
 from playwright.sync_api import Browser, Page, sync_playwright
-from server_process import ServerProcess
+from server_process import RunDailies, ServerProcess
 
-from loaders.resources import RESOURCES, Resource
+from dailies.api.resources import RESOURCES, Resource
 
 hypothesis.settings.register_profile("dailies", deadline=None, print_blob=True)
 hypothesis.settings.load_profile("dailies")
@@ -32,12 +31,6 @@ BROWSER_OPTIONS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-
-
-class RunDailies(Protocol):
-    def __call__(
-        self, *args: str | Path, stdin: str = "", **settings: str
-    ) -> subprocess.CompletedProcess[str]: ...
 
 
 @pytest.fixture(scope="session", autouse=True)

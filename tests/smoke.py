@@ -13,6 +13,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).parent / "support"))
+
 from server_process import ServerProcess, run_dailies
 
 SAMPLES = Path(__file__).parent.parent / "samples" / "campaigns.yaml"

@@ -131,7 +131,7 @@ REBUILD_SEARCH = "insert into jobs_fts (jobs_fts) values ('rebuild')"
 @migrations()
 def m001_create_jobs(db: Database) -> None:
     """All of the schema; an earlier system's `jobs` is taken over whole."""
-    from loaders.upgrades import campaigns as earlier  # here, since it builds on this module
+    from loaders.legacy import campaigns as earlier  # here, since it builds on this module
 
     connection = db.conn
     create_bookkeeping(connection)

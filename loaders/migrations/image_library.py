@@ -8,14 +8,7 @@ from sqlite_utils import Database, Migrations
 
 from loaders.migrations.bookkeeping import create_bookkeeping
 from loaders.migrations.replaced import any_changed, keep_replaced
-from loaders.migrations.rules import (
-    LARGEST_INTEGER,
-    Rule,
-    count,
-    json_document,
-    keep_rules,
-    share,
-)
+from loaders.migrations.rules import LARGEST_INTEGER, Rule, count, json_document, keep_rules, share
 from loaders.migrations.search import create_search
 from loaders.times import NOW_SQL
 
@@ -284,7 +277,7 @@ def triggers() -> Iterator[str]:
 @migrations()
 def m001_create_image_library(db: Database) -> None:
     """All of the schema; an earlier system's tables are taken over whole."""
-    from loaders.upgrades import image_library as earlier  # here, since it builds on this module
+    from loaders.legacy import image_library as earlier  # here, since it builds on this module
 
     connection = db.conn
     create_bookkeeping(connection)

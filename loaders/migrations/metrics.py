@@ -308,7 +308,7 @@ TRIGGERS = {found[1]: sql for sql in WATCHING if (found := TRIGGER.match(sql))}
 @migrations()
 def m001_create_metrics(db: Database) -> None:
     """All of the schema; an earlier system's tables are taken over whole."""
-    from loaders.upgrades import metrics as earlier  # here, since it builds on this module
+    from loaders.legacy import metrics as earlier  # here, since it builds on this module
 
     connection = db.conn
     create_bookkeeping(connection)

@@ -83,7 +83,7 @@ RULES = (
 @migrations()
 def m001_create_presentation_jobs(db: Database) -> None:
     """All of the schema; an earlier system's table is taken over whole."""
-    from loaders.upgrades import presentation_jobs as earlier  # here: it builds on this module
+    from loaders.legacy import presentation_jobs as earlier  # here: it builds on this module
 
     connection = db.conn
     create_bookkeeping(connection)

@@ -85,7 +85,7 @@ end
 @migrations()
 def m001_create_trends(db: Database) -> None:
     """All of the schema; an earlier system's tables are taken over whole."""
-    from loaders.upgrades import trends as earlier  # here, since it builds on this module
+    from loaders.legacy import trends as earlier  # here, since it builds on this module
 
     connection = db.conn
     create_bookkeeping(connection)

@@ -146,7 +146,7 @@ KEYS = {"jobs": LIFE_CYCLE.keys, "job_files": ("id",), "youtube_uploads": ("id",
 @migrations()
 def m001_create_jobs(db: Database) -> None:
     """All of the schema; an earlier system's tables are taken over whole."""
-    from loaders.upgrades import yt_builder as earlier  # here, since it builds on this module
+    from loaders.legacy import yt_builder as earlier  # here, since it builds on this module
 
     connection = db.conn
     create_bookkeeping(connection)

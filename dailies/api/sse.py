@@ -1,0 +1,111 @@
+"""Server-sent events: an answer that goes on until its reader leaves or the server ends."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Awaitable, Callable
+from types import FrameType
+from typing import Any
+
+from datasette import Request
+
+from dailies.api.request import RefusalError
+from dailies.auth.permissions import FAILURES
+
+PAUSE_SECONDS = 0.5
+QUIET_SECONDS = 15.0
+MOST_STREAMS = 200
+MOST_OF_ONE = 50  # from one address, so that nobody takes them all
+RECONNECT = "retry: 2000\n\n"
+KEEP_ALIVE = ":\n\n"
+
+open_streams: set[EventStream] = set()
+
+
+class EventStream:
+    """Sends what `next_events` has to tell, again and again; `first` is what it told already."""
+
+    def __init__(
+        self, request: Request, first: str, next_events: Callable[[], Awaitable[str]]
+    ) -> None:
+        self.reader = (request.scope.get("client") or ("",))[0]
+        mine = sum(stream.reader == self.reader for stream in open_streams)
+        if mine >= MOST_OF_ONE or len(open_streams) >= MOST_STREAMS:
+            raise RefusalError(503, "Too many streams are open: try later", {"Retry-After": "60"})
+        self.status = 200
+        self.headers = {"Cache-Control": "no-cache, no-store", "X-Accel-Buffering": "no"}
+        self._receive = request.receive
+        self._first = first
+        self._next_events = next_events
+        self._ended = asyncio.Event()
+
+    async def asgi_send(self, send: Any) -> None:
+        headers = {**self.headers, "Content-Type": "text/event-stream; charset=utf-8"}
+        await send(
+            {
+                "type": "http.response.start",
+                "status": self.status,
+                "headers": [[name.encode(), text.encode()] for name, text in headers.items()],
+            }
+        )
+        leaving = asyncio.ensure_future(self._wait_for_reader_to_leave())
+        open_streams.add(self)
+        end_streams_with_server()
+        try:
+            await send_text(send, RECONNECT + self._first)
+            await self._send_events(send)
+        finally:
+            open_streams.discard(self)
+            leaving.cancel()
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    def end(self) -> None:
+        self._ended.set()
+
+    async def _send_events(self, send: Any) -> None:
+        quiet = 0.0
+        while not await self._ends_within(PAUSE_SECONDS):
+            try:
+                text = await self._next_events()
+            except FAILURES:
+                return  # the reader comes back, and is then told why it may not
+            quiet = 0.0 if text else quiet + PAUSE_SECONDS
+            if quiet >= QUIET_SECONDS:
+                quiet, text = 0.0, KEEP_ALIVE
+            if text:
+                await send_text(send, text)
+
+    async def _ends_within(self, seconds: float) -> bool:
+        try:
+            await asyncio.wait_for(self._ended.wait(), seconds)
+        except TimeoutError:
+            return False
+        return True
+
+    async def _wait_for_reader_to_leave(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        self.end()
+
+
+async def send_text(send: Any, text: str) -> None:
+    await send({"type": "http.response.body", "body": text.encode(), "more_body": True})
+
+
+def end_streams_with_server() -> None:
+    """uvicorn waits for every answer before it ends, so those that go on must learn of its end."""
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        handler = signal.getsignal(number)
+        if not callable(handler) or getattr(handler, "__module__", None) != "uvicorn.server":
+            continue
+
+        def end_all(
+            received: int, frame: FrameType | None, handler: Callable[..., Any] = handler
+        ) -> None:
+            for stream in list(open_streams):
+                loop.call_soon_threadsafe(stream.end)
+            handler(received, frame)
+
+        signal.signal(number, end_all)

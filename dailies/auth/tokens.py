@@ -1,0 +1,241 @@
+"""Tokens: what programs and people prove themselves with.
+
+A token is 256 random bits, of which only the SHA-256 is stored, in a file that only its owner may
+read. It names an actor and may narrow what that actor does; it never widens it. Every request
+looks it up, so that expiry and revocation count at once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import sqlite3
+import threading
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dailies.auth.secrets import create_private_file, private_path
+from loaders.connections import BUSY_TIMEOUT_MS
+
+PREFIX = "dly_"
+STORE = "tokens.db"
+JOB_ACTIONS = ("create-job", "update-job", "delete-job")
+LONGEST_ACTOR = 200
+LONGEST_LIFE = 100 * 366 * 24 * 3600
+
+Actor = dict[str, Any]
+
+CREATE_TOKENS = """
+create table if not exists tokens (
+  id text primary key,
+  hash blob not null unique,
+  actor text not null,
+  can text not null,
+  created_at integer not null,
+  expires_at integer,
+  revoked_at integer
+) strict
+"""
+
+_local = threading.local()
+
+
+class InvalidTokenError(ValueError):
+    """A token or session that is unknown, expired or revoked."""
+
+
+@dataclass(frozen=True)
+class Token:
+    """What is known of a token: never the token itself. Times are seconds of the epoch."""
+
+    id: str
+    actor: str
+    can: tuple[str, ...]
+    created_at: int
+    expires_at: int | None
+    revoked_at: int | None
+
+    def check(self, now: float) -> None:
+        """InvalidTokenError when it does not hold; an expiry that is no number has passed."""
+        if self.revoked_at is not None:
+            raise InvalidTokenError("This token has been revoked")
+        if self.expires_at is None:
+            return
+        if not isinstance(self.expires_at, int) or now >= self.expires_at:
+            raise InvalidTokenError("This token has expired")
+
+    def as_actor(self) -> Actor:
+        """The actor as Datasette takes it; `_r` holds what a narrowed token is limited to."""
+        actor: Actor = {"id": self.actor, "token": self.id}
+        if self.can:
+            actor["_r"] = {"a": list(self.can)}
+        return actor
+
+
+def create(
+    actor: str, can: Iterable[str] = (), expires_after: int | None = None
+) -> tuple[str, str]:
+    """A new token for `actor`: its id and the token, which is not kept and not shown again.
+
+    `can` limits it to these actions, `expires_after` to so many seconds. ValueError for an actor,
+    action or lifetime that makes no sense.
+    """
+    limits = tuple(dict.fromkeys(can))
+    check_actor(actor)
+    check_actions(limits)
+    check_lifetime(expires_after)
+    now = int(time.time())
+    token_id, token = secrets.token_hex(8), PREFIX + secrets.token_urlsafe(32)
+    row = {
+        "id": token_id,
+        "hash": hash_of(token),
+        "actor": actor,
+        "can": " ".join(limits),
+        "created_at": now,
+        "expires_at": None if expires_after is None else now + expires_after,
+    }
+    connection = connect_store()
+    try:
+        connection.execute(
+            """
+            insert into tokens (id, hash, actor, can, created_at, expires_at)
+            values (:id, :hash, :actor, :can, :created_at, :expires_at)
+            """,
+            row,
+        )
+    finally:
+        connection.close()
+    return token_id, token
+
+
+def verify(token: str) -> Actor:
+    """The actor whom `token` proves; InvalidTokenError otherwise."""
+    return living("hash = ?", hash_of(token))
+
+
+def verify_session(token_id: str) -> Actor:
+    """The actor of a session opened with the token of this id; InvalidTokenError otherwise."""
+    return living("id = ?", token_id)
+
+
+def revoke(token_id: str) -> None:
+    """End the token and every session opened with it, now. ValueError when there is no such id."""
+    connection = connect_store()
+    try:
+        changed = connection.execute(
+            "update tokens set revoked_at = coalesce(revoked_at, ?) where id = ?",
+            (int(time.time()), token_id),
+        ).rowcount
+    finally:
+        connection.close()
+    if not changed:
+        raise ValueError(f'no token has the id "{token_id}"')
+
+
+def list_tokens() -> list[Token]:
+    """Every token ever made here, oldest first."""
+    connection = reading_connection()
+    if connection is None:
+        return []
+    rows = connection.execute(f"{SELECT_TOKENS} order by created_at, rowid")
+    return [token_from(row) for row in rows]
+
+
+SELECT_TOKENS = "select id, actor, can, created_at, expires_at, revoked_at from tokens"
+
+
+def living(condition: str, value: str | bytes) -> Actor:
+    connection = reading_connection()
+    row = (
+        connection and connection.execute(f"{SELECT_TOKENS} where {condition}", (value,)).fetchone()
+    )
+    if not row:
+        raise InvalidTokenError("This token is not known here")
+    token = token_from(row)
+    token.check(time.time())
+    return token.as_actor()
+
+
+def token_from(row: tuple[Any, ...]) -> Token:
+    token_id, actor, can, created_at, expires_at, revoked_at = row
+    return Token(token_id, actor, tuple(can.split()), created_at, expires_at, revoked_at)
+
+
+def hash_of(token: str) -> bytes:
+    return hashlib.sha256(token.encode(errors="surrogatepass")).digest()
+
+
+def check_actor(actor: str) -> None:
+    if not actor or len(actor) > LONGEST_ACTOR or not actor.isprintable() or actor != actor.strip():
+        raise ValueError(f"an actor is a name of 1 to {LONGEST_ACTOR} printable characters")
+
+
+def check_actions(actions: tuple[str, ...]) -> None:
+    known = known_actions()
+    for action in actions:
+        if action not in known:
+            raise ValueError(f'there is no action "{action}": choose from {", ".join(known)}')
+
+
+def check_lifetime(seconds: int | None) -> None:
+    if seconds is not None and (
+        not isinstance(seconds, int) or isinstance(seconds, bool) or seconds <= 0
+    ):
+        raise ValueError("a token expires after a whole number of seconds, at least 1")
+    if seconds is not None and seconds > LONGEST_LIFE:
+        raise ValueError("a token lives for 100 years at most: leave the expiry out instead")
+
+
+def known_actions() -> tuple[str, ...]:
+    """The names that a token can be limited to: our own actions, then Datasette's."""
+    from datasette.default_actions import register_actions  # here: it is slow to load
+
+    return JOB_ACTIONS + tuple(action.name for action in register_actions())
+
+
+def connect_store() -> sqlite3.Connection:
+    """The store, made where it is missing, to write to."""
+    connection = open_store(create_private_file(STORE))
+    try:
+        connection.execute("pragma journal_mode = wal")
+        connection.execute("pragma synchronous = full")
+        connection.execute(CREATE_TOKENS)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def reading_connection() -> sqlite3.Connection | None:
+    """This thread's connection to the store that is there now; None while there is none.
+
+    A store that was deleted or put in another's place must not go on answering from an open file.
+    """
+    path = private_path(STORE)
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return None
+    identity = (status.st_dev, status.st_ino)
+    if getattr(_local, "identity", None) != identity:
+        _local.open = OpenStore(connect_store())
+        _local.identity = identity
+    connection: sqlite3.Connection = _local.open.connection
+    return connection
+
+
+class OpenStore:
+    """A connection that is closed with the thread it belongs to."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self.connection = connection
+
+    def __del__(self) -> None:
+        self.connection.close()
+
+
+def open_store(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(path, timeout=BUSY_TIMEOUT_MS / 1000, isolation_level=None)

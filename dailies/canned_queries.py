@@ -1,0 +1,77 @@
+"""Reads `canned_queries/<database>.yml`: query name -> title, description, sql, params."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from loaders.formats.yaml_reader import LOADER
+from loaders.registry import DATABASES
+
+CHARTS = "charts.yml"  # lies with the queries that it draws: dailies/web/charts.py
+KEYS = frozenset({"title", "description", "sql", "params"})
+
+
+@dataclass(frozen=True)
+class CannedQuery:
+    """One query; `parameters` in the order of the form's fields, empty for the order in the SQL."""
+
+    file: str
+    database: str
+    name: str
+    title: str
+    description: str
+    sql: str
+    parameters: tuple[str, ...]
+
+
+def read_queries(folder: Path) -> Iterator[CannedQuery]:
+    """Every query in the folder's files; ValueError naming file and query for what is wrong."""
+    for path in sorted(folder.glob("*.yml")):
+        if path.name != CHARTS:
+            for name, query in read_named(path, "queries").items():
+                yield read_query(path, name, query)
+
+
+def read_named(path: Path, things: str) -> dict[str, Any]:
+    """What a file says under each name; ValueError if it is not that."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        found = yaml.load(text, Loader=LOADER) or {}  # noqa: S506 - it is a safe loader
+    except yaml.YAMLError as error:
+        raise ValueError(f"{path.name}: is no YAML: {error}") from error
+    if not isinstance(found, dict):
+        raise ValueError(f"{path.name}: must map names to {things}")
+    return {str(name): thing for name, thing in found.items()}
+
+
+def needed_by(database: str) -> tuple[str, ...]:
+    """The databases that the queries of one read: those across files need all of them."""
+    return tuple(DATABASES) if database == "_memory" else (database,)
+
+
+def read_query(path: Path, name: str, query: Any) -> CannedQuery:
+    where = f'{path.name}: query "{name}"'
+    if not isinstance(query, dict):
+        raise ValueError(f"{where}: has no title, description and sql")
+    for key in sorted(query.keys() - KEYS):
+        raise ValueError(f'{where}: does not know "{key}"')
+    for key in ("title", "description", "sql"):
+        if not isinstance(query.get(key), str) or not query[key].strip():
+            raise ValueError(f"{where}: has no {key}")
+    parameters = query.get("params", [])
+    if not isinstance(parameters, list) or not all(isinstance(item, str) for item in parameters):
+        raise ValueError(f"{where}: params must be a list of names")
+    return CannedQuery(
+        file=path.name,
+        database=path.stem,
+        name=name,
+        title=query["title"].strip(),
+        description=query["description"].strip(),
+        sql=query["sql"].strip(),
+        parameters=tuple(parameters),
+    )

@@ -1,0 +1,81 @@
+"""Writes that arrive while others are on their way to the disk go there together.
+
+Waiting for the disk is most of what a write costs. Each write still stands alone: one that fails
+takes back its own changes only, and none is answered before all of its group is on the disk.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Callable
+from typing import Any
+
+from datasette.database import Database
+
+from loaders.connections import transaction
+
+Write = Callable[[sqlite3.Connection], Any]
+Outcome = tuple[Any, Exception | None]
+
+
+class GroupCommit:
+    """The writes of one database."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._waiting: list[tuple[Write, asyncio.Future[Any]]] = []
+        self._task: asyncio.Task[None] | None = None
+
+    async def write(self, write: Write) -> Any:
+        """What `write` returns, once it is on the disk."""
+        answer = asyncio.get_running_loop().create_future()
+        self._waiting.append((write, answer))
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._write_all())
+        return await answer
+
+    async def _write_all(self) -> None:
+        while self._waiting:
+            group, self._waiting = self._waiting, []
+            writes = [write for write, _ in group]
+
+            def run(connection: sqlite3.Connection, writes: list[Write] = writes) -> list[Outcome]:
+                return run_together(connection, writes)
+
+            writing = asyncio.ensure_future(self._database.execute_write_fn(run, transaction=False))
+            await asyncio.wait([writing])
+            error = writing.exception()
+            outcomes = [(None, error)] * len(group) if error else writing.result()
+            for (_, answer), outcome in zip(group, outcomes, strict=True):
+                settle(answer, *outcome)
+
+
+def settle(answer: asyncio.Future[Any], result: Any, error: BaseException | None) -> None:
+    if answer.done():  # whoever asked has gone
+        return
+    if error is None:
+        answer.set_result(result)
+    else:
+        answer.set_exception(error)
+
+
+def run_together(connection: sqlite3.Connection, writes: list[Write]) -> list[Outcome]:
+    """Run the writes in one transaction; result and error of each."""
+    if connection.in_transaction:
+        # Left by a commit that failed, on a full disk say: joining it would answer too early.
+        connection.rollback()
+    with transaction(connection):
+        return [run_alone(connection, write) for write in writes]
+
+
+def run_alone(connection: sqlite3.Connection, write: Write) -> Outcome:
+    connection.execute("savepoint one_write")
+    outcome: Outcome
+    try:
+        outcome = write(connection), None
+    except Exception as error:  # noqa: BLE001 - whatever it is, the others must not fail with it
+        connection.execute("rollback to one_write")
+        outcome = None, error
+    connection.execute("release one_write")
+    return outcome

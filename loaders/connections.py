@@ -1,0 +1,96 @@
+"""SQLite connections and transactions."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import cast
+
+import sqlite_utils
+
+OLDEST_SQLITE = (3, 38, 0)
+BUSY_TIMEOUT_MS = 5000
+BULK_CACHE_KIB = 65_536
+
+Connection = sqlite3.Connection | sqlite_utils.Database
+
+
+def connect(path: str | Path) -> sqlite3.Connection:
+    """A connection with every promise kept on it: durable commits, foreign keys, no ghosts."""
+    if sqlite3.sqlite_version_info < OLDEST_SQLITE:
+        oldest = ".".join(map(str, OLDEST_SQLITE))
+        raise ValueError(f"SQLite {sqlite3.sqlite_version} is too old: Dailies needs {oldest}")
+    connection = sqlite3.connect(
+        path, timeout=BUSY_TIMEOUT_MS / 1000, isolation_level=None, check_same_thread=False
+    )
+    try:
+        connection.execute("pragma journal_mode = wal")
+        keep_promises(connection)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def keep_promises(connection: sqlite3.Connection) -> None:
+    """What each connection of ours runs under, the server's too; WAL is a property of the file."""
+    connection.execute(f"pragma busy_timeout = {BUSY_TIMEOUT_MS}")
+    connection.execute("pragma synchronous = full")
+    connection.execute("pragma foreign_keys = on")
+    connection.execute("pragma secure_delete = on")
+
+
+def sqlite_connection(db: Connection) -> sqlite3.Connection:
+    """The SQLite connection of `db`, so that loaders take either kind."""
+    return db.conn if isinstance(db, sqlite_utils.Database) else db
+
+
+@contextmanager
+def bulk_cache(connection: sqlite3.Connection) -> Iterator[None]:
+    """Room for the indexes while many rows go in."""
+    size = connection.execute("pragma cache_size").fetchone()[0]
+    connection.execute(f"pragma cache_size = -{BULK_CACHE_KIB}")
+    try:
+        yield
+    finally:
+        connection.execute(f"pragma cache_size = {size}")
+
+
+def main_file(connection: sqlite3.Connection) -> Path:
+    """The file that a connection was opened on."""
+    rows = connection.execute("pragma database_list")
+    return Path(next(file for _, schema, file in rows if schema == "main"))
+
+
+@contextmanager
+def transaction(db: Connection) -> Iterator[sqlite3.Connection]:
+    """All or nothing: commits at the end, rolls back on an error, joins an open transaction."""
+    connection = sqlite_connection(db)
+    if connection.in_transaction:
+        yield connection
+        return
+    connection.execute("begin immediate")
+    try:
+        yield connection
+        connection.execute("commit")
+    except BaseException:
+        # A commit that failed, on a full disk say, leaves its transaction open.
+        connection.rollback()
+        raise
+
+
+@contextmanager
+def acting_as(db: Connection, actor: str | None) -> Iterator[sqlite3.Connection]:
+    """A transaction whose changes the histories put down to `actor`."""
+    with transaction(db) as connection:
+        connection.execute("update write_context set actor = :actor", {"actor": actor})
+        yield connection
+        connection.execute("update write_context set actor = null")
+
+
+def count_rows(db: Connection, table: str) -> int:
+    quoted = table.replace('"', '""')
+    row = sqlite_connection(db).execute(f'select count(*) from "{quoted}"').fetchone()  # noqa: S608
+    return cast(int, row[0])

@@ -1,0 +1,17 @@
+"""Images of the characters: the Python functions of the database `image_library`."""
+
+from loaders.image_library.images import (
+    add_image,
+    add_to_collection,
+    check,
+    pick_image,
+    use_image,
+)
+
+__all__ = [
+    "add_image",
+    "add_to_collection",
+    "check",
+    "pick_image",
+    "use_image",
+]

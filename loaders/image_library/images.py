@@ -1,0 +1,174 @@
+"""Images of the characters: the Python functions of the database `image_library`.
+
+Every function takes `db` first: a `sqlite_utils.Database` or a `sqlite3.Connection`. Rows are
+dictionaries. A value that the database refuses is ValueError, a path that it has already
+`DuplicateKeyError`, which is `sqlite3.IntegrityError` as well.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from typing import Any
+
+from loaders.checks import shortened
+from loaders.connections import Connection, sqlite_connection, transaction
+from loaders.errors import refusals
+from loaders.migrations.image_library import QUALITY, RULES, USES
+from loaders.range_checks import broken_rules
+from loaders.rows import dictionaries, json_text, required_text
+
+# What a writer may say of an image; the rest is counted and stamped.
+COLUMNS = (
+    "character",
+    "emotion",
+    "pose",
+    "file_path",
+    "source",
+    "file_size_bytes",
+    "width",
+    "height",
+    "format",
+    "generation_prompt",
+    "generation_model",
+    "quality_score",
+    "tags",
+    "metadata",
+    "timestamp",
+)
+JSON_COLUMNS = ("tags", "metadata")
+
+FIND_IMAGE = "select * from image_library where id = :id"
+
+PICK_IMAGE = f"""
+select *
+from image_library
+where (:character is null or lower(trim(character)) = lower(trim(:character)))
+  and (:emotion is null or lower(trim(emotion)) = lower(trim(:emotion)))
+  and (:pose is null or lower(trim(pose)) = lower(trim(:pose)))
+order by {USES}, {QUALITY} desc, id
+limit 1
+"""  # noqa: S608
+
+USE_IMAGE = """
+insert into image_usage (image_id, video_id, scene_number)
+values (:image_id, :video_id, :scene_number)
+"""
+
+ADD_COLLECTION = """
+insert into image_collections (name)
+values (:name)
+on conflict (name) do nothing
+"""
+
+FIND_COLLECTION = "select id from image_collections where name = :name"
+
+ADD_TO_COLLECTION = """
+insert into collection_images (collection_id, image_id, sort_order)
+select
+  :collection_id,
+  :image_id,
+  coalesce(:sort_order, max(sort_order) + 1, 1)
+from collection_images
+where collection_id = :collection_id
+  and typeof(sort_order) = 'integer'
+on conflict (collection_id, image_id) do update
+set sort_order = coalesce(:sort_order, collection_images.sort_order)
+"""
+
+# Uses that were counted without being logged, or logged while the count was no number.
+MISCOUNTED = f"""
+select id
+from image_library
+where {USES} <> (
+    select count(*)
+    from image_usage
+    where image_usage.image_id = image_library.id
+  )
+order by id
+"""  # noqa: S608
+
+
+def add_image(
+    db: Connection, character: str, file_path: str, source: str = "generated", **columns: Any
+) -> dict[str, Any]:
+    """Store an image; the row. `columns` are others of COLUMNS; tags are a list of texts."""
+    for name in columns.keys() - set(COLUMNS):
+        raise ValueError(f'an image has no "{name}": choose from {", ".join(COLUMNS)}')
+    values = {
+        "character": required_text("character", character),
+        "file_path": required_text("file_path", file_path),
+        "source": required_text("source", source),
+        **{name: value for name, value in columns.items() if value is not None},
+    }
+    for name in JSON_COLUMNS:
+        if name in values:
+            values[name] = json_text(values[name])
+    with transaction(db) as connection, refusals(f'image "{file_path}"', values):
+        row_id = connection.execute(insert_statement(values), values).lastrowid
+        return require_image(connection, int(row_id or 0))
+
+
+def insert_statement(values: dict[str, Any]) -> str:
+    """SQL for the columns named, each of which is one of COLUMNS."""
+    marks = ", ".join(f":{name}" for name in values)
+    return f"insert into image_library ({', '.join(values)}) values ({marks})"  # noqa: S608
+
+
+def require_image(connection: sqlite3.Connection, image_id: int) -> dict[str, Any]:
+    rows = dictionaries(connection.execute(FIND_IMAGE, {"id": image_id}))
+    if not rows:
+        raise ValueError(f"image {image_id} does not exist")
+    return rows[0]
+
+
+def pick_image(
+    db: Connection,
+    character: str | None = None,
+    emotion: str | None = None,
+    pose: str | None = None,
+) -> dict[str, Any] | None:
+    """The least used image that fits, of equals the best; None if none fits.
+
+    `Happy` and `happy ` are one emotion.
+    """
+    values = {"character": character, "emotion": emotion, "pose": pose}
+    rows = dictionaries(sqlite_connection(db).execute(PICK_IMAGE, values))
+    return rows[0] if rows else None
+
+
+def use_image(
+    db: Connection, image_id: int, video_id: str, scene_number: int | None = None
+) -> dict[str, Any]:
+    """Note that a video uses the image, which counts it; the image's row."""
+    values = {
+        "image_id": image_id,
+        "video_id": required_text("video_id", video_id),
+        "scene_number": scene_number,
+    }
+    with transaction(db) as connection, refusals(f"image {image_id}", values):
+        connection.execute(USE_IMAGE, values)
+        return require_image(connection, image_id)
+
+
+def add_to_collection(
+    db: Connection, name: str, image_id: int, sort_order: int | None = None
+) -> int:
+    """Put an image into the collection called `name`, made if need be; the collection's id.
+
+    Without `sort_order` it comes last, or stays where it is.
+    """
+    values: dict[str, Any] = {"image_id": image_id, "sort_order": sort_order}
+    with transaction(db) as connection, refusals(f'collection "{name}"', values):
+        connection.execute(ADD_COLLECTION, {"name": required_text("name", name)})
+        [collection_id] = connection.execute(FIND_COLLECTION, {"name": name}).fetchone()
+        connection.execute(ADD_TO_COLLECTION, {**values, "collection_id": collection_id})
+    return int(collection_id)
+
+
+def check(connection: sqlite3.Connection) -> Iterator[str]:
+    """Old rows that break today's rules, and counts that do not agree with the uses logged."""
+    yield from broken_rules(connection, RULES)
+    ids = [str(number) for (number,) in connection.execute(MISCOUNTED)]
+    if ids:
+        yield f"image_library.usage_count does not agree with image_usage: {shortened(ids)}"

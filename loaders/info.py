@@ -1,0 +1,110 @@
+"""What a database file is: size, pages, rows, schema version; what an old system left near."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from loaders import upgrade
+from loaders.connections import Connection, count_rows, main_file, sqlite_connection
+from loaders.registry import database_path
+
+EARLIER_FOLDER = Path("~/.zyra-video-agent")  # where seed 000's system keeps its files
+
+
+def describe(name: str) -> dict[str, Any]:
+    """Facts about the database, also when there is none yet."""
+    path = database_path(name)
+    found: dict[str, Any] = {"name": name, "path": str(path), "exists": path.exists()}
+    if path.exists():
+        upgrade.inspect(name, path)
+        with closing(sqlite3.connect(path, timeout=5, isolation_level=None)) as connection:
+            found |= describe_file(connection, path)
+            found["pending_migrations"] = upgrade.pending(name, connection)
+    if name == "campaigns":
+        found["earlier_storage"] = detect_storage(path)
+    return found
+
+
+def describe_open(db: Connection) -> dict[str, Any]:
+    """Facts about the file behind an open connection."""
+    connection = sqlite_connection(db)
+    file = main_file(connection)
+    return {"path": str(file), **describe_file(connection, file)}
+
+
+def describe_file(connection: sqlite3.Connection, path: Path) -> dict[str, Any]:
+    """Size in bytes, page counts, rows of each table, and the last migration applied."""
+    numbers = ("page_size", "page_count", "freelist_count")
+    tables = connection.execute(
+        """
+        select name
+        from pragma_table_list
+        where schema = 'main'
+          and type = 'table'
+          and name not like 'sqlite_%'
+        order by name
+        """
+    )
+    return {
+        "size": path.stat().st_size if path.exists() else 0,
+        **{name: connection.execute(f"pragma {name}").fetchone()[0] for name in numbers},
+        "rows": {name: count_rows(connection, name) for (name,) in tables.fetchall()},
+        "schema_version": schema_version(connection),
+    }
+
+
+def schema_version(connection: sqlite3.Connection) -> str | None:
+    """The last migration applied; None for the file of an earlier system."""
+    try:
+        row = connection.execute(
+            "select name from _sqlite_migrations order by rowid desc limit 1"
+        ).fetchone()
+    except sqlite3.OperationalError:
+        return None
+    return str(row[0]) if row else None
+
+
+def detect_storage(path: Path) -> str:
+    """Which storage an old system left: SQLite, files per job, single file, or none.
+
+    Looked for are the database itself, `CAMPAIGNS_YAML_PATH`, the database's folder and the
+    folder of the earlier system, in this order.
+    """
+    if path.exists() and is_earlier_file(path):
+        return "SQLite"
+    named = os.environ.get("CAMPAIGNS_YAML_PATH")
+    if named and Path(named).expanduser().exists():
+        return "files per job" if Path(named).expanduser().is_dir() else "single file"
+    for folder in (path.parent, EARLIER_FOLDER.expanduser()):
+        if (folder / "jobs").is_dir():
+            return "files per job"
+        if (folder / "campaigns.yaml").is_file():
+            return "single file"
+    return "none"
+
+
+def is_earlier_file(path: Path) -> bool:
+    """Is it a campaigns file that no migration of ours has touched?"""
+    with closing(sqlite3.connect(path, timeout=5)) as connection:
+        return upgrade.identify(connection) == "campaigns" and schema_version(connection) is None
+
+
+def vacuum(db: Connection) -> dict[str, int]:
+    """VACUUM and optimize; the file's size in bytes before and after."""
+    connection = sqlite_connection(db)
+    before = size_of(connection)
+    connection.execute("vacuum")
+    connection.execute("pragma optimize")
+    connection.execute("pragma wal_checkpoint(truncate)")
+    return {"size_before": before, "size_after": size_of(connection)}
+
+
+def size_of(connection: sqlite3.Connection) -> int:
+    pages, size = (
+        connection.execute(f"pragma {name}").fetchone()[0] for name in ("page_count", "page_size")
+    )
+    return int(pages * size)

@@ -1,0 +1,200 @@
+"""The home page: numbers that are right, rows behind each of them, nothing of what is closed."""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from datasette.app import Datasette
+from in_process import READER, ROOT, asking, metadata, serving
+
+from dailies.web.pages import home
+from loaders import campaigns, open_database
+from loaders.registry import DATABASES
+
+NUMBER = re.compile(r'<a href="([^"]+)"><strong>([\d,]+)(\+?)</strong> ([^<]+)</a>')
+
+
+@pytest.fixture
+def datasette(samples: Path) -> Iterator[Datasette]:
+    with serving() as served:
+        yield served
+
+
+async def get(datasette: Datasette, path: str = "/", actor: Any = None) -> str:
+    async with asking(datasette, actor) as client:
+        response = await client.get(path)
+    assert response.status_code == 200, (path, response.text)
+    return str(response.text)
+
+
+async def numbers(datasette: Datasette) -> dict[str, tuple[int, str]]:
+    """Each number of the page and its address, under where it is and what it counts."""
+    page = await get(datasette)
+    return {
+        f"{html.unescape(href).split('/')[1]} {label}": (
+            int(count.replace(",", "")),
+            html.unescape(href),
+        )
+        for href, count, _, label in NUMBER.findall(page)
+    }
+
+
+async def test_it_says_what_each_database_is_for(datasette: Datasette) -> None:
+    page = html.unescape(await get(datasette))
+    for name in home.EXPLAINED_BY:
+        about = metadata()["databases"][name]
+        assert f'<a href="/{name}">{about["title"]}</a>' in page
+        assert about["description"] in page
+
+
+def test_no_database_is_forgotten() -> None:
+    assert list(home.EXPLAINED_BY) == list(DATABASES)
+
+
+async def test_every_number_is_that_of_the_rows_behind_it(datasette: Datasette) -> None:
+    found = await numbers(datasette)
+    assert len(found) > 15
+    async with asking(datasette, None) as client:
+        for label, (count, href) in found.items():
+            path, _, question = href.partition("?")
+            answer = (await client.get(f"{path}.json?{question}&_extra=count&_size=max")).json()
+            assert answer["count"] == count, label
+
+
+async def test_numbers_are_live(datasette: Datasette) -> None:
+    before = await numbers(datasette)
+    with closing(open_database("campaigns")) as db:
+        campaigns.add_job(db, {"id": "new", "job_name": "New", "enabled": False})
+    with closing(open_database("yt-builder")) as db:
+        db.conn.execute("update jobs set status = 'queued' where status = 'failed'")
+    after = await numbers(datasette)
+    assert after["campaigns jobs"][0] == before["campaigns jobs"][0] + 1
+    assert after["campaigns enabled"][0] == before["campaigns enabled"][0]
+    assert after["yt-builder queued"][0] == before["yt-builder queued"][0] + 1
+    assert "yt-builder failed" not in after
+
+
+async def test_what_is_very_much_is_not_counted_to_its_end(datasette: Datasette) -> None:
+    sql = """
+        insert into search_history (query, source)
+        with recursive numbers (number) as (
+          select 1 union all select number + 1 from numbers where number < 10500
+        )
+        select 'matcha', 'test' from numbers
+        """
+    with closing(open_database("trends")) as db:
+        db.conn.execute(sql)
+    assert "<strong>10,000+</strong> searches" in await get(datasette)
+
+
+async def test_what_runs_what_is_stuck_and_what_failed(datasette: Datasette) -> None:
+    page = await get(datasette)
+    assert "Nothing runs." in page
+    assert "Stuck builds: <strong>0</strong>" in page
+    assert '<a href="/yt-builder/jobs/13">run-13-d7aaf551</a>' in page
+    assert "No space left on device" in page
+    with closing(open_database("yt-builder")) as db:
+        db.conn.execute("update jobs set status = 'running', worker = 'w-9' where job_id = 15")
+        db.conn.execute("update jobs set progress = 40 where job_id = 15")
+        db.conn.execute(
+            "update jobs set last_heartbeat = '2026-01-01T00:00:00.000Z' where job_id = 15"
+        )
+    page = await get(datasette)
+    assert "Nothing runs." not in page
+    assert "Stuck builds: <strong>1</strong>" in page
+    assert '<a href="/yt-builder/jobs/15">run-15-58eb5d90</a>' in page
+    assert "40 %" in page
+    assert "w-9" in page
+    stale = await get(datasette, "/yt-builder/stale_jobs.json?_shape=array")
+    assert "run-15-58eb5d90" in stale
+
+
+async def test_top_videos_unused_topics_and_where_topics_engage(datasette: Datasette) -> None:
+    page = html.unescape(await get(datasette))
+    assert '<a href="/-/videos/dly_vid_007">Asleep at noon 💤</a>' in page
+    assert "52,244 views on tiktok" in page
+    assert '<a href="/trends/trending_topics/10">AI trends 2026</a>' in page
+    for platform in ("instagram", "tiktok", "youtube"):
+        chart = f"/-/charts/engagement_by_topic?platform={platform}"
+        assert f'<a href="{chart}">on {platform}</a>' in page
+    assert '<a href="/_memory/video_lineage"' in page
+
+
+@pytest.mark.parametrize(
+    ("database", "table", "absent"),
+    [
+        ("campaigns", "jobs", ["Campaigns", "/campaigns/"]),
+        ("yt-builder", "jobs", ["run-13", "builds", "/yt-builder/jobs", "No space left"]),
+        ("presentation_jobs", "presentation_jobs", ["pitch-", "presentations", "HTTP 429"]),
+        ("trends", "trending_topics", ["Unused topics", "AI trends 2026", "14"]),
+        ("metrics", "video_metrics", ["snapshots", "104"]),
+        ("metrics", "video_metadata", ["Asleep", "Top videos", "on tiktok", "video_metadata"]),
+        ("image_library", "image_usage", ["uses", "Engagement by image"]),
+    ],
+)
+async def test_nothing_of_a_closed_table_is_told(
+    samples: Path, database: str, table: str, absent: list[str]
+) -> None:
+    config = metadata()
+    config["databases"][database]["tables"][table]["allow"] = {"id": "root"}
+    with serving(config=config) as datasette:
+        for actor in (None, READER):
+            page = await get(datasette, actor=actor)
+            main = page[page.index("<main") : page.index("</main>")]
+            assert [text for text in absent if text in main] == []
+        page = await get(datasette, actor=ROOT)
+        assert [text for text in absent if text not in page] == []
+
+
+async def test_what_the_server_asks_itself_opens_nothing_to_others(samples: Path) -> None:
+    config = metadata()
+    config["databases"]["trends"]["tables"]["trending_topics"]["allow"] = {"id": "root"}
+    with serving(config=config) as datasette:
+        await datasette.invoke_startup()
+        own = await datasette.client.get("/", skip_permission_checks=True)
+        assert "AI trends 2026" in own.text
+        assert own.headers["cache-control"] == "private, no-cache"
+        assert "AI trends 2026" not in (await datasette.client.get("/")).text
+
+
+async def test_a_private_instance_shows_nothing(samples: Path) -> None:
+    with serving(config=metadata() | {"allow": {"id": "root"}}) as datasette:
+        async with asking(datasette, None) as client:
+            response = await client.get("/")
+            assert response.status_code == 403
+            assert "Campaigns" not in response.text
+            assert "matcha" not in response.text
+
+
+async def test_without_databases_there_is_a_page(data_dir: Path) -> None:
+    with serving() as datasette:
+        page = await get(datasette)
+    assert "Search everything" in page
+    assert "Campaigns" not in page
+
+
+async def test_only_reading_is_answered(datasette: Datasette) -> None:
+    async with asking(datasette, ROOT) as client:
+        for path in ("/", "/-/search"):
+            response = await client.request("DELETE", path, headers={"Sec-Fetch-Site": "none"})
+            assert response.status_code == 405
+            assert response.json()["error"] == "DELETE is not allowed here"
+            assert response.headers["allow"] == "GET, HEAD"
+
+
+async def test_datasettes_own_home_page_and_json_stay(datasette: Datasette) -> None:
+    assert "tables" in await get(datasette, "/-/")
+    assert '"databases"' in await get(datasette, "/.json")
+
+
+async def test_addresses_hold_where_the_server_stands_below_a_path(samples: Path) -> None:
+    with serving(settings={"base_url": "/dailies/"}) as datasette:
+        page = await get(datasette, "/dailies/")
+    hrefs = re.findall(r'(?:href|action|src)="(/[^"]*)"', page)
+    assert [href for href in hrefs if not href.startswith("/dailies/")] == []

@@ -1,0 +1,325 @@
+"""The page of each kind of thing: what it tells, and nothing of what is closed."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from datasette.app import Datasette
+from in_process import READER, ROOT, asking, metadata, serving
+from legacy import unpack
+
+from loaders import campaigns, open_database, presentation_jobs, upgrade, yt_builder
+from loaders.campaigns.diff import ABSENT, Difference, compare
+from loaders.registry import database_path
+
+CAMPAIGN = "/campaigns/jobs/spring-matcha-avatar"
+BUILD = "/yt-builder/jobs/1"
+FAILED_BUILD = "/yt-builder/jobs/13"
+PRESENTATION = "/presentation_jobs/presentation_jobs/pitch-sleep-spray"
+VIDEO = "/metrics/video_metadata/1"
+IMAGE = "/image_library/image_library/1"
+TOPIC = "/trends/trending_topics/1"
+THINGS = (CAMPAIGN, BUILD, PRESENTATION, VIDEO, IMAGE, TOPIC)
+
+
+@pytest.fixture
+def datasette(samples: Path) -> Iterator[Datasette]:
+    with serving() as served:
+        yield served
+
+
+async def get(datasette: Datasette, path: str, actor: Any = None) -> str:
+    """The page as text without its raw row, spaces joined."""
+    async with asking(datasette, actor) as client:
+        response = await client.get(path)
+    assert response.status_code == 200, (path, response.text)
+    page = response.text
+    return " ".join(page[page.index("<main") : page.index('<details class="raw"')].split())
+
+
+def told(page: str) -> str:
+    return " ".join(html.unescape(re.sub(r"<[^>]*>", " ", page)).split())
+
+
+async def test_a_campaign_shows_its_settings(datasette: Datasette) -> None:
+    page = await get(datasette, CAMPAIGN)
+    assert "<h1>Matcha Starter Kit – spring launch</h1>" in page
+    assert "Hook Coffee made me shaky. This did not." in told(page)
+    assert "trigger_keywords matcha green tea morning routine" in told(page)
+    assert "use_overlay yes" in told(page)
+    assert "Version 1: insert" in told(page)
+    assert "by sample" in page
+
+
+async def test_a_campaign_shows_what_each_version_changed(datasette: Datasette) -> None:
+    with closing(open_database("campaigns")) as db:
+        campaigns.update_job(db, "spring-matcha-avatar", {"emotion": "wild <b>", "enabled": False})
+        campaigns.update_job(db, "spring-matcha-avatar", {"notes": ["a"], "emotion": "calm"})
+    page = told(await get(datasette, CAMPAIGN))
+    second, third = (page.partition(f"Version {number}:")[2] for number in (2, 3))
+    assert 'emotion "calm" "wild <b>"' in second
+    assert "enabled true false" in second
+    assert 'emotion "wild <b>" "calm"' in third
+    assert 'notes not there ["a"]' in third
+    assert page.index("Version 3:") < page.index("Version 2:") < page.index("Version 1:")
+    assert "disabled" in page
+
+
+async def test_a_long_history_ends(datasette: Datasette) -> None:
+    with closing(open_database("campaigns")) as db:
+        for number in range(25):
+            campaigns.update_job(db, "spring-matcha-avatar", {"take": number})
+    page = told(await get(datasette, CAMPAIGN))
+    assert page.count("Version ") == 20
+    assert "Version 7: " in page
+    assert "take 4 5" in page.partition("Version 7:")[2]
+    assert "Every version whole" in page
+
+
+async def test_a_job_deeper_than_python_goes_shows_its_row(datasette: Datasette) -> None:
+    deep = '{"id": "deep", "job_name": "Deep", "x": ' + "[" * 900 + "]" * 900 + "}"
+    with closing(open_database("campaigns")) as db:
+        db.conn.execute("insert into jobs (id, data) values ('deep', ?)", [deep])
+        db.conn.execute("update jobs set hook = 'Deeper' where id = 'deep'")
+    async with asking(datasette, None) as client:
+        response = await client.get("/campaigns/jobs/deep")
+    assert response.status_code == 200
+    assert "Deeper" in response.text
+
+
+async def test_a_build_shows_how_it_went(datasette: Datasette) -> None:
+    page = await get(datasette, BUILD)
+    assert "<h1>run-1-12e6874e</h1>" in page
+    text = told(page)
+    assert "completed 100 %" in text
+    assert "kitchen_wide.mp4" in text
+    assert "transition crossfade" in text
+    assert (
+        '<a href="https://www.youtube.com/watch?v=dly_vid_001" '
+        'rel="noopener noreferrer nofollow">watch it</a>' in page
+    )
+    assert '<a href="/-/videos/dly_vid_001">' in page
+
+
+async def test_a_failed_build_says_why(datasette: Datasette) -> None:
+    text = told(await get(datasette, FAILED_BUILD))
+    assert "failed 75 %" in text
+    assert "[Errno 28] No space left on device" in text
+
+
+async def test_the_events_of_a_build_are_told(datasette: Datasette) -> None:
+    with closing(open_database("yt-builder")) as db:
+        yt_builder.update_job_status(db, 15, "running")
+        yt_builder.update_job_status(db, 15, "failed", error="lens cap on")
+    text = told(await get(datasette, "/yt-builder/jobs/15"))
+    assert "queued → running" in text
+    assert "running → failed" in text
+    assert "lens cap on" in text
+
+
+async def test_addresses_that_are_none_of_the_web_are_no_links(datasette: Datasette) -> None:
+    with closing(open_database("yt-builder")) as db:
+        db.conn.execute("update youtube_uploads set video_url = 'javascript:alert(1)'")
+    page = await get(datasette, BUILD)
+    assert "javascript:alert(1)" in told(page)
+    assert 'href="javascript' not in page
+
+
+async def test_a_presentation_shows_what_came_out(datasette: Datasette) -> None:
+    with closing(open_database("presentation_jobs")) as db:
+        presentation_jobs.update(db, "pitch-trail-mix", {"status": "processing"})
+    text = told(await get(datasette, PRESENTATION))
+    assert "failed 33.3 %" in text
+    assert "presentations/pitch-sleep-spray/slide_01.png" in text
+    assert "Completed 28 Apr 2026, 11:01 , after 1 min 16 s" in text
+    queued = told(await get(datasette, "/presentation_jobs/presentation_jobs/pitch-trail-mix"))
+    assert "queued → processing" in queued
+
+
+async def test_a_video_shows_where_it_comes_from_and_how_it_does(datasette: Datasette) -> None:
+    page = await get(datasette, VIDEO)
+    assert "<h1>Matcha in ninety seconds</h1>" in page
+    for href in (
+        "/trends/trending_topics/1",
+        "/trends/trending_topics/2",
+        "/yt-builder/jobs/1",
+        "/image_library/image_library/1",
+        "/image_library/image_library/2",
+        "/metrics/video_growth?video_id=dly_vid_001&amp;platform=tiktok",
+        "/_memory/video_lineage?video_id=dly_vid_001",
+    ):
+        assert f'<a href="{href}">' in page, href
+    assert "tiktok 38,388" in told(page)
+
+
+async def test_an_image_shows_where_it_is_used(datasette: Datasette) -> None:
+    page = await get(datasette, IMAGE)
+    assert "<h1>nutsy, happy, sitting</h1>" in page
+    assert '<a href="/-/videos/dly_vid_001">Matcha in ninety seconds</a>' in page
+    assert '<a href="/image_library/collection_images?collection_id=1">Nutsy, cheerful</a>' in page
+    assert "1024 × 1024 pixels" in page
+
+
+async def test_a_topic_shows_the_videos_made_for_it(datasette: Datasette) -> None:
+    page = await get(datasette, TOPIC)
+    assert "<h1>matcha morning routine</h1>" in page
+    assert '<a href="/metrics/video_metadata/1">Matcha in ninety seconds</a>' in page
+    assert '<a href="/trends/trending_topics/2">tiktok</a>' in page
+
+
+async def test_a_videos_id_leads_to_its_page(datasette: Datasette) -> None:
+    async with asking(datasette, None) as client:
+        known = await client.get("/-/videos/dly_vid_002")
+        unknown = await client.get("/-/videos/no~2Fsuch~0Avideo")
+    assert (known.status_code, known.headers["location"]) == (302, "/metrics/video_metadata/2")
+    assert (unknown.status_code, unknown.headers["location"]) == (
+        302,
+        "/metrics/latest_video_metrics?video_id__exact=no%2Fsuch%0Avideo",
+    )
+
+
+async def test_the_row_itself_is_there_still(datasette: Datasette) -> None:
+    async with asking(datasette, None) as client:
+        page = (await client.get(BUILD)).text
+        answer = (await client.get(f"{BUILD}.json")).json()
+    raw = page[page.index('<details class="raw">') :]
+    assert "runs/run-1-12e6874e" in raw
+    assert "Links from other tables" in raw
+    assert answer["rows"][0]["run_id"] == "run-1-12e6874e"
+
+
+@pytest.mark.parametrize(
+    ("page", "closed", "absent"),
+    [
+        (CAMPAIGN, ("campaigns", "job_history"), ["History", "Version"]),
+        (BUILD, ("yt-builder", "job_files"), ["Files", "kitchen_wide.mp4"]),
+        (BUILD, ("yt-builder", "youtube_uploads"), ["Uploads", "dly_vid_001", "watch it"]),
+        (BUILD, ("yt-builder", "job_events"), ["Events"]),
+        (PRESENTATION, ("presentation_jobs", "job_events"), ["Events"]),
+        (VIDEO, ("trends", "trending_topics"), ["google_trends", "trending_topics", "lineage"]),
+        (VIDEO, ("yt-builder", "jobs"), ["run-1-12e6874e", "/yt-builder/", "lineage"]),
+        (VIDEO, ("yt-builder", "youtube_uploads"), ["run-1-12e6874e", "watch it", "lineage"]),
+        (VIDEO, ("image_library", "image_library"), ["nutsy", "image_library", "lineage"]),
+        (VIDEO, ("metrics", "latest_video_metrics"), ["38,388", "How it does"]),
+        (IMAGE, ("image_library", "image_usage"), ["dly_vid_001", "Where it is used"]),
+        (IMAGE, ("metrics", "video_metadata"), ["ninety seconds", "/-/videos/"]),
+        (IMAGE, ("image_library", "image_collections"), ["cheerful", "Collections"]),
+        (TOPIC, ("metrics", "video_metadata"), ["ninety seconds", "Videos made for it"]),
+    ],
+)
+async def test_nothing_of_a_closed_table_is_told(
+    samples: Path, page: str, closed: tuple[str, str], absent: list[str]
+) -> None:
+    database, table = closed
+    config = metadata()
+    config["databases"][database]["tables"][table]["allow"] = {"id": "root"}
+    with serving(config=config) as datasette:
+        for actor in (None, READER):
+            shown = await get(datasette, page, actor)
+            assert [text for text in absent if text in shown] == []
+        shown = await get(datasette, page, ROOT)
+        assert [text for text in absent if text not in shown] == []
+
+
+async def test_a_closed_things_page_says_nothing(samples: Path) -> None:
+    config = metadata()
+    config["databases"]["metrics"]["tables"]["video_metadata"]["allow"] = {"id": "root"}
+    with serving(config=config) as datasette:
+        async with asking(datasette, None) as client:
+            for path in (VIDEO, "/-/videos/dly_vid_001", "/-/videos/nothing"):
+                response = await client.get(path)
+                assert response.status_code == 403, path
+                assert "Matcha" not in response.text
+
+
+async def test_a_thing_that_is_not_there_is_not_found(datasette: Datasette) -> None:
+    async with asking(datasette, None) as client:
+        for path in THINGS:
+            response = await client.get(f"{path.rpartition('/')[0]}/987654")
+            assert response.status_code == 404
+            assert "Row not found" in response.text
+
+
+OLD_FILES = {
+    "campaigns": "campaigns_option3.db",
+    "yt-builder": "yt-builder.db",
+    "presentation_jobs": "presentation_jobs.db",
+    "trends": "trends.db",
+    "metrics": "metrics.db",
+    "image_library": "image_library.db",
+}
+
+
+async def test_everything_of_earlier_systems_has_a_page(data_dir: Path) -> None:
+    for name, file in OLD_FILES.items():
+        unpack(file, data_dir).replace(database_path(name))
+        upgrade.build(name, database_path(name))
+    seen = 0
+    with serving() as datasette:
+        async with asking(datasette, None) as client:
+            for table in (thing.rpartition("/")[0] for thing in THINGS):
+                list_page = (await client.get(f"{table}?_size=200")).text
+                for path in sorted(set(re.findall(rf'<a href="({table}/[^"?]+)"', list_page))):
+                    response = await client.get(html.unescape(path))
+                    assert response.status_code == 200, path
+                    assert '<details class="raw">' in response.text, path
+                    seen += 1
+            for path in ("/", "/-/search?q=a", "/metrics/engagement_by_topic"):
+                assert (await client.get(path)).status_code == 200, path
+    assert seen > 100
+
+
+async def test_odd_old_rows_have_pages_too(datasette: Datasette) -> None:
+    """What earlier systems stored: no JSON, texts for numbers, other times."""
+    with closing(open_database("image_library")) as db:
+        db.conn.execute("drop trigger if exists image_library_update")
+        for trigger in [
+            row[0]
+            for row in db.execute(
+                "select name from sqlite_master where type = 'trigger'"
+            ).fetchall()
+        ]:
+            db.conn.execute(f"drop trigger {trigger}")
+        db.conn.execute(
+            """
+            update image_library
+            set tags = 'no json', width = 'wide', file_size_bytes = 9e999, timestamp = 1772532000,
+              last_used_at = 'soon', usage_count = 'often', pose = x'00ff'
+            where id = 1
+            """
+        )
+    page = told(await get(datasette, IMAGE))
+    for text in ("no json", "wide", "3 Mar 2026, 10:00", "Used often times", "last soon"):
+        assert text in page
+
+
+def test_differences_tell_path_and_both_values() -> None:
+    one = {"a": 1, "b": {"c": [1, 2], "d": None}, "gone": {"x": 1}}
+    other = {"a": 1.0, "b": {"c": [1, 3, 4], "d": None}, "new": []}
+    assert list(compare(one, other)) == [
+        Difference("$.a", 1, 1.0),
+        Difference("$.b.c[1]", 2, 3),
+        Difference("$.b.c[2]", ABSENT, 4),
+        Difference("$.gone", {"x": 1}, ABSENT),
+        Difference("$.new", ABSENT, []),
+    ]
+    assert list(compare(json.loads("{}"), {})) == []
+
+
+async def test_a_very_long_campaign_is_not_told_in_full(datasette: Datasette) -> None:
+    with closing(open_database("campaigns")) as db:
+        job = {"id": "long", "job_name": "Long", "scenes": ["x" * 50] * 5000}
+        campaigns.add_job(db, job)
+        campaigns.update_job(db, "long", {"hook": "y"})
+    async with asking(datasette, None) as client:
+        page = await client.get("/campaigns/jobs/long")
+    assert page.status_code == 200
+    assert "This job is too long to be told here" in page.text
+    assert "Version 2" in page.text

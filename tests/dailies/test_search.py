@@ -1,0 +1,144 @@
+"""The search over everything: what it finds, what it must not, and any text at all."""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+from datasette.app import Datasette
+from in_process import READER, ROOT, asking, metadata, serving
+
+from dailies.web.pages import search
+from loaders import open_database
+
+HIT = re.compile(r'<li><a href="([^"]+)">')
+
+
+@pytest.fixture
+def datasette(samples: Path) -> Iterator[Datasette]:
+    with serving() as served:
+        yield served
+
+
+async def look_for(datasette: Datasette, text: str, actor: Any = None) -> str:
+    async with asking(datasette, actor) as client:
+        response = await client.get(f"/-/search?{urlencode({'q': text})}")
+    assert response.status_code == 200, response.text
+    page = str(response.text)
+    return html.unescape(page[page.index("<main") : page.index("</main>")])
+
+
+@pytest.mark.parametrize(
+    ("text", "title", "href", "where"),
+    [
+        ("shaky", "Matcha Starter Kit – spring launch", "/campaigns/jobs/spring-matcha-avatar",
+         "Campaigns: Jobs"),
+        ("sha", "Matcha Starter Kit – spring launch", "/campaigns/jobs/spring-matcha-avatar",
+         "Campaigns: Jobs"),
+        ("SHAKY coff", "Matcha Starter Kit – spring launch",
+         "/campaigns/jobs/spring-matcha-avatar", "Campaigns: Jobs"),
+        ("squirrel jump", "images/nutsy/nutsy_happy_jumping.png",
+         "/image_library/image_library/2", "Image library: Images"),
+        ("sustain", "sustainable fashion", "/trends/trending_topics/12",
+         "Trends: Trending topics"),
+        ("whisk", "Which matcha whisk survives Butcher?", "/metrics/video_metadata/2",
+         "Metrics: Videos"),
+        ("run-13", "run-13-d7aaf551", "/yt-builder/jobs/13", "YouTube builder: Builds"),
+        ("pitch-ring", "pitch-ring-light", "/presentation_jobs/presentation_jobs/pitch-ring-light",
+         "Presentations: Presentations"),
+        ("dly_vid_003", "28 days in a fridge bag", "/metrics/video_metadata/3", "Metrics: Videos"),
+        ("抹茶", "抹茶スイーツ", "/trends/trending_topics/14", "Trends: Trending topics"),
+        ("kuhl", "28 Tage im Kühlschrank", "/metrics/video_metadata/4", "Metrics: Videos"),
+    ],
+)  # fmt: skip
+async def test_words_their_beginnings_and_names_are_found(
+    datasette: Datasette, text: str, title: str, href: str, where: str
+) -> None:
+    page = await look_for(datasette, text)
+    section = page.partition(f">{where}</h2>")[2].partition("</section>")[0]
+    assert f'<a href="{href}">{title}</a>' in section
+
+
+async def test_the_words_found_are_marked(datasette: Datasette) -> None:
+    page = await look_for(datasette, "coff")
+    assert "<mark>Coffee</mark> made me shaky" in page
+
+
+async def test_all_words_must_be_there(datasette: Datasette) -> None:
+    assert "Nothing holds all of these words" in await look_for(datasette, "shaky squirrel")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '"', '"" "', "*", "a*", "AND", "NOT (", "NEAR(", "^a", "hook:shaky", "{a b}", "-", "'", ";",
+        "\0", "a\0b", "%", "_", "💤", "\ud7ff", "'; drop table jobs; --", "x" * 5000,
+        " ".join("ab" for _ in range(500)),
+    ],
+)  # fmt: skip
+async def test_any_text_can_be_searched(datasette: Datasette, text: str) -> None:
+    assert "Search everything" in await look_for(datasette, text)
+
+
+async def test_nothing_to_search_for_explains_itself(datasette: Datasette) -> None:
+    assert "Words of campaigns" in await look_for(datasette, "")
+    assert HIT.search(await look_for(datasette, "  ")) is None
+
+
+async def test_more_hits_are_a_page_of_the_table(datasette: Datasette) -> None:
+    with closing(open_database("trends")) as db:
+        for number in range(1, 1203):
+            sql = "insert into trending_topics (topic, source) values (?, 'test')"
+            db.conn.execute(sql, [f"glowing {number}"])
+    page = await look_for(datasette, "glow")
+    [href] = re.findall(r'<a href="([^"]+)">All 1,000\+ in Trends: Trending topics</a>', page)
+    assert len(HIT.findall(page)) == search.MOST_HITS
+    async with asking(datasette, None) as client:
+        path, _, question = href.partition("?")
+        answer = (await client.get(f"{path}.json?{question}&_extra=count")).json()
+    assert answer["count"] == 1202
+
+
+@pytest.mark.parametrize(
+    ("database", "table", "text", "absent"),
+    [
+        ("campaigns", "jobs", "shaky", ["Matcha Starter", "Campaigns", "Coffee"]),
+        ("campaigns", "jobs", "spring-matcha", ["Matcha Starter", "Campaigns"]),
+        ("yt-builder", "jobs", "run-13", ["d7aaf551", "YouTube builder"]),
+        ("yt-builder", "youtube_uploads", "dly_vid_001", ["YouTube builder", "spring launch"]),
+        ("presentation_jobs", "presentation_jobs", "pitch", ["pitch-", "Presentations"]),
+        ("trends", "trending_topics", "fashion", ["sustainable", "Trending topics"]),
+        ("metrics", "video_metadata", "whisk", ["survives", "Videos"]),
+        ("image_library", "image_library", "squirrel", ["nutsy_", "Images"]),
+    ],
+)
+async def test_a_closed_table_has_no_hits(
+    samples: Path, database: str, table: str, text: str, absent: list[str]
+) -> None:
+    config = metadata()
+    config["databases"][database]["tables"][table]["allow"] = {"id": "root"}
+    with serving(config=config) as datasette:
+        for actor in (None, READER):
+            page = await look_for(datasette, text, actor)
+            assert [word for word in absent if word in page] == []
+        page = await look_for(datasette, text, ROOT)
+        assert [word for word in absent if word not in page] == []
+
+
+async def test_a_private_instance_searches_nothing(samples: Path) -> None:
+    with serving(config=metadata() | {"allow": {"id": "root"}}) as datasette:
+        async with asking(datasette, None) as client:
+            response = await client.get("/-/search?q=shaky")
+    assert response.status_code == 403
+    assert "Matcha" not in response.text
+
+
+def test_marks_of_an_excerpt_are_the_only_markup() -> None:
+    hostile = "\x02<b>\x03 \x02 & \x03\x03 <i>\x02"
+    assert search.marked(hostile) == ("<mark>&lt;b&gt;</mark> <mark> &amp; </mark> &lt;i&gt;")

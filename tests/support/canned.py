@@ -1,0 +1,78 @@
+"""Canned queries as the server answers them, and how SQLite would run them."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing
+from pathlib import Path
+from typing import Any, Protocol
+from urllib.parse import urlencode
+
+from datasette.utils import named_parameters
+from in_process import asking, serving
+
+from dailies.canned_queries import CannedQuery, read_queries
+from dailies.server import HOME
+from loaders.registry import database_path
+
+
+def refuse_constant(name: str) -> Any:
+    raise ValueError(f"{name} is no JSON")
+
+
+class Ask(Protocol):
+    async def __call__(self, name: str, /, **parameters: str) -> list[dict[str, Any]]: ...
+
+
+@asynccontextmanager
+async def questions(database: str) -> AsyncIterator[Ask]:
+    """Gives a function that asks the database's queries over HTTP, of one and the same server.
+
+    It returns every row; the answer must be strictly JSON.
+    """
+    with serving() as datasette:
+        async with asking(datasette, None) as client:
+
+            async def ask_one(name: str, /, **parameters: str) -> list[dict[str, Any]]:
+                response = await client.get(f"/{database}/{name}.json?{urlencode(parameters)}")
+                assert response.status_code == 200, response.text
+                answer = json.loads(response.text, parse_constant=refuse_constant)
+                rows: list[dict[str, Any]] = answer["rows"]
+                return rows
+
+            yield ask_one
+
+
+async def ask(database: str, name: str, /, **parameters: str) -> list[dict[str, Any]]:
+    """The rows of one query, as `questions` gives them."""
+    async with questions(database) as ask_one:
+        return await ask_one(name, **parameters)
+
+
+def queries_of(database: str) -> dict[str, CannedQuery]:
+    found = read_queries(HOME / "canned_queries")
+    return {query.name: query for query in found if query.database == database}
+
+
+def plan(database: str, name: str, path: Path | None = None) -> list[str]:
+    """The steps of the query with every parameter left empty."""
+    sql = queries_of(database)[name].sql
+    with closing(sqlite3.connect(path or database_path(database))) as connection:
+        connection.create_function("escape_fts", 1, lambda text: text or '""', deterministic=True)
+        steps = connection.execute(
+            f"explain query plan {sql}", dict.fromkeys(named_parameters(sql), "")
+        )
+        return [step for *_, step in steps]
+
+
+def bare_scans(steps: list[str], *small: str) -> list[str]:
+    """Steps that read a whole table without an index, but for tables that stay `small`."""
+    return [
+        step
+        for step in steps
+        if step.startswith("SCAN ")
+        and "INDEX" not in step
+        and step.split()[1] not in (*small, "CONSTANT")
+    ]

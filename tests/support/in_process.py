@@ -1,0 +1,107 @@
+"""Datasette as `dailies serve` sets it up, in this process, and every path that it answers."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any
+
+import httpx2
+import yaml
+from datasette.app import Datasette
+
+from dailies import server
+from dailies.auth.secrets import signing_secret
+from loaders.formats.yaml_reader import LOADER
+
+ROOT = {"id": "root"}
+WORKER = {"id": "worker"}
+READER = {"id": "reader"}
+
+OTHER_PARTS = {
+    "path": ["app.css"],
+    "rest": [""],
+    "resource": ["campaigns", "builds", "presentations", "openapi.json", "docs"],
+    "key": ["spring", "claim"],
+    "part": ["history", "restore", "duplicate", "files"],
+    "image": ["1"],
+    "file_type": ["videos"],
+    "filename": ["intro.mp4"],
+    "chart": ["video_growth"],
+    "video": ["dly_vid_001"],
+}
+GROUP = re.compile(r"\(\?P<(\w+)>[^()]*\)\??")
+FORMAT = re.compile(r"\(\\\.\(\?P<format>[^()]*\)\)\?|\(\?:\\\.\(\?P<format>[^()]*\)\)\?")
+CHOICE = re.compile(r"\(\?:([^()]*)\)(\?)?")
+
+
+def metadata() -> dict[str, Any]:
+    text = (server.HOME / "metadata.yml").read_text(encoding="utf-8")
+    config: dict[str, Any] = yaml.load(text, Loader=LOADER)  # noqa: S506 - it is a safe loader
+    return config
+
+
+@contextmanager
+def serving(**changes: Any) -> Iterator[Datasette]:
+    """An instance over the data folder of the test; `changes` replace what it is made with."""
+    options = {
+        "files": [],
+        "config": metadata(),
+        "plugins_dir": str(server.HOME / "plugins"),
+        "template_dir": str(server.HOME / "templates"),
+        "static_mounts": [("static", str(server.HOME / "static"))],
+        "secret": signing_secret(),
+        "cors": True,
+    }
+    datasette = Datasette(**(options | changes))
+    try:
+        yield datasette
+    finally:
+        datasette.close()
+
+
+@asynccontextmanager
+async def asking(
+    datasette: Datasette, actor: dict[str, str] | None
+) -> AsyncIterator[httpx2.AsyncClient]:
+    """A client for many requests: Datasette's own sets the application up again for each."""
+    await datasette.invoke_startup()
+    cookies = {"ds_actor": datasette.client.actor_cookie(actor)} if actor else {}
+    transport = httpx2.ASGITransport(app=datasette.app())
+    async with httpx2.AsyncClient(
+        transport=transport, cookies=cookies, base_url="http://localhost"
+    ) as client:
+        yield client
+
+
+def paths(datasette: Datasette, values: dict[str, list[str]]) -> list[str]:
+    """Paths for every route of the application, its named parts filled from `values`."""
+    values = OTHER_PARTS | values
+    found: dict[str, None] = {}
+    for pattern, _ in datasette._routes():
+        filled = [path for path in fill(pattern.pattern, values) if pattern.match(path)]
+        assert filled, f"no path for {pattern.pattern}"
+        found.update(dict.fromkeys(filled))
+    return list(found)
+
+
+def fill(pattern: str, values: Mapping[str, Iterable[str]]) -> Iterator[str]:
+    pattern = re.sub(r"(\$|\\Z)\Z", "", pattern)
+    for suffix in values["format"] if FORMAT.search(pattern) else [""]:
+        yield from fill_choices(FORMAT.sub(lambda _, text=suffix: text, pattern), values)
+
+
+def fill_choices(pattern: str, values: Mapping[str, Iterable[str]]) -> Iterator[str]:
+    if match := CHOICE.search(pattern):
+        choices = match[1].split("|") + ([""] if match[2] else [])
+        for choice in choices:
+            yield from fill_choices(
+                pattern[: match.start()] + choice + pattern[match.end() :], values
+            )
+        return
+    names = GROUP.findall(pattern)
+    for chosen in itertools.product(*(values[name] for name in names)):
+        parts = iter(chosen)
+        yield re.sub(r"\\(.)", r"\1", GROUP.sub(lambda _, parts=parts: next(parts), pattern))

@@ -24,11 +24,12 @@ demo *options: _install
 test *options: _install
     pytest --quiet --numprocesses $((2 * {{ num_cpus() }})) --dist worksteal {{ options }}
 
-# Check style and types
+# Check style, types and the direction of imports
 lint:
     ruff check
     ruff format --check
     mypy
+    lint-imports --no-logo
 
 # Put every file into the project's style
 format:

@@ -1,7 +1,7 @@
 """Presentations to render: the Python functions of the database `presentation_jobs`.
 
 Every function takes `db` first: a `sqlite_utils.Database` or a `sqlite3.Connection`. A job is a
-dictionary of its columns. Bad input is ValueError; a key that exists is `DuplicateKeyError`; a
+dictionary of its columns. Bad input is ValueError; a key that exists is `DuplicateKey`; a
 change of status that the life cycle forbids is `LifeCycleError`.
 """
 

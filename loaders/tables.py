@@ -14,7 +14,7 @@ from typing import Any
 from loaders import backups
 from loaders.connections import Connection, acting_as, count_rows, main_file, sqlite_connection
 from loaders.dry_run import Rehearsal
-from loaders.errors import DuplicateKeyError, RuleError, refusals
+from loaders.errors import DuplicateKey, Invalid, translated
 from loaders.formats import documents
 from loaders.formats.atomic_write import Exported, write_beside
 from loaders.import_report import ImportReport, Progress
@@ -189,9 +189,9 @@ def store(
     key = key_text(target, row)
     try:
         refuse_unknown(target, row)
-        with refusals(f"{target.name} {key or 'row'}", row):
+        with translated(f"{target.name} {key or 'row'}", row):
             count = write(target, row, on_conflict)
-    except (DuplicateKeyError, RuleError, ValueError, OverflowError) as error:
+    except (DuplicateKey, Invalid, ValueError, OverflowError) as error:
         report.fail(record.source, record.position, key, str(error))
     else:
         setattr(report, count, getattr(report, count) + 1)

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from loaders.connections import Connection, sqlite_connection, transaction
-from loaders.errors import refusals
+from loaders.errors import translated
 from loaders.migrations.trends import RELEVANCE, RULES
 from loaders.range_checks import broken_rules
 from loaders.rows import dictionaries, json_text, required_text
@@ -62,7 +62,7 @@ def add_topic(
         "category": category,
         "metadata": json_text(metadata),
     }
-    with transaction(db) as connection, refusals(f'topic "{topic}"', values):
+    with transaction(db) as connection, translated(f'topic "{topic}"', values):
         [row] = dictionaries(connection.execute(INSERT_TOPIC, values))
     return row
 

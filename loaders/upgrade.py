@@ -21,6 +21,7 @@ from sqlite_utils import Migrations
 from loaders import backups, integrity
 from loaders.connections import BULK_CACHE_KIB, connect, count_rows
 from loaders.folder_lock import alone_in
+from loaders.migrations import runner, script
 from loaders.progress import Progress, portion, steps_told
 from loaders.registry import database_spec
 
@@ -54,6 +55,9 @@ class Build:
 
 
 def migrations_of(name: str) -> Migrations:
+    stem = database_spec(name).stem
+    if (script.FOLDER / stem).is_dir():
+        return runner.migrations_of(name, stem)
     return cast(Migrations, schema_of(name).migrations)
 
 
@@ -233,7 +237,16 @@ def refuse_damaged(path: Path, connection: sqlite3.Connection) -> None:
 def wipes_all(name: str, connection: sqlite3.Connection) -> bool:
     """Does the upgrade replace every table of the file, and wipe what it replaces?"""
     tables = connection.execute("select name from sqlite_master where type = 'table'")
-    return {table for (table,) in tables} <= getattr(schema_of(name), "WIPED_BY_UPGRADE", set())
+    return {table for (table,) in tables} <= wiped_tables(name)
+
+
+def wiped_tables(name: str) -> set[str]:
+    stem = database_spec(name).stem
+    if (script.FOLDER / stem).is_dir():
+        module = importlib.import_module(f"loaders.legacy.{stem}")
+    else:
+        module = schema_of(name)
+    return getattr(module, "WIPED_BY_UPGRADE", set())
 
 
 @contextmanager

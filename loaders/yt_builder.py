@@ -2,7 +2,7 @@
 
 Every function takes `db` first: a `sqlite_utils.Database` or a `sqlite3.Connection`. Jobs, files
 and uploads are dictionaries of their columns. Bad input is ValueError; a key that exists is
-`DuplicateKeyError`; a change of status that the life cycle forbids is `LifeCycleError`.
+`DuplicateKey`; a change of status that the life cycle forbids is `LifeCycleError`.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ from loaders.campaigns import jobs
 from loaders.campaigns.diff import Comparison, differences
 from loaders.connections import Connection, acting_as, bulk_cache, main_file, sqlite_connection
 from loaders.dry_run import Rehearsal
-from loaders.errors import RuleError, refusals, with_value
+from loaders.errors import Invalid, translated, with_value
 from loaders.formats import documents
 from loaders.formats.atomic_write import Exported, write_beside
 from loaders.import_report import ImportReport, Progress
@@ -347,9 +347,9 @@ class Loading:
 
     def update(self, entry: Entry) -> None:
         try:
-            with refusals(f'job "{entry.job_id}"', entry.record.value):
+            with translated(f'job "{entry.job_id}"', entry.record.value):
                 self.connection.execute(jobs.UPDATE_JOB, {"id": entry.job_id, "data": entry.data})
-        except RuleError as error:
+        except Invalid as error:
             self.fail(entry, str(error))
         else:
             self.report.updated += 1

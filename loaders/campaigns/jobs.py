@@ -2,7 +2,7 @@
 
 Every function takes `db` first: a `sqlite_utils.Database` or a `sqlite3.Connection`. A job is a
 dictionary of anything JSON can hold; functions that return one return a `Job`, whose columns are
-attributes too. Bad input is ValueError; a key that exists is `DuplicateKeyError`, which is
+attributes too. Bad input is ValueError; a key that exists is `DuplicateKey`, which is
 `sqlite3.IntegrityError` as well.
 """
 
@@ -22,7 +22,7 @@ from loaders import backups, info
 from loaders.campaigns import files
 from loaders.checks import shortened
 from loaders.connections import Connection, acting_as, sqlite_connection
-from loaders.errors import refusals
+from loaders.errors import translated
 from loaders.formats import documents
 from loaders.formats.yaml_scalars import MAX_DEPTH, check_forms
 from loaders.migrations.campaigns_projection import BROKEN_RULES, COLUMNS, TIMES
@@ -109,7 +109,7 @@ def add_job(db: Connection, job: Mapping[str, Any], actor: str | None = None) ->
     job_id = key_of(document) or uuid.uuid4().hex
     values = {"id": job_id, "data": to_json({**document, "id": job_id})}
     with acting_as(db, actor) as connection:
-        with refusals(f'job "{job_id}"', document):
+        with translated(f'job "{job_id}"', document):
             connection.execute(INSERT_JOB, values)
         return require(connection, job_id)
 
@@ -150,7 +150,7 @@ def update_job(
         if job is None:
             return None
         document = {**job, "updated_at": now(), **changes, "id": job["id"]}
-        with refusals(f'job "{job_id}"', document):
+        with translated(f'job "{job_id}"', document):
             connection.execute(UPDATE_JOB, {"id": job_id, "data": to_json(document)})
         return require(connection, job_id)
 

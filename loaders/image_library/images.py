@@ -2,7 +2,7 @@
 
 Every function takes `db` first: a `sqlite_utils.Database` or a `sqlite3.Connection`. Rows are
 dictionaries. A value that the database refuses is ValueError, a path that it has already
-`DuplicateKeyError`, which is `sqlite3.IntegrityError` as well.
+`DuplicateKey`, which is `sqlite3.IntegrityError` as well.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 from loaders.checks import shortened
 from loaders.connections import Connection, sqlite_connection, transaction
-from loaders.errors import refusals
+from loaders.errors import translated
 from loaders.migrations.image_library import QUALITY, RULES, USES
 from loaders.range_checks import broken_rules
 from loaders.rows import dictionaries, json_text, required_text
@@ -104,7 +104,7 @@ def add_image(
     for name in JSON_COLUMNS:
         if name in values:
             values[name] = json_text(values[name])
-    with transaction(db) as connection, refusals(f'image "{file_path}"', values):
+    with transaction(db) as connection, translated(f'image "{file_path}"', values):
         row_id = connection.execute(insert_statement(values), values).lastrowid
         return require_image(connection, int(row_id or 0))
 
@@ -146,7 +146,7 @@ def use_image(
         "video_id": required_text("video_id", video_id),
         "scene_number": scene_number,
     }
-    with transaction(db) as connection, refusals(f"image {image_id}", values):
+    with transaction(db) as connection, translated(f"image {image_id}", values):
         connection.execute(USE_IMAGE, values)
         return require_image(connection, image_id)
 
@@ -159,7 +159,7 @@ def add_to_collection(
     Without `sort_order` it comes last, or stays where it is.
     """
     values: dict[str, Any] = {"image_id": image_id, "sort_order": sort_order}
-    with transaction(db) as connection, refusals(f'collection "{name}"', values):
+    with transaction(db) as connection, translated(f'collection "{name}"', values):
         connection.execute(ADD_COLLECTION, {"name": required_text("name", name)})
         [collection_id] = connection.execute(FIND_COLLECTION, {"name": name}).fetchone()
         connection.execute(ADD_TO_COLLECTION, {**values, "collection_id": collection_id})

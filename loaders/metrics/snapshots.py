@@ -2,7 +2,7 @@
 
 Every function takes `db` first: a `sqlite_utils.Database` or a `sqlite3.Connection`. Rows go in and
 come out as dictionaries of their columns. Bad input is ValueError; a key that exists is
-`DuplicateKeyError`, which is `sqlite3.IntegrityError` as well.
+`DuplicateKey`, which is `sqlite3.IntegrityError` as well.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 from loaders.checks import shortened
 from loaders.connections import Connection, sqlite_connection, transaction
-from loaders.errors import refusals
+from loaders.errors import translated
 from loaders.migrations.metrics import ALL, METRICS_COLUMNS, NEWEST, RULES, instant_of
 
 Row = dict[str, Any]
@@ -75,7 +75,7 @@ def insert_row(
         raise ValueError(f"{table} has no column {', '.join(unknown)} to set")
     names = [name for name in columns if name in row]
     values = ", ".join(f":{name}" for name in names)
-    with refusals(f"{table} of video {row.get('video_id')!r}", row):
+    with translated(f"{table} of video {row.get('video_id')!r}", row):
         connection.execute(
             f"insert into {table} ({', '.join(names)}) values ({values})",  # noqa: S608
             dict(row),

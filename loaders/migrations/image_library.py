@@ -159,7 +159,7 @@ end
 
 def keep_number_of_parent(table: str) -> str:
     """SQL: the trigger that refuses to renumber a row which others refer to, as foreign keys do."""
-    refusals = "".join(
+    translated = "".join(
         f"""
   select raise(abort, '{table}.id: must stay while rows of {child} refer to it')
   where exists (select 1 from {child} where {column} = old.id);"""
@@ -168,7 +168,7 @@ def keep_number_of_parent(table: str) -> str:
     return f"""
 create trigger {table}_bu_id before update on {table}
 when new.id is not old.id
-begin{refusals}
+begin{translated}
 end
 """
 

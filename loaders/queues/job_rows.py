@@ -16,7 +16,7 @@ from datetime import datetime
 from typing import Any
 
 from loaders.connections import Connection, sqlite_connection
-from loaders.errors import RuleError, refusals
+from loaders.errors import Invalid, translated
 from loaders.times import configured_timezone, to_instant
 
 Row = dict[str, Any]
@@ -24,7 +24,7 @@ INSTANT = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z", re.ASCII)
 LARGEST_INTEGER = 2**63 - 1
 
 
-class LifeCycleError(RuleError):
+class LifeCycleError(Invalid):
     """A change of status that the life cycle forbids; the message says from where to where."""
 
 
@@ -99,9 +99,9 @@ def update(
 @contextmanager
 def refusing(what: str, row: Mapping[str, Any]) -> Iterator[None]:
     try:
-        with refusals(what, row):
+        with translated(what, row):
             yield
-    except RuleError as error:
+    except Invalid as error:
         if ".status: cannot go " in str(error):
             raise LifeCycleError(str(error).partition(", not ")[0]) from error
         raise

@@ -162,13 +162,13 @@ def test_restore_takes_one_sound_regular_file_only(
     link = tmp_path / "link.db"
     link.symlink_to(data_dir / "campaigns.db")
     (tmp_path / "text.db").write_text("no database")
-    refusals = {
+    translated = {
         link: "is no regular file",
         tmp_path: "is no regular file",
         tmp_path / "text.db": "is not a SQLite file",
         tmp_path / "none.db": "No such file",
     }
-    for file, message in refusals.items():
+    for file, message in translated.items():
         refused = run_dailies("restore", "campaigns", file)
         assert refused.returncode == 1
         assert message in refused.stderr

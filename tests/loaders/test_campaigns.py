@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from loaders import campaigns, open_database, upgrade
 from loaders.campaigns.jobs import JobFilter
-from loaders.errors import DuplicateKeyError
+from loaders.errors import DuplicateKey
 
 JOB = {
     "id": "abc123",
@@ -132,7 +132,7 @@ def test_delete_leaves_the_history(db: sqlite_utils.Database) -> None:
 
 def test_a_duplicate_id_is_both_errors(db: sqlite_utils.Database) -> None:
     campaigns.add_job(db, JOB)
-    with pytest.raises(DuplicateKeyError, match='job "abc123" already exists') as refused:
+    with pytest.raises(DuplicateKey, match='job "abc123" already exists') as refused:
         campaigns.add_job(db, JOB)
     assert isinstance(refused.value, sqlite3.IntegrityError)
     assert isinstance(refused.value, ValueError)

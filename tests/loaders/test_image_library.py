@@ -16,7 +16,7 @@ from legacy import rows
 from sqlite_utils.cli import cli
 
 from loaders import checks, image_library, open_database
-from loaders.errors import DuplicateKeyError
+from loaders.errors import DuplicateKey
 
 
 @pytest.fixture
@@ -74,7 +74,7 @@ def test_bad_input_is_a_value_error(
 
 def test_a_path_is_stored_once(db: sqlite_utils.Database) -> None:
     image_library.add_image(db, "nutsy", "a.png")
-    with pytest.raises(DuplicateKeyError, match=r'image "a\.png" already exists'):
+    with pytest.raises(DuplicateKey, match=r'image "a\.png" already exists'):
         image_library.add_image(db, "butcher", "a.png")
 
 

@@ -11,7 +11,7 @@ import pytest
 import sqlite_utils
 
 from loaders import metrics, open_database
-from loaders.errors import DuplicateKeyError
+from loaders.errors import DuplicateKey
 
 SNAPSHOT = {"video_id": "v", "platform": "tiktok", "views": 100, "likes": 5}
 
@@ -63,7 +63,7 @@ def test_bad_snapshot_is_refused_with_all_beside_it(
 
 def test_duplicate_key(db: sqlite_utils.Database) -> None:
     metrics.add_metadata(db, {"video_id": "v"})
-    with pytest.raises(DuplicateKeyError, match="video_metadata of video 'v' already exists"):
+    with pytest.raises(DuplicateKey, match="video_metadata of video 'v' already exists"):
         metrics.add_metadata(db, {"video_id": "v"})
     metrics.add_metrics(db, {**SNAPSHOT, "timestamp": "2026-11-02"})
     with pytest.raises(sqlite3.IntegrityError, match="already exists"):

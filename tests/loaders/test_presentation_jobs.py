@@ -13,7 +13,7 @@ import pytest
 
 from loaders import open_database, presentation_jobs
 from loaders.connections import connect
-from loaders.errors import DuplicateKeyError
+from loaders.errors import DuplicateKey
 from loaders.queues.job_rows import LifeCycleError
 
 
@@ -100,7 +100,7 @@ def test_bad_values_are_named(db: sqlite3.Connection, values: dict[str, Any], me
 
 def test_keys_and_moves(db: sqlite3.Connection) -> None:
     presentation_jobs.create(db, {"job_id": "a", "status": "completed"})
-    with pytest.raises(DuplicateKeyError) as refused:
+    with pytest.raises(DuplicateKey) as refused:
         presentation_jobs.create(db, {"job_id": "a"})
     assert str(refused.value) == 'job "a" already exists'
     with pytest.raises(LifeCycleError) as forbidden:

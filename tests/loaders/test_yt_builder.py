@@ -15,7 +15,7 @@ import pytest
 
 from loaders import open_database, yt_builder
 from loaders.connections import connect
-from loaders.errors import DuplicateKeyError
+from loaders.errors import DuplicateKey
 from loaders.queues.job_rows import LifeCycleError
 
 CONFIG = {"duration": 60, "title": "Ocean ☔", "nested": {"a": [1, {"b": None}]}}
@@ -126,7 +126,7 @@ def test_threads_get_numbers_of_their_own(path: Path) -> None:
 
 
 def test_a_key_that_exists(db: sqlite3.Connection, job_id: int) -> None:
-    with pytest.raises(DuplicateKeyError) as refused:
+    with pytest.raises(DuplicateKey) as refused:
         yt_builder.create_job(db, job_id, "another", "runs")
     assert str(refused.value) == f"job {job_id} (another) already exists"
     assert isinstance(refused.value, sqlite3.IntegrityError)

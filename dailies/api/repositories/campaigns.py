@@ -18,7 +18,7 @@ from dailies.api.responses import Stored, Version, entity_tag
 from dailies.api.schemas import NEW_CAMPAIGN, validate
 from loaders.campaigns.jobs import INSERT_JOB, UPDATE_JOB, key_of, to_json
 from loaders.connections import acting_as
-from loaders.errors import DuplicateKeyError, refusals
+from loaders.errors import DuplicateKey, translated
 from loaders.migrations.campaigns_projection import BROKEN_RULES, projection_of
 from loaders.rows import Job
 from loaders.times import now
@@ -130,7 +130,7 @@ def insert(connection: sqlite3.Connection, document: Document) -> str:
     with refused(connection, document):
         job_id = key_of(document) or uuid.uuid4().hex
         values = {"id": job_id, "data": to_json({**document, "id": job_id})}
-        with refusals(f"A job {quoted(job_id)}"):
+        with translated(f"A job {quoted(job_id)}"):
             connection.execute(INSERT_JOB, values)
     return job_id
 
@@ -140,7 +140,7 @@ def refused(connection: sqlite3.Connection, document: Mapping[str, Any]) -> Iter
     """Turn what the loaders and the database have against `document` into a RefusalError."""
     try:
         yield
-    except DuplicateKeyError as error:
+    except DuplicateKey as error:
         raise RefusalError(409, str(error)) from error
     except ValueError as error:
         raise RefusalError(400, broken_rules(connection, document) or str(error)) from error
@@ -182,7 +182,7 @@ def change(
 
 
 def write(connection: sqlite3.Connection, job_id: str, document: Document) -> None:
-    with refused(connection, document), refusals(f"A job {quoted(job_id)}"):
+    with refused(connection, document), translated(f"A job {quoted(job_id)}"):
         values = {"id": job_id, "data": to_json({**document, "id": job_id})}
         connection.execute(UPDATE_JOB, values)
 

@@ -14,7 +14,7 @@ from dailies.api.request import Check, RefusalError, all_or_none, quoted
 from dailies.api.responses import Stored, Version, entity_tag, json_row
 from dailies.api.schemas import Adapter, validate
 from loaders.connections import acting_as
-from loaders.errors import DuplicateKeyError
+from loaders.errors import DuplicateKey
 from loaders.migrations.life_cycle import LifeCycle
 from loaders.queues import claims, job_rows
 from loaders.queues.claims import LeaseError
@@ -185,7 +185,7 @@ def refusing() -> Iterator[None]:
     """Turn what the loaders and the database have against a write into a RefusalError."""
     try:
         yield
-    except (DuplicateKeyError, LifeCycleError, LeaseError) as error:
+    except (DuplicateKey, LifeCycleError, LeaseError) as error:
         raise RefusalError(409, str(error)) from error
     except ValueError as error:
         raise RefusalError(400, str(error)) from error

@@ -133,10 +133,6 @@ def job_exists(db: Connection, job_id: str) -> bool:
     return found.fetchone() is not None
 
 
-def has_jobs(db: Connection) -> bool:
-    return sqlite_connection(db).execute("select 1 from jobs limit 1").fetchone() is not None
-
-
 def update_job(
     db: Connection, job_id: str, updates: Mapping[str, Any], actor: str | None = None
 ) -> Job | None:

@@ -9,14 +9,14 @@ from pathlib import Path
 from loaders import tables
 from loaders.campaigns import files
 from loaders.connections import Connection
-from loaders.formats import documents
-from loaders.formats.atomic_write import Exported
+from loaders.formats import files as formats
+from loaders.formats.atomic_write import ExportReport
 from loaders.import_options import DEFAULT_OPTIONS, ImportOptions
 from loaders.import_report import ImportReport
 from loaders.registry import database_spec
 
 YOUTUBE_TRENDING = "youtube-trending"
-FORMATS = (*documents.FORMATS, YOUTUBE_TRENDING)
+FORMATS = (*formats.FORMATS, YOUTUBE_TRENDING)
 
 
 def import_files(
@@ -57,7 +57,7 @@ def is_jobs_of_campaigns(name: str, table: str | None) -> bool:
 
 def export_files(
     name: str, db: Connection, path: Path, table: str | None = None, format: str | None = None
-) -> Exported:
+) -> ExportReport:
     if is_jobs_of_campaigns(name, table):
         return files.export_jobs(db, path, format)
     return tables.export_rows(name, db, path, table, format)

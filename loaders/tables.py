@@ -14,8 +14,10 @@ from typing import Any
 from loaders.conflicts import resolve_conflict
 from loaders.connections import Connection, sqlite_connection
 from loaders.errors import translated
-from loaders.formats import documents
-from loaders.formats.atomic_write import Exported, write_beside
+from loaders.formats.atomic_write import ExportReport, write_export
+from loaders.formats.files import read
+from loaders.formats.json_form import encode
+from loaders.formats.record import Record
 from loaders.import_options import DEFAULT_OPTIONS, ImportOptions, import_transaction
 from loaders.import_report import ImportReport, Origin
 from loaders.registry import database_spec
@@ -162,16 +164,16 @@ def refuse_unknown(target: Table, columns: Iterable[str]) -> None:
 
 def records_of(
     target: Table, paths: Iterable[Path], format: str | None, columns: Mapping[str, str]
-) -> Iterator[documents.Record]:
+) -> Iterator[Record]:
     texts = target.text_columns()
     texts |= {name for name, column in columns.items() if column in texts}
     for path in paths:
-        yield from documents.read(path, format, text_fields=texts, list_key=target.name)
+        yield from read(path, format, text_fields=texts, list_key=target.name)
 
 
 def store(
     target: Table,
-    record: documents.Record,
+    record: Record,
     columns: Mapping[str, str],
     policy: str,
     report: ImportReport,
@@ -219,12 +221,12 @@ def to_sql(value: Any) -> Any:
 
 def export_rows(
     name: str, db: Connection, path: Path, table: str | None = None, format: str | None = None
-) -> Exported:
+) -> ExportReport:
     """Write a table's rows to a file."""
     connection = sqlite_connection(db)
     target = served_table(name, connection, table)
     chosen = format or (None if path.suffix else "json")
-    return write_beside(path, rows_of(target), chosen, list_key=target.name)
+    return write_export(path, rows_of(target), chosen, list_key=target.name)
 
 
 def rows_of(target: Table) -> Iterator[dict[str, Any]]:
@@ -233,4 +235,4 @@ def rows_of(target: Table) -> Iterator[dict[str, Any]]:
     )
     names = [name for name, *_ in cursor.description]
     for row in cursor:
-        yield documents.encode(dict(zip(names, row, strict=True)))
+        yield encode(dict(zip(names, row, strict=True)))

@@ -28,7 +28,7 @@ from loaders import info as database_info
 from loaders import restore as backup_restore
 from loaders.campaigns import files
 from loaders.conflicts import POLICIES
-from loaders.formats import documents
+from loaders.formats.files import FORMATS
 from loaders.import_options import ImportOptions
 from loaders.migrations import presentation_jobs, yt_builder
 from loaders.progress import Progress
@@ -43,7 +43,7 @@ LIFE_CYCLES = {
 SHOW_PROGRESS_AFTER = 1.0  # seconds
 
 
-FORMAT = click.option("--format", type=click.Choice(documents.FORMATS), help="Default: by suffix.")
+FORMAT = click.option("--format", type=click.Choice(FORMATS), help="Default: by suffix.")
 IMPORT_FORMAT = click.option(
     "--format", type=click.Choice(import_export.FORMATS), help="Default: by suffix."
 )

@@ -20,8 +20,9 @@ from loaders.campaigns.diff import Comparison, differences
 from loaders.conflicts import GIVEN_TWICE, resolve_conflict
 from loaders.connections import Connection, bulk_cache, sqlite_connection
 from loaders.errors import translated, with_value
-from loaders.formats import documents
-from loaders.formats.atomic_write import Exported, write_beside
+from loaders.formats.atomic_write import ExportReport, write_export
+from loaders.formats.files import read
+from loaders.formats.record import Record
 from loaders.import_options import (
     DEFAULT_OPTIONS,
     ImportOptions,
@@ -109,7 +110,7 @@ returning id
 class Entry:
     """A job on its way in."""
 
-    record: documents.Record
+    record: Record
     job_id: str
     data: str
 
@@ -125,12 +126,12 @@ def import_jobs(
     records = (
         renamed(record, columns)
         for path in paths
-        for record in documents.read(path, options.format, text_fields=texts)
+        for record in read(path, options.format, text_fields=texts)
     )
     return load(db, records, options)
 
 
-def renamed(record: documents.Record, columns: Mapping[str, str]) -> documents.Record:
+def renamed(record: Record, columns: Mapping[str, str]) -> Record:
     """The record with the fields that `columns` maps under their column's name."""
     if not columns or record.value is None:
         return record
@@ -141,7 +142,7 @@ def renamed(record: documents.Record, columns: Mapping[str, str]) -> documents.R
 
 def load(
     db: Connection,
-    records: Iterable[documents.Record],
+    records: Iterable[Record],
     options: ImportOptions = DEFAULT_OPTIONS,
 ) -> ImportReport:
     """Store the jobs of `records` in one transaction."""
@@ -158,7 +159,7 @@ def load(
 
 
 def batches(
-    records: Iterable[documents.Record], report: ImportReport, progress: RowProgress
+    records: Iterable[Record], report: ImportReport, progress: RowProgress
 ) -> Iterator[list[Entry]]:
     """Jobs fit to be stored, some at a time; the others are reported as they pass."""
     batch: list[Entry] = []
@@ -178,7 +179,7 @@ def batches(
         yield batch
 
 
-def to_entry(record: documents.Record, report: ImportReport) -> Entry | None:
+def to_entry(record: Record, report: ImportReport) -> Entry | None:
     if record.value is None:
         report.fail(record.source, record.position, None, record.error or "cannot be read")
         return None
@@ -334,18 +335,16 @@ def origin_of(entry: Entry) -> Origin:
     return Origin(entry.record.source, entry.record.position, entry.job_id)
 
 
-def export_jobs(db: Connection, path: Path, format: str | None = None) -> Exported:
+def export_jobs(db: Connection, path: Path, format: str | None = None) -> ExportReport:
     """Write every job to a file, or to a folder of one YAML file a job (no suffix)."""
-    return write_beside(path, jobs.iterate_documents(db), format, "jobs", TEXT_FIELDS)
+    return write_export(path, jobs.iterate_documents(db), format, "jobs", TEXT_FIELDS)
 
 
 def verify_jobs(db: Connection, paths: Iterable[Path], format: str | None = None) -> Comparison:
     """Compare files with the database: what is missing here, extra here, or different and where."""
     comparison = Comparison()
     seen: set[str] = set()
-    records = (
-        record for path in paths for record in documents.read(path, format, text_fields=TEXT_FIELDS)
-    )
+    records = (record for path in paths for record in read(path, format, text_fields=TEXT_FIELDS))
     report = ImportReport()
     for record in records:
         comparison.found += 1

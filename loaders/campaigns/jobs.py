@@ -23,8 +23,7 @@ from loaders.campaigns import files
 from loaders.checks import shortened
 from loaders.connections import Connection, acting_as, sqlite_connection
 from loaders.errors import translated
-from loaders.formats import documents
-from loaders.formats.yaml_scalars import MAX_DEPTH, check_forms
+from loaders.formats.json_form import MAX_DEPTH, check_forms, encode
 from loaders.migrations.campaigns_projection import BROKEN_RULES, COLUMNS, TIMES
 from loaders.rows import Job, Statistics
 from loaders.times import configured_timezone, now, to_instant
@@ -265,7 +264,7 @@ def checked(job: Mapping[str, Any]) -> dict[str, Any]:
         raise ValueError(f"a job is a mapping, not {type(job).__name__}")
     document = dict(job)
     if not is_json(document):
-        return dict(documents.encode(document))
+        return dict(encode(document))
     check_forms(document)
     return document
 

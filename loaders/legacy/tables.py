@@ -7,7 +7,7 @@ import re
 import sqlite3
 
 from loaders.connections import count_rows
-from loaders.formats.yaml_scalars import encode
+from loaders.formats.json_form import encode
 from loaders.migrations.bookkeeping import SET_ASIDE
 from loaders.times import NOW_SQL
 

@@ -15,7 +15,6 @@ from contextlib import contextmanager
 from loaders.connections import count_rows
 from loaders.formats.json_form import encode
 from loaders.migrations import script
-from loaders.migrations.bookkeeping import SET_ASIDE
 from loaders.migrations.script import Statement
 from loaders.times import NOW_SQL
 

@@ -10,14 +10,11 @@ from collections.abc import Generator
 from typing import Any
 
 from datasette import Request, hookimpl
-from datasette.app import Datasette
 from datasette.permissions import Action
 from datasette.resources import TableResource
 
-from dailies.api import changes
 from dailies.api.dispatch import actor_id
 from dailies.api.operations import routes_of
-from dailies.api.resources import RESOURCES
 from dailies.api.routes import OPERATIONS
 from loaders.registry import DATABASES
 
@@ -39,16 +36,6 @@ def register_actions() -> list[Action]:
 @hookimpl
 def register_routes() -> list[tuple[str, Any]]:
     return routes_of(OPERATIONS)
-
-
-@hookimpl(trylast=True)
-def startup(datasette: Datasette) -> Any:
-    async def admit_statements() -> None:
-        for resource in RESOURCES.values():
-            if database := datasette.databases.get(resource.database):
-                database.canned.update(changes.statements(resource))
-
-    return admit_statements
 
 
 @hookimpl

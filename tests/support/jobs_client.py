@@ -13,7 +13,7 @@ from dailies.api.resources import RESOURCES, Resource
 from dailies.auth import tokens
 from loaders import open_database
 
-SIGN_IN = "Prove who you are: send a token as Authorization: Bearer"
+SIGN_IN = "Authentication required: send a token as Authorization: Bearer"
 REVOKED = "This token has been revoked"
 OUR_TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"
 

@@ -147,7 +147,7 @@ async def test_a_change_meanwhile_is_not_overwritten(datasette: Datasette, job: 
         ({"others": "[]"}, "must be a JSON object, not a list"),
         ({"others": '{"id": "2"}'}, '"id" does not belong here'),
         ({"others": '{"hook": "2"}'}, '"hook" does not belong here'),
-        ({"others": '{"a": NaN}'}, "The body is not JSON: NaN is no number there"),
+        ({"others": '{"a": NaN}'}, "The body is not JSON: NaN is not a JSON number"),
     ],
 )
 async def test_mistakes_are_shown_at_their_field(

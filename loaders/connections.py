@@ -90,6 +90,12 @@ def acting_as(db: Connection, actor: str | None) -> Iterator[sqlite3.Connection]
         connection.execute("update write_context set actor = null")
 
 
+def has_rows(db: Connection, table: str) -> bool:
+    quoted = table.replace('"', '""')
+    found = sqlite_connection(db).execute(f'select 1 from "{quoted}" limit 1')  # noqa: S608
+    return found.fetchone() is not None
+
+
 def count_rows(db: Connection, table: str) -> int:
     quoted = table.replace('"', '""')
     row = sqlite_connection(db).execute(f'select count(*) from "{quoted}"').fetchone()  # noqa: S608

@@ -16,7 +16,8 @@ from datasette import Request
 from dailies.api.responses import SURROGATE, entity_tag
 from dailies.errors import RequestError
 from loaders.errors import Invalid, for_each
-from loaders.formats.yaml_scalars import MAX_DEPTH, MAX_DIGITS, check_forms
+from loaders.formats.json_form import MAX_DEPTH, check_forms
+from loaders.formats.yaml_scalars import MAX_DIGITS
 from loaders.messages import kind_of, quoted
 from loaders.rows import Record
 

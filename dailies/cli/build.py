@@ -13,6 +13,7 @@ from dailies.cli import samples
 from loaders import backups, checks, upgrade
 from loaders.campaigns import files
 from loaders.connections import connect
+from loaders.import_options import ImportOptions
 from loaders.progress import Progress
 from loaders.registry import SIDE_FILES, database_path
 
@@ -65,7 +66,7 @@ def fill(connection: sqlite3.Connection, built: Built, sample: bool) -> None:
     earlier = os.environ.get("CAMPAIGNS_YAML_PATH")
     if built.created and built.name == "campaigns" and earlier:
         source = Path(earlier).expanduser()
-        report = files.import_jobs(connection, [source], actor="build")
+        report = files.import_jobs(connection, [source], ImportOptions(actor="build"))
         built.imported = report.as_dict()
     if sample:
         built.sample_rows = samples.add(built.name, connection)

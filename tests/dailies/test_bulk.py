@@ -148,8 +148,8 @@ async def test_filters_mean_what_they_mean_in_lists(
 @pytest.mark.parametrize(
     ("body", "message"),
     [
-        ({"action": "delete", "filter": {}}, "filter: at least one filter is required"),  # noqa: E501
-        ({"action": "delete", "filter": {"q": " "}}, "filter: at least one filter is required"),  # noqa: E501
+        ({"action": "delete", "filter": {}}, "filter: at least one filter is required"),
+        ({"action": "delete", "filter": {"q": " "}}, "filter: at least one filter is required"),
         ({"action": "delete"}, "filter: must be given"),
         ({"action": "delete", "filter": {"colour": 1}}, "filter.colour: there is no such field"),
         ({"action": "delete", "filter": {"_size": 1}}, "filter._size: there is no such field"),

@@ -43,15 +43,20 @@ def denied(action: str) -> str:
 
 
 @pytest.fixture
-def datasette(data_dir: Any) -> Iterator[Datasette]:
-    open_database("campaigns").close()
-    with serving() as served:
-        yield served
+def datasette(empty_site: Datasette) -> Datasette:
+    return empty_site
 
 
 @pytest.fixture
-def token(data_dir: Any) -> str:
+def token() -> str:
     return tokens.create("root")[1]
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    """A real server for the tests of this module that need one."""
+    with ServerProcess(tmp_path_factory.mktemp("server") / "data") as server:
+        yield server
 
 
 async def ask(datasette: Datasette, method: str, path: str, **options: Any) -> Any:
@@ -369,7 +374,7 @@ BAD_BODIES = {
     b'{"a": ' + b"[" * 200 + b"]" * 200 + b"}": "nested deeper than 200 levels",
     b"[" * 100_000: "The body is nested deeper than 200 levels",
     b'{"a":' * 100_000: "The body is nested deeper than 200 levels",
-    b'{"!!python": 1}': 'key "!!python" begins with "!!" but is no documented form',
+    b'{"!!python": 1}': 'key "!!python" begins with "!!" but is not a documented form',
     b'{"id": true, "job_name": "x"}': 'jobs.id: must be text, not "True"',
     b'{"id": {}, "job_name": "x"}': "jobs.id: must be text, not an object",
     b"{}": "jobs.job_name: a job needs a name",
@@ -1037,20 +1042,20 @@ async def test_writes_that_go_together_stand_alone(datasette: Datasette, token: 
     assert len(await ids(datasette, "")) == 20
 
 
-def test_no_update_is_lost(server: ServerProcess) -> None:
-    token = server.token("worker")
+def test_no_update_is_lost(site: ServerProcess) -> None:
+    token = site.token("worker")
     keys = [f"job-{number}" for number in range(8)]
     for key in keys:
-        server.request("POST", "/api/campaigns", json={"id": key, "job_name": "x"}, token=token)
+        site.request("POST", "/api/campaigns", json={"id": key, "job_name": "x"}, token=token)
 
     def patch(number: int) -> int:
         path = f"/api/campaigns/{keys[number % 4]}"
-        answer = server.request("PATCH", path, json={f"field-{number}": number}, token=token)
+        answer = site.request("PATCH", path, json={f"field-{number}": number}, token=token)
         return answer.status_code
 
     with ThreadPoolExecutor(8) as threads:
         assert set(threads.map(patch, range(64))) == {200}
-    rows = server.request("GET", "/api/campaigns").json()["rows"]
+    rows = site.request("GET", "/api/campaigns").json()["rows"]
     found = {key: value for row in rows for key, value in row.items() if key.startswith("field-")}
     assert found == {f"field-{number}": number for number in range(64)}
 
@@ -1078,19 +1083,19 @@ async def test_a_writer_outside_holds_the_lock(
         assert after.status_code == 200
 
 
-def test_an_answered_write_survives_a_crash(server: ServerProcess) -> None:
-    token = server.token("worker")
-    created = server.request("POST", "/api/campaigns", json=JOB, token=token)
-    server.kill9()
-    server.restart()
-    read = server.request("GET", ADDRESS)
+def test_an_answered_write_survives_a_crash(site: ServerProcess) -> None:
+    token = site.token("worker")
+    created = site.request("POST", "/api/campaigns", json=JOB, token=token)
+    site.kill9()
+    site.restart()
+    read = site.request("GET", ADDRESS)
     assert (created.status_code, read.json()["rows"]) == (201, created.json()["rows"])
     assert read.headers["etag"] == created.headers["etag"]
 
 
-def test_an_address_that_is_no_ascii(server: ServerProcess) -> None:
+def test_an_address_that_is_no_ascii(site: ServerProcess) -> None:
     for path in (b"/api/campaigns/\xff", b"/api/campaigns/\xc3\xbc"):
-        with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
+        with socket.create_connection(("127.0.0.1", site.port), timeout=10) as connection:
             request = b"GET " + path + b" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
             connection.sendall(request)
             answer = b"".join(iter(lambda: connection.recv(65536), b""))

@@ -21,6 +21,7 @@ hypothesis.settings.register_profile("dailies", deadline=None, print_blob=True)
 hypothesis.settings.load_profile("dailies")
 
 REQUIRE_BROWSER = os.environ.get("DAILIES_REQUIRE_BROWSER") == "1"
+PROCESS_FIXTURES = {"browser", "run_dailies", "server"}
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 BROWSER_OPTIONS = [
     "--no-sandbox",
@@ -141,5 +142,8 @@ def page(browser: Browser) -> Iterator[Page]:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if "browser" in getattr(item, "fixturenames", ()):
+        fixtures = set(getattr(item, "fixturenames", ()))
+        if "browser" in fixtures:
             item.add_marker("browser")
+        if fixtures & PROCESS_FIXTURES:
+            item.add_marker("process")

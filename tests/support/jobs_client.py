@@ -7,11 +7,11 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx2
+from empty_databases import create_databases
 from in_process import asking, serving
 
 from dailies.api.resources import RESOURCES, Resource
 from dailies.auth import tokens
-from loaders import open_database
 
 SIGN_IN = "Prove who you are: send a token as Authorization: Bearer"
 REVOKED = "This token has been revoked"
@@ -30,8 +30,7 @@ def token_of(actor: str, *can: str) -> dict[str, str]:
 @asynccontextmanager
 async def jobs_client(**changes: Any) -> AsyncIterator[httpx2.AsyncClient]:
     """A client with root's token, of an instance over the data folder of the test."""
-    for resource in RESOURCES.values():
-        open_database(resource.database).close()
+    create_databases(resource.database for resource in RESOURCES.values())
     with serving(**changes) as datasette:
         async with asking(datasette, None) as client:
             client.headers |= token_of("root")

@@ -62,7 +62,8 @@ def examine_open(name: str, connection: sqlite3.Connection) -> Findings:
     differences = schema.differences(name, connection)
     findings.notes += [f"{label}: not created by Dailies" for label in differences.added]
     findings.problems += [f"{line}: run `dailies build {name}`" for line in differences.problems]
-    if not any(one.kind == "table" for one in (*differences.missing, *differences.altered)):
+    lacking = {one.kind for one in (*differences.missing, *differences.altered)}
+    if not lacking & {"table", "view"}:  # the queries below need them
         findings.problems += problems_of_rows(name, connection)
     return findings
 
@@ -153,7 +154,7 @@ def describe_error(error: sqlite3.DatabaseError) -> str:
 
 
 def inspect(name: str, path: Path) -> None:
-    """ValueError if the file is not SQLite, is another database than `name`, or old and damaged."""
+    """ValueError if the file is not SQLite, is another database, or is damaged and to be changed."""
     with path.open("rb") as file:
         if file.read(len(SQLITE_HEADER)) != SQLITE_HEADER:
             raise ValueError(f"{path} is not a SQLite file: it was left as it is")
@@ -161,7 +162,7 @@ def inspect(name: str, path: Path) -> None:
     with closing(open_read_only(path)) as connection:
         try:
             identity = identify(connection)
-            if identity == name and schema.pending(name, connection):
+            if identity == name and needs_work(name, connection):
                 refuse_damaged(path, connection)
         except sqlite3.DatabaseError as error:
             message = f"{path} {describe_error(error)}: it was left as it is"
@@ -170,6 +171,11 @@ def inspect(name: str, path: Path) -> None:
         raise ValueError(f"{path} holds other tables than {name}: it was left as it is")
     if identity not in ("", name):
         raise ValueError(f"{path} is a {identity} database, not {name}: it was left as it is")
+
+
+def needs_work(name: str, connection: sqlite3.Connection) -> bool:
+    """True if an upgrade or a repair is due."""
+    return bool(schema.pending(name, connection) or schema.differences(name, connection).labels)
 
 
 def roll_back_unfinished(path: Path) -> None:
@@ -196,5 +202,9 @@ def identify(connection: sqlite3.Connection) -> str | None:
 
 
 def refuse_damaged(path: Path, connection: sqlite3.Connection) -> None:
-    if found := damage(connection):
+    try:
+        found = damage(connection)
+    except sqlite3.DatabaseError as error:
+        raise ValueError(f"{path} {describe_error(error)}: it was left as it is") from error
+    if found:
         raise ValueError(f"{path} is damaged ({found[0]}): it was left as it is")

@@ -33,9 +33,22 @@ def repair(name: str, connection: sqlite3.Connection) -> list[str]:
     restore_tables(connection, found)
     create(connection, (one for one in (*ours, *added) if one.kind != "trigger"))
     if any(label.startswith(("table", "trigger")) for label in found.labels):
-        script.execute(connection, script.statements(database_spec(name).stem, "rebuild"))
+        rebuild(name, connection)
     create(connection, (one for one in (*ours, *added) if one not in found.harmful))
     return found.labels
+
+
+def rebuild(name: str, connection: sqlite3.Connection) -> None:
+    """Restore the rows that a new file has, and compute again what triggers derive from rows."""
+    database = database_spec(name).stem
+    if not (script.FOLDER / database).is_dir():
+        for index in list(schema.fts_tables(connection)):
+            connection.execute(f"insert into {index} ({index}) values ('rebuild')")
+        return
+    for statement in script.statements(database):
+        if statement.sql.startswith("insert into"):
+            connection.execute(statement.sql.replace("insert into", "insert or ignore into", 1))
+    script.execute(connection, script.statements(database, "rebuild"))
 
 
 def restore_tables(connection: sqlite3.Connection, found: Differences) -> None:

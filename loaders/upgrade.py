@@ -58,8 +58,7 @@ def is_current(name: str, path: Path, timeout: int = checks.TIMEOUT) -> bool:
         with closing(checks.open_read_only(path, timeout)) as connection:
             return (
                 checks.identify(connection) == name
-                and not schema.pending(name, connection)
-                and not schema.differences(name, connection).labels
+                and not checks.needs_work(name, connection)
                 and not vacuum_pending(connection)
             )
     except sqlite3.DatabaseError:
@@ -111,7 +110,6 @@ def repair_file(
     progress: Progress | None,
 ) -> None:
     """Restore missing and altered objects after a verified backup."""
-    checks.refuse_damaged(path, connection)
     with backed_up(path, connection, result, progress), schema_changes(connection):
         result.repaired = repair.repair(name, connection)
 

@@ -62,9 +62,11 @@ def examine_open(name: str, connection: sqlite3.Connection) -> Findings:
     differences = schema.differences(name, connection)
     findings.notes += [f"{label}: not created by Dailies" for label in differences.added]
     findings.problems += [f"{line}: run `dailies build {name}`" for line in differences.problems]
-    lacking = {one.kind for one in (*differences.missing, *differences.altered)}
-    if not lacking & {"table", "view"}:  # the queries below need them
+    try:
         findings.problems += problems_of_rows(name, connection)
+    except sqlite3.OperationalError:
+        if not differences.problems:  # of which a missing table or column is one
+            raise
     return findings
 
 
@@ -154,7 +156,7 @@ def describe_error(error: sqlite3.DatabaseError) -> str:
 
 
 def inspect(name: str, path: Path) -> None:
-    """ValueError if the file is not SQLite, is another database, or is damaged and to be changed."""
+    """ValueError if the file is no database `name`, or is damaged and due for a change."""
     with path.open("rb") as file:
         if file.read(len(SQLITE_HEADER)) != SQLITE_HEADER:
             raise ValueError(f"{path} is not a SQLite file: it was left as it is")

@@ -26,16 +26,23 @@ def restore(name: str, path: Path, file: Path) -> Path | None:
     with closing(checks.open_read_only(file)) as source:
         checks.refuse_damaged(file, source)
         incoming = backups.copy(source, path.with_name(f".{path.name}.restoring"))
-    renew_epoch(incoming)
-    kept = None
-    if path.exists():
-        close_log(path)
-        kept = backups.free_name(path.with_name(f"{path.name}.replaced-{file_stamp()}"))
-        path.rename(kept)
+    try:
+        renew_epoch(incoming)
+        kept = keep_replaced(path) if path.exists() else None
+        incoming.rename(path)
+    finally:
+        incoming.unlink(missing_ok=True)
+    backups.sync(path.parent)
+    return kept
+
+
+def keep_replaced(path: Path) -> Path:
+    """Rename the file that is replaced, as `NAME.db.replaced-YYYYMMDDTHHMMSSZ`."""
+    close_log(path)
+    kept = backups.free_name(path.with_name(f"{path.name}.replaced-{file_stamp()}"))
+    path.rename(kept)
     for suffix in SIDE_FILES:
         path.with_name(path.name + suffix).unlink(missing_ok=True)
-    incoming.rename(path)
-    backups.sync(path.parent)
     return kept
 
 

@@ -90,7 +90,17 @@ def acting_as(db: Connection, actor: str | None) -> Iterator[sqlite3.Connection]
         connection.execute("update write_context set actor = null")
 
 
-def count_rows(db: Connection, table: str) -> int:
+def has_rows(db: Connection, table: str) -> bool:
     quoted = table.replace('"', '""')
-    row = sqlite_connection(db).execute(f'select count(*) from "{quoted}"').fetchone()  # noqa: S608
+    found = sqlite_connection(db).execute(f'select 1 from "{quoted}" limit 1')  # noqa: S608
+    return found.fetchone() is not None
+
+
+def count_rows(db: Connection, table: str) -> int:
+    row = sqlite_connection(db).execute(f"select count(*) from {quoted(table)}").fetchone()  # noqa: S608
     return cast(int, row[0])
+
+
+def quoted(name: str) -> str:
+    """A name of a table or column for SQL."""
+    return '"' + name.replace('"', '""') + '"'

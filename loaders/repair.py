@@ -10,10 +10,11 @@ import sqlite3
 from collections.abc import Iterable
 
 from loaders import checks, schema
-from loaders.legacy.tables import keep_last_number, set_rows_aside, stored_columns
+from loaders.connections import quoted
+from loaders.legacy import tables
 from loaders.migrations import script
 from loaders.registry import database_spec
-from loaders.schema import Differences, SchemaObject, quoted
+from loaders.schema import Differences, SchemaObject
 
 
 def repair(name: str, connection: sqlite3.Connection) -> list[str]:
@@ -78,36 +79,17 @@ def rebuild_table(connection: sqlite3.Connection, table: SchemaObject) -> None:
 
     Its indexes are gone afterwards. Rows that break NOT NULL or UNIQUE go to `set_aside`.
     """
-    old = f"{table.name}_before_repair"
-    connection.execute(f"alter table {quoted(table.name)} rename to {quoted(old)}")
+    old = tables.move_aside(connection, table.name)
     connection.execute(table.sql)
-    add_columns(connection, old, table.name)
+    tables.add_unknown_columns(connection, old, table.name)
     copy_rows(connection, old, table.name)
-    keep_last_number(connection, old, table.name)
+    if tables.exists(connection, "sqlite_sequence"):
+        tables.keep_last_number(connection, old, table.name)
     connection.execute(f"drop table {quoted(old)}")
 
 
-def add_columns(connection: sqlite3.Connection, source: str, target: str) -> None:
-    """Add the columns of `source` that `target` lacks."""
-    known = {column.lower() for column in stored_columns(connection, target)}
-    columns = connection.execute(
-        "select name, type, dflt_value from pragma_table_info(?)", (source,)
-    )
-    for column, kind, default in columns.fetchall():
-        if column.lower() not in known:
-            clause = f" default {default}" if default and is_constant(default) else ""
-            connection.execute(
-                f"alter table {quoted(target)} add column {quoted(column)} {kind}{clause}"
-            )
-
-
-def is_constant(default: str) -> bool:
-    """True if `alter table` takes it as a default; it refuses expressions."""
-    return not default.startswith("(") and not default.upper().startswith("CURRENT_")
-
-
 def copy_rows(connection: sqlite3.Connection, source: str, target: str) -> None:
-    columns = [quoted(column) for column in stored_columns(connection, source)]
+    columns = [quoted(column) for column in tables.stored_columns(connection, source)]
     if has_free_rowid(connection, target):
         columns.insert(0, "rowid")
     names = ", ".join(columns)
@@ -130,7 +112,7 @@ def copy_one_by_one(connection: sqlite3.Connection, source: str, target: str, in
             continue
         connection.execute(f"delete from {quoted(source)} where rowid = ?", (rowid,))  # noqa: S608
     key = tuple(key_columns(connection, target))
-    set_rows_aside(connection, source, key, "true", "breaks NOT NULL or UNIQUE of its table")
+    tables.set_rows_aside(connection, source, key, "true", "breaks NOT NULL or UNIQUE of its table")
     connection.execute("update set_aside set table_name = ? where table_name = ?", (target, source))
 
 

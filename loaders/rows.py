@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Mapping
 from typing import Any
 
-from loaders.formats.yaml_scalars import encode
+from loaders.formats.json_form import encode
 
 
 class Job(dict[str, Any]):

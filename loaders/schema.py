@@ -14,6 +14,7 @@ from typing import NamedTuple, cast
 import sqlite_utils
 from sqlite_utils import Migrations
 
+from loaders.connections import quoted
 from loaders.migrations import runner, script
 from loaders.registry import database_spec
 
@@ -180,7 +181,3 @@ def fts_tables(connection: sqlite3.Connection) -> Iterator[str]:
     for one in objects_of(connection).values():
         if one.is_fts:
             yield one.name
-
-
-def quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'

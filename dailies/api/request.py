@@ -14,7 +14,8 @@ from urllib.parse import unquote_to_bytes
 from datasette import Request
 
 from dailies.api.responses import HALF_CHARACTER
-from loaders.formats.yaml_scalars import MAX_DEPTH, MAX_DIGITS, check_forms
+from loaders.formats.json_form import MAX_DEPTH, check_forms
+from loaders.formats.yaml_scalars import MAX_DIGITS
 
 MOST_BYTES = 10_000_000
 MOST_DOCUMENTS = 1000

@@ -14,6 +14,7 @@ from dailies.cli import samples
 from loaders import backups, checks, repair, upgrade
 from loaders.campaigns import files
 from loaders.connections import connect
+from loaders.import_options import ImportOptions
 from loaders.progress import Progress
 from loaders.registry import SIDE_FILES, database_path
 from loaders.restore import close_log
@@ -89,7 +90,7 @@ def fill(connection: sqlite3.Connection, report: BuildReport, sample: bool) -> N
     earlier = os.environ.get("CAMPAIGNS_YAML_PATH")
     if report.created and report.name == "campaigns" and earlier:
         source = Path(earlier).expanduser()
-        imported = files.import_jobs(connection, [source], actor="build")
+        imported = files.import_jobs(connection, [source], ImportOptions(actor="build"))
         report.imported = imported.as_dict()
     if sample:
         report.sample_rows = samples.add(report.name, connection)

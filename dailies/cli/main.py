@@ -23,11 +23,13 @@ from dailies.auth import tokens
 from dailies.cli import build as building
 from dailies.cli.jobs import jobs
 from dailies.cli.options import NAME, NAMES, DatabaseName, command
-from loaders import backups, checks, import_export, open_database, tables
+from loaders import backups, checks, import_export, open_database
 from loaders import info as database_info
 from loaders import restore as backup_restore
 from loaders.campaigns import files
-from loaders.formats import documents
+from loaders.conflicts import POLICIES
+from loaders.formats.files import FORMATS
+from loaders.import_options import ImportOptions
 from loaders.migrations import presentation_jobs, yt_builder
 from loaders.progress import Progress
 from loaders.queues import recovery
@@ -41,7 +43,7 @@ LIFE_CYCLES = {
 SHOW_PROGRESS_AFTER = 1.0  # seconds
 
 
-FORMAT = click.option("--format", type=click.Choice(documents.FORMATS), help="Default: by suffix.")
+FORMAT = click.option("--format", type=click.Choice(FORMATS), help="Default: by suffix.")
 IMPORT_FORMAT = click.option(
     "--format", type=click.Choice(import_export.FORMATS), help="Default: by suffix."
 )
@@ -171,7 +173,7 @@ def check(names: tuple[str, ...]) -> Any:
 @click.option("--character", help="Whom a folder of images shows (image_library).")
 @click.option(
     "--on-conflict",
-    type=click.Choice(tables.CONFLICTS),
+    type=click.Choice(POLICIES),
     default="skip",
     show_default=True,
     help="What to do with a row that is stored already, with other content.",
@@ -190,7 +192,10 @@ def import_files(
     rename = parse_mappings(mappings)
     with closing(open_database(name)) as db, counting(name) as progress:
         report = import_export.import_files(
-            name, db, paths, actor="import", rename=rename, progress=progress, **options
+            name,
+            db,
+            paths,
+            ImportOptions(actor="import", rename=rename, progress=progress, **options),
         )
     return report.as_dict(), list(report_lines(report.as_dict()))
 

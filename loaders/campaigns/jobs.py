@@ -23,8 +23,7 @@ from loaders.campaigns import files
 from loaders.checks import shortened
 from loaders.connections import Connection, acting_as, sqlite_connection
 from loaders.errors import translated
-from loaders.formats import documents
-from loaders.formats.yaml_scalars import MAX_DEPTH, check_forms
+from loaders.formats.json_form import MAX_DEPTH, check_forms, encode
 from loaders.migrations.campaigns_projection import BROKEN_RULES, COLUMNS, TIMES
 from loaders.rows import Job, Statistics
 from loaders.times import configured_timezone, now, to_instant
@@ -131,10 +130,6 @@ def get_job(db: Connection, job_id: str) -> Job | None:
 def job_exists(db: Connection, job_id: str) -> bool:
     found = sqlite_connection(db).execute("select 1 from jobs where id = ?", (job_id,))
     return found.fetchone() is not None
-
-
-def has_jobs(db: Connection) -> bool:
-    return sqlite_connection(db).execute("select 1 from jobs limit 1").fetchone() is not None
 
 
 def update_job(
@@ -269,7 +264,7 @@ def checked(job: Mapping[str, Any]) -> dict[str, Any]:
         raise ValueError(f"a job is a mapping, not {type(job).__name__}")
     document = dict(job)
     if not is_json(document):
-        return dict(documents.encode(document))
+        return dict(encode(document))
     check_forms(document)
     return document
 

@@ -369,7 +369,7 @@ BAD_BODIES = {
     b'{"a": ' + b"[" * 200 + b"]" * 200 + b"}": "nested deeper than 200 levels",
     b"[" * 100_000: "The body is nested deeper than 200 levels",
     b'{"a":' * 100_000: "The body is nested deeper than 200 levels",
-    b'{"!!python": 1}': 'key "!!python" begins with "!!" but is no documented form',
+    b'{"!!python": 1}': 'key "!!python" begins with "!!" but is not a documented form',
     b'{"id": true, "job_name": "x"}': 'jobs.id: must be text, not "True"',
     b'{"id": {}, "job_name": "x"}': "jobs.id: must be text, not an object",
     b"{}": "jobs.job_name: a job needs a name",

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
+from weakref import WeakKeyDictionary
 
 from datasette.app import Datasette
 from datasette.database import Database
 
-from dailies.datasette_compat import keep_open
+from dailies.datasette_compat import keep_open, sqlite_timelimit
+from dailies.storage.group_commit import GroupCommit
 from dailies.storage.restricted import (
     ReadAuthorizer,
     Served,
@@ -20,6 +23,16 @@ from dailies.storage.restricted import (
     with_listed,
     write_authorizer,
 )
+from loaders.errors import NotFound
+
+Result = TypeVar("Result")
+
+groups: WeakKeyDictionary[Database, GroupCommit] = WeakKeyDictionary()
+
+
+class InDatabase(Protocol):
+    @property
+    def database(self) -> str: ...
 
 
 class ServedDatabase(Database):
@@ -119,3 +132,39 @@ class AcrossDatabase(Database):
 
     def connect(self, write: bool = False) -> sqlite3.Connection:  # noqa: ARG002
         return keep_open(self, connect_across(self._files, self.authorizer))
+
+
+async def read_from(
+    datasette: Datasette, resource: InDatabase, read: Callable[[sqlite3.Connection], Result]
+) -> Result:
+    """Call `read` with a reading connection, within Datasette's time limit for queries."""
+
+    def limited(connection: sqlite3.Connection) -> Result:
+        with sqlite_timelimit(connection, datasette.sql_time_limit_ms):
+            return read(connection)
+
+    result: Result = await database_of(datasette, resource.database).execute_fn(limited)
+    return result
+
+
+async def write_to(
+    datasette: Datasette, resource: InDatabase, write: Callable[[sqlite3.Connection], Result]
+) -> Result:
+    """Call `write` with the writing connection; return its result once it is on the disk."""
+    return await write_to_database(datasette, resource.database, write)
+
+
+async def write_to_database(
+    datasette: Datasette, name: str, write: Callable[[sqlite3.Connection], Result]
+) -> Result:
+    database = database_of(datasette, name)
+    group = groups.setdefault(database, GroupCommit(database))
+    result: Result = await group.write(write)
+    return result
+
+
+def database_of(datasette: Datasette, name: str) -> Database:
+    database = datasette.databases.get(name)
+    if database is None:
+        raise NotFound(f"The database {name} is not here")
+    return database

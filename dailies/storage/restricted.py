@@ -18,7 +18,7 @@ from typing import Any
 
 import sqlite_utils
 
-from loaders import upgrade
+from loaders import schema
 from loaders.connections import BUSY_TIMEOUT_MS, connect, keep_promises
 from loaders.registry import database_spec
 
@@ -93,7 +93,7 @@ class Served:
 def reference(name: str) -> Served:
     """What is served of the database called `name` before metadata.yml is read."""
     with closing(connect(":memory:")) as connection:
-        upgrade.migrations_of(name).apply(sqlite_utils.Database(connection))
+        schema.migrations_of(name).apply(sqlite_utils.Database(connection))
         rows = connection.execute("select name, type from pragma_table_list where schema = 'main'")
         kinds = {fold(table): kind for table, kind in rows}
         tables = frozenset(map(fold, database_spec(name).tables)) & kinds.keys()

@@ -125,9 +125,9 @@ def main() -> None:
 @TIMEZONE
 @command
 def build(names: tuple[str, ...], sample: bool, reset: bool, yes: bool) -> Any:
-    """Create databases or upgrade files of earlier systems; all of them if none is named.
+    """Create, upgrade and repair databases; all of them if none is named.
 
-    An old file is backed up beside itself before it is changed.
+    A file is backed up beside itself before it is upgraded or repaired.
     """
     if reset and not yes:
         raise click.UsageError("--reset deletes every row: say --yes as well")

@@ -333,3 +333,97 @@ def test_opening_a_database_repairs_it(copy: Callable[[str], Path]) -> None:
     damage(path, transform, "trending_topics")
     with closing(open_database("trends", path).conn):
         assert_as_new(path, "trends")
+
+
+# Writes while the triggers of a database are gone, and what they must lead to after a build.
+WRITES = {
+    "campaigns": """
+        delete from jobs where rowid = 1;
+        update jobs set data = json_set(data, '$.product', 'Changed') where rowid = 2;
+        update jobs set product = 'Drifted' where rowid = 3;
+        insert into jobs (id, data) values ('new', '{"id": "new", "job_name": "New Zebra"}');
+        insert into jobs (id, job_name, enabled) values ('flat', 'Flat Zebra', 0);
+        insert into jobs (id, job_name, data) values ('odd', 'Odd Zebra', 'no JSON');
+    """,
+    "yt-builder": """
+        delete from jobs where job_id = 1;
+        update jobs set status = 'failed' where job_id = 2;
+        insert into jobs (run_id, run_dir) values ('new', 'runs/new');
+    """,
+    "presentation_jobs": """
+        delete from presentation_jobs where rowid = 1;
+        update presentation_jobs set status = 'failed' where rowid = 2;
+        insert into presentation_jobs (job_id) values ('new');
+    """,
+    "trends": """
+        delete from trending_topics where id = 1;
+        update trending_topics set topic = 'Zebra' where id = 2;
+        insert into trending_topics (topic, source) values ('New zebra', 'test');
+    """,
+    "metrics": """
+        delete from video_metadata where rowid = 1;
+        update video_metadata set title = 'Zebra' where rowid = 2;
+        insert into video_metrics (video_id, platform, timestamp, views, likes)
+        values ('new', 'youtube', '2030-01-01T00:00:00.000Z', 10, 5);
+    """,
+    "image_library": """
+        delete from image_library where id = 1;
+        update image_library set tags = '["zebra"]' where id = 2;
+        insert into image_usage (image_id, video_id) values (3, 'new'), (3, 'newer');
+    """,
+}
+
+
+@pytest.fixture
+def written(copy: Callable[[str], Path]) -> Callable[[str], Path]:
+    """The path of a database that was written to without triggers, and then built."""
+
+    def write(name: str) -> Path:
+        path = copy(name)
+        triggers = [one for one in derived_objects(name) if one.kind == "trigger"]
+        with closing(sqlite3.connect(path)) as connection:
+            for one in triggers:
+                connection.execute(f'drop trigger "{one.name}"')
+            connection.executescript(WRITES[name])
+        assert upgrade.build(name, path).repaired == [one.label for one in triggers]
+        return path
+
+    return write
+
+
+@every_database
+def test_searches_find_what_was_written_without_triggers(
+    written: Callable[[str], Path], name: str
+) -> None:
+    path = written(name)
+    problems = [line for line in checks.check(name, path) if not line.startswith("set_aside")]
+    assert problems == []
+    for index in [one.name for one in schema.reference(name).values() if one.is_fts]:
+        indexed = content(path, index)
+        columns = ", ".join(indexed[0])
+        table = index.removesuffix("_fts")
+        assert indexed == rows(path, f"select {columns} from {table} order by rowid")
+        connect_and_search = rows(path, f"select rowid from {index} where {index} match 'zebra'")
+        assert connect_and_search
+
+
+def test_counts_of_campaigns_are_right_after_a_repair(written: Callable[[str], Path]) -> None:
+    path = written("campaigns")
+    counted = rows(
+        path,
+        """
+        select product, persona, language, enabled, jobs
+        from job_counts
+        where jobs <> 0
+        order by 1, 2, 3, 4
+        """,
+    )
+    assert counted == rows(
+        path,
+        """
+        select product, persona, language, enabled is 1 as enabled, count(*) as jobs
+        from jobs
+        group by 1, 2, 3, 4
+        order by 1, 2, 3, 4
+        """,
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from functools import cache
 from pathlib import Path
@@ -119,6 +119,13 @@ def set_aside(connection: sqlite3.Connection) -> Iterator[str]:
     )
     for table, reason, count, keys in rows:
         yield f"set_aside: {count} of {table} ({reason}): {shortened((keys or '').split(', '))}"
+
+
+def named_rows(connection: sqlite3.Connection, queries: Mapping[str, str]) -> Iterator[str]:
+    """For each query that selects keys of rows: its message, followed by those keys."""
+    for message, sql in queries.items():
+        if keys := [str(key) for (key,) in connection.execute(sql)]:
+            yield f"{message}: {shortened(keys)}"
 
 
 def shortened(keys: list[str]) -> str:

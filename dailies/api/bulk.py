@@ -16,7 +16,7 @@ from dailies.api.resources import CAMPAIGNS, Resource
 from dailies.api.schemas import BULK_ACTIONS
 from dailies.auth.secrets import signing_secret
 from loaders.connections import acting_as
-from loaders.migrations.life_cycle import LifeCycle
+from loaders.queues.life_cycle import LifeCycle
 
 RETRY, CANCEL, DELETE = "retry", "cancel", "delete"
 CANCELLED = "cancelled"

@@ -14,11 +14,9 @@ from dailies.api.request import Check
 from dailies.api.responses import Stored, Version
 from dailies.api.schemas import Adapter
 from loaders import presentation_jobs, yt_builder
-from loaders.migrations import presentation_jobs as presentations
-from loaders.migrations import yt_builder as builds
 from loaders.migrations.campaigns_counts import CREATED_INSTANT
 from loaders.migrations.campaigns_projection import FIELDS
-from loaders.migrations.instants import instant
+from loaders.queues.instants import instant
 
 Document = dict[str, Any]
 Changed = Callable[[Document], Document]
@@ -136,7 +134,7 @@ def queue_resource(name: str, database: str, queue: Queue, row: Adapter) -> Reso
 
 BUILDS_QUEUE = Queue(
     table=yt_builder.JOBS,
-    cycle=builds.LIFE_CYCLE,
+    cycle=yt_builder.LIFE_CYCLE,
     create=yt_builder.add_job,
     new=schemas.NEW_BUILD,
     changes=schemas.BUILD_CHANGES,
@@ -149,7 +147,7 @@ PRESENTATIONS = queue_resource(
     "presentation_jobs",
     Queue(
         table=presentation_jobs.JOBS,
-        cycle=presentations.LIFE_CYCLE,
+        cycle=presentation_jobs.LIFE_CYCLE,
         create=presentation_jobs.create,
         new=schemas.NEW_PRESENTATION,
         changes=schemas.PRESENTATION_CHANGES,

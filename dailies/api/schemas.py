@@ -24,12 +24,12 @@ from typing_extensions import TypedDict
 from dailies.api.request import RefusalError, kind_of, limited, quoted
 from loaders import presentation_jobs, yt_builder
 from loaders.migrations.campaigns_projection import BROKEN_RULES, FIELDS
-from loaders.migrations.life_cycle import LifeCycle
-from loaders.migrations.presentation_jobs import LIFE_CYCLE as PRESENTATIONS
 from loaders.migrations.rules import LARGEST_INTEGER as JOB_NUMBER
-from loaders.migrations.yt_builder import FILE_TYPES, PRIVACIES
-from loaders.migrations.yt_builder import LIFE_CYCLE as BUILDS
+from loaders.presentation_jobs import LIFE_CYCLE as PRESENTATIONS
 from loaders.queues.job_rows import to_time
+from loaders.queues.life_cycle import LifeCycle
+from loaders.yt_builder import FILE_TYPES, PRIVACIES
+from loaders.yt_builder import LIFE_CYCLE as BUILDS
 
 Adapter = TypeAdapter[Any]
 Kinds = Mapping[str, Any]

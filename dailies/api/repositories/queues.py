@@ -15,10 +15,10 @@ from dailies.api.responses import Stored, Version, entity_tag, json_row
 from dailies.api.schemas import Adapter, validate
 from loaders.connections import acting_as
 from loaders.errors import DuplicateKey
-from loaders.migrations.life_cycle import LifeCycle
 from loaders.queues import claims, job_rows
 from loaders.queues.claims import LeaseError
 from loaders.queues.job_rows import LARGEST_INTEGER, LifeCycleError, Row, Table
+from loaders.queues.life_cycle import LifeCycle
 
 Document = dict[str, Any]
 Change = Callable[[Document], Document]

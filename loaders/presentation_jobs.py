@@ -17,7 +17,9 @@ from loaders.connections import Connection, acting_as
 from loaders.queues import claims, job_rows, recovery
 from loaders.queues.instants import instant
 from loaders.queues.job_rows import Row, Table, insert, key, select
-from loaders.queues.life_cycle import PRESENTATIONS as LIFE_CYCLE
+from loaders.queues.life_cycle import PRESENTATIONS
+
+LIFE_CYCLE = PRESENTATIONS
 
 JOBS = Table(
     "presentation_jobs",
@@ -26,6 +28,7 @@ JOBS = Table(
         "status": "text",
         "progress": "number",
         "error": "text",
+        "config": "json",
         "video_url": "text",
         "thumbnail_url": "text",
         "slide_image_path": "text",
@@ -36,6 +39,8 @@ JOBS = Table(
         "worker": "text",
         "attempts": "number",
         "current_step": "text",
+        "priority": "number",
+        "run_after": "time",
     },
 )
 
@@ -72,9 +77,8 @@ CHECKS = {
         select job_id
         from presentation_jobs
         where created_files is not null
-          and iif(
-            typeof(created_files) = 'text' and json_valid(created_files), json_type(created_files), ''
-          ) not in ('array', 'null')
+          and iif(typeof(created_files) = 'text' and json_valid(created_files),
+            json_type(created_files), '') not in ('array', 'null')
         """,
 }
 

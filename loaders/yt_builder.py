@@ -17,10 +17,12 @@ from loaders.connections import Connection, acting_as, sqlite_connection
 from loaders.queues import claims, recovery
 from loaders.queues.instants import instant
 from loaders.queues.job_rows import Row, Table, insert, key, refusing, select, stored, update
-from loaders.queues.life_cycle import BUILDS as LIFE_CYCLE
+from loaders.queues.life_cycle import BUILDS
 
 FILE_TYPES = ("videos", "music", "sounds", "quotes")
 PRIVACIES = ("private", "unlisted", "public")
+
+LIFE_CYCLE = BUILDS
 
 JOBS = Table(
     "jobs",
@@ -40,6 +42,8 @@ JOBS = Table(
         "worker": "text",
         "last_heartbeat": "time",
         "attempts": "number",
+        "priority": "number",
+        "run_after": "time",
     },
 )
 FILES = Table(

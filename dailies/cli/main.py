@@ -23,14 +23,13 @@ from dailies.auth import tokens
 from dailies.cli import build as building
 from dailies.cli.jobs import jobs
 from dailies.cli.options import NAME, NAMES, DatabaseName, command
-from loaders import backups, checks, import_export, open_database
+from loaders import backups, checks, import_export, open_database, presentation_jobs, yt_builder
 from loaders import info as database_info
 from loaders import restore as backup_restore
 from loaders.campaigns import files
 from loaders.conflicts import POLICIES
 from loaders.formats.files import FORMATS
 from loaders.import_options import ImportOptions
-from loaders.migrations import presentation_jobs, yt_builder
 from loaders.progress import Progress
 from loaders.queues import recovery
 from loaders.registry import DATABASES, database_path, load_environment

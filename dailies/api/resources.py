@@ -15,8 +15,6 @@ from loaders.campaigns import jobs as campaigns
 from loaders.campaigns import versions
 from loaders.migrations import presentation_jobs as presentations
 from loaders.migrations import yt_builder as builds
-from loaders.migrations.campaigns_counts import CREATED_INSTANT
-from loaders.migrations.campaigns_projection import FIELDS
 from loaders.migrations.instants import instant
 from loaders.rows import Record, Version
 
@@ -87,7 +85,7 @@ class Resource:
     versions: Versions | None = None
 
 
-CAMPAIGN_COLUMNS = {"id": "text", **{one.column: one.kind for one in FIELDS}, "data": "text"}
+CAMPAIGN_COLUMNS = {"id": "text", **campaigns.COLUMNS, "data": "text"}
 CAMPAIGNS = Resource(
     name="campaigns",
     database="campaigns",
@@ -109,7 +107,7 @@ CAMPAIGNS = Resource(
     add_all=campaigns.add_records,
     change=campaigns.change_job,
     remove=campaigns.remove_job,
-    instants={"created_at": CREATED_INSTANT.format(row="jobs")},
+    instants={"created_at": campaigns.CREATED_INSTANT},
     search_index="jobs_fts",
     versions=Versions(
         table="job_history",

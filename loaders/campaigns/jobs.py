@@ -25,14 +25,37 @@ from loaders.connections import Connection, acting_as, sqlite_connection
 from loaders.errors import Invalid, NotFound, for_each, translated
 from loaders.formats.json_form import MAX_DEPTH, check_forms, encode
 from loaders.messages import but_is, quoted
-from loaders.migrations.campaigns_projection import BROKEN_RULES, COLUMNS, TIMES
+from loaders.migrations.campaigns_projection import BROKEN_RULES
 from loaders.rows import Job, Record, Statistics
-from loaders.times import configured_timezone, now, to_instant
+from loaders.times import INSTANT, configured_timezone, now, to_instant
 
 Change = Callable[[dict[str, Any]], dict[str, Any]]
 Check = Callable[[Record], None]
 
 ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
+COLUMNS = {
+    "job_name": "text",
+    "product": "text",
+    "persona": "text",
+    "setting": "text",
+    "emotion": "text",
+    "hook": "text",
+    "elevenlabs_voice_id": "text",
+    "language": "text",
+    "brand_name": "text",
+    "enabled": "boolean",
+    "created_at": "time",
+    "updated_at": "time",
+    "campaign_type": "text",
+    "avatar_id": "text",
+    "script_id": "text",
+    "avatar_video_path": "text",
+    "script_file": "text",
+    "use_overlay": "boolean",
+    "automated_video_editing_enabled": "boolean",
+    "useExactScript": "boolean",
+}
+TIMES = ("created_at", "updated_at")
 BOOLEANS = (
     "enabled",
     "use_overlay",
@@ -40,7 +63,15 @@ BOOLEANS = (
     "automated_video_editing_enabled",
     "useExactScript",
 )
-BOOLEAN_WORDS = ("", "true", "yes", "on", "1", "false", "no", "off", "0")
+BOOLEAN_WORDS = {
+    **dict.fromkeys(("true", "yes", "on", "1"), True),
+    **dict.fromkeys(("false", "no", "off", "0"), False),
+    "": None,
+}
+# An index is on this expression. Earlier systems wrote times in several spellings.
+CREATED_INSTANT = """case when jobs.created_at glob '[0-9]*-*'
+    then coalesce(strftime('%Y-%m-%dT%H:%M:%fZ', jobs.created_at), jobs.created_at)
+    else jobs.created_at end"""
 
 SELECT_JOB = f"select id, {', '.join(COLUMNS)}, data from jobs"  # noqa: S608
 
@@ -56,8 +87,6 @@ json_type(jobs.data, '$.updated_at')
 """
 
 FIND_RECORD = f"select {RECORD} from jobs where id = :id"  # noqa: S608
-
-INSERT_JOB = "insert into jobs (id, data) values (:id, :data)"
 
 UPDATE_JOB = """
 update jobs
@@ -157,20 +186,50 @@ def add_record(db: Connection, job: Mapping[str, Any], actor: str | None = None)
 
 def insert(connection: sqlite3.Connection, job: Mapping[str, Any]) -> str:
     """Store a new job and return its key."""
-    document = checked(job)
+    document = normalized(checked(job))
     if faults := faults_in(document):
         raise Invalid(*faults)
     job_id = key_of(document) or uuid.uuid4().hex
+    data = to_json({**document, "id": job_id})
+    values = {"id": job_id, "data": data, **instants(document)}
+    marks = ", ".join(f":{column}" for column in values)
     with translated(f"A job {quoted(job_id)}", document):
-        values = {"id": job_id, "data": to_json({**document, "id": job_id})}
-        connection.execute(INSERT_JOB, values)
+        connection.execute(f"insert into jobs ({', '.join(values)}) values ({marks})", values)  # noqa: S608
     return job_id
 
 
-def write(connection: sqlite3.Connection, job_id: str, document: Mapping[str, Any]) -> None:
+def write(connection: sqlite3.Connection, job_id: str, job: Mapping[str, Any]) -> None:
+    """Replace the content of a stored job."""
+    document = normalized(job)
+    values = {"data": to_json({**document, "id": job_id}), **instants(document)}
+    assignments = ", ".join(f"{column} = :{column}" for column in values)
     with translated(f"A job {quoted(job_id)}", document):
-        values = {"id": job_id, "data": to_json({**document, "id": job_id})}
-        connection.execute(UPDATE_JOB, values)
+        connection.execute(
+            f"update jobs set {assignments} where id = :id",  # noqa: S608
+            {**values, "id": job_id},
+        )
+
+
+def normalized(document: Mapping[str, Any]) -> dict[str, Any]:
+    """The job with booleans in place of the words for them that forms and old files use."""
+    words = {
+        name: BOOLEAN_WORDS[word]
+        for name in BOOLEANS
+        if isinstance(value := document.get(name), str)
+        and (word := value.strip(" ").lower()) in BOOLEAN_WORDS
+    }
+    return {**document, **words}
+
+
+def instants(document: Mapping[str, Any]) -> dict[str, str]:
+    """The times of a job in our form, for the columns; `data` keeps them as they were written."""
+    zone = configured_timezone()
+    found = {
+        column: to_instant(value, zone)
+        for column in TIMES
+        if isinstance(value := document.get(column), str)
+    }
+    return {column: instant for column, instant in found.items() if INSTANT.fullmatch(instant)}
 
 
 def get_job(db: Connection, job_id: str) -> Job | None:
@@ -186,10 +245,15 @@ def job_exists(db: Connection, job_id: str) -> bool:
 
 def get_record(db: Connection, job_id: str) -> Record:
     """The job as JSON text. NotFound if there is none."""
-    row = sqlite_connection(db).execute(FIND_RECORD, {"id": job_id}).fetchone()
+    return to_record(find_row(sqlite_connection(db), job_id))
+
+
+def find_row(connection: sqlite3.Connection, job_id: str) -> Sequence[Any]:
+    """The columns `RECORD` of a job. NotFound if there is none."""
+    row: Sequence[Any] | None = connection.execute(FIND_RECORD, {"id": job_id}).fetchone()
     if row is None:
         raise NotFound(f"There is no job {quoted(job_id)}")
-    return to_record(row)
+    return row
 
 
 def to_record(row: Sequence[Any]) -> Record:
@@ -237,17 +301,20 @@ def change_job(
     `check` gets the record as it is before, and raises to prevent the change.
     """
     with acting_as(db, actor) as connection:
-        record = get_record(connection, job_id)
+        row = find_row(connection, job_id)
+        record = to_record(row)
         if check:
             check(record)
         before = json.loads(record.text)
-        document = change(before)
+        document = normalized(change(before))
         if document.get("id", job_id) not in (job_id, before.get("id")):
             raise Invalid(f"id: is {quoted(job_id)} and cannot be changed")
         if faults := faults_in(document, before):
             raise Invalid(*faults)
         if document.get("updated_at") == before.get("updated_at"):
-            document = {**document, "updated_at": now()}
+            document["updated_at"] = now()
+        if row[-2] is None and document.get("created_at") == before.get("created_at"):
+            document.pop("created_at", None)  # it comes from the column alone
         write(connection, job_id, document)
         return get_record(connection, job_id)
 
@@ -402,9 +469,7 @@ def faults_in(document: Mapping[str, Any], before: Mapping[str, Any] | None = No
 
 
 def is_boolean(value: Any) -> bool:
-    """True for booleans, 1, 0, null and the words that forms send."""
-    if isinstance(value, str):
-        return value.strip(" ").lower() in BOOLEAN_WORDS
+    """True for booleans, 1, 0 and null."""
     return value in (None, True, False, 0, 1)
 
 

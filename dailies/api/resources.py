@@ -12,6 +12,7 @@ from dailies.api.repositories.queues import Queue
 from dailies.api.schemas import Model
 from loaders import presentation_jobs, yt_builder
 from loaders.campaigns import jobs as campaigns
+from loaders.campaigns import versions
 from loaders.migrations import presentation_jobs as presentations
 from loaders.migrations import yt_builder as builds
 from loaders.migrations.campaigns_counts import CREATED_INSTANT
@@ -112,9 +113,9 @@ CAMPAIGNS = Resource(
     search_index="jobs_fts",
     versions=Versions(
         table="job_history",
-        list=campaigns.list_versions,
-        duplicate=campaigns.duplicate_job,
-        restore=campaigns.restore_job,
+        list=versions.list_versions,
+        duplicate=versions.duplicate_job,
+        restore=versions.restore_job,
     ),
 )
 

@@ -13,10 +13,9 @@ from dailies.api.schemas import Model
 from loaders import presentation_jobs, yt_builder
 from loaders.campaigns import jobs as campaigns
 from loaders.campaigns import versions
+from loaders.campaigns.columns import CREATED_INSTANT, FIELDS
 from loaders.migrations import presentation_jobs as presentations
 from loaders.migrations import yt_builder as builds
-from loaders.migrations.campaigns_counts import CREATED_INSTANT
-from loaders.migrations.campaigns_projection import FIELDS
 from loaders.migrations.instants import instant
 from loaders.rows import Record, Version
 
@@ -109,7 +108,7 @@ CAMPAIGNS = Resource(
     add_all=campaigns.add_records,
     change=campaigns.change_job,
     remove=campaigns.remove_job,
-    instants={"created_at": CREATED_INSTANT.format(row="jobs")},
+    instants={"created_at": CREATED_INSTANT},
     search_index="jobs_fts",
     versions=Versions(
         table="job_history",

@@ -14,20 +14,16 @@ import sqlite3
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
-from datetime import UTC, tzinfo
-from pathlib import Path
 from typing import Any
 
-from loaders import backups, info
-from loaders.campaigns import files
-from loaders.checks import shortened
+from loaders import info
+from loaders.campaigns.columns import COLUMNS, INSERT_JOB, UPDATE_JOB, normalized
 from loaders.connections import Connection, acting_as, sqlite_connection
 from loaders.errors import Invalid, NotFound, for_each, translated
 from loaders.formats.json_form import MAX_DEPTH, check_forms, encode
 from loaders.messages import but_is, quoted
-from loaders.migrations.campaigns_projection import BROKEN_RULES, COLUMNS, TIMES
 from loaders.rows import Job, Record, Statistics
-from loaders.times import configured_timezone, now, to_instant
+from loaders.times import now
 
 Change = Callable[[dict[str, Any]], dict[str, Any]]
 Check = Callable[[Record], None]
@@ -56,14 +52,6 @@ json_type(jobs.data, '$.updated_at')
 """
 
 FIND_RECORD = f"select {RECORD} from jobs where id = :id"  # noqa: S608
-
-INSERT_JOB = "insert into jobs (id, data) values (:id, :data)"
-
-UPDATE_JOB = """
-update jobs
-set data = :data
-where id = :id
-"""
 
 SEARCH_JOBS = f"""
 {SELECT_JOB}
@@ -162,15 +150,13 @@ def insert(connection: sqlite3.Connection, job: Mapping[str, Any]) -> str:
         raise Invalid(*faults)
     job_id = key_of(document) or uuid.uuid4().hex
     with translated(f"A job {quoted(job_id)}", document):
-        values = {"id": job_id, "data": to_json({**document, "id": job_id})}
-        connection.execute(INSERT_JOB, values)
+        connection.execute(INSERT_JOB, values_of({**document, "id": job_id}))
     return job_id
 
 
 def write(connection: sqlite3.Connection, job_id: str, document: Mapping[str, Any]) -> None:
     with translated(f"A job {quoted(job_id)}", document):
-        values = {"id": job_id, "data": to_json({**document, "id": job_id})}
-        connection.execute(UPDATE_JOB, values)
+        connection.execute(UPDATE_JOB, values_of({**document, "id": job_id}))
 
 
 def get_job(db: Connection, job_id: str) -> Job | None:
@@ -313,50 +299,6 @@ def get_job_statistics(db: Connection) -> Statistics:
     return statistics
 
 
-def migrate_from_yaml(
-    db: Connection, path: str | Path, create_backup: bool = True
-) -> dict[str, Any]:
-    """Import a campaigns file or folder of the earlier system; `create_backup` copies it first."""
-    source = Path(path)
-    backup = backups.copy_beside(source) if create_backup else None
-    report = files.import_jobs(db, [source])
-    return {
-        "success": report.ok,
-        "jobs_found": report.found,
-        "jobs_migrated": report.imported,
-        "jobs_skipped": report.skipped,
-        "jobs_failed": report.failed,
-        "errors": report.errors,
-        "backup_path": str(backup) if backup else None,
-    }
-
-
-def export_to_yaml(db: Connection, path: str | Path, create_backup: bool = True) -> dict[str, Any]:
-    """Write every job to a YAML file; one that is there is backed up, never overwritten."""
-    target = Path(path)
-    if target.exists() and not create_backup:
-        raise ValueError(f"{target} exists, and without a backup it would be lost")
-    exported = files.export_jobs(db, target, "yaml")
-    return {
-        "success": True,
-        "jobs_exported": exported.rows,
-        "path": str(target),
-        "backup_path": exported.backup,
-    }
-
-
-def verify_migration(db: Connection, path: str | Path) -> dict[str, Any]:
-    """Compare a campaigns file or folder with the database, deeply."""
-    comparison = files.verify_jobs(db, [Path(path)])
-    return {
-        "success": comparison.ok,
-        "missing_in_db": comparison.missing,
-        "extra_in_db": comparison.extra,
-        "different": comparison.different,
-        "errors": comparison.errors,
-    }
-
-
 def vacuum_database(db: Connection) -> dict[str, int]:
     """Give free pages back; bytes before and after."""
     return info.vacuum(db)
@@ -431,6 +373,12 @@ def key_of(document: Mapping[str, Any]) -> str | None:
     return str(job_id)
 
 
+def values_of(document: Mapping[str, Any]) -> dict[str, str | None]:
+    """Parameters of INSERT_JOB and UPDATE_JOB for a job with an id as text."""
+    data, times = normalized(document)
+    return {"id": document["id"], "data": to_json(data), **times}
+
+
 def to_json(document: Mapping[str, Any]) -> str:
     """The text for the column `data`. Invalid for what JSON or UTF-8 cannot hold."""
     try:
@@ -469,46 +417,3 @@ def require(connection: sqlite3.Connection, job_id: str) -> Job:
     if job is None:
         raise ValueError(f'job "{job_id}" is gone')
     return job
-
-
-def check(connection: sqlite3.Connection) -> Iterator[str]:
-    """Jobs whose columns do not follow their `data`, and old ones that break today's rules."""
-    for column in COLUMNS:
-        ids = drifted_jobs(connection, column)
-        if ids:
-            yield f"jobs.{column} does not agree with data: {shortened(ids)}"
-    for column, (broken, rule) in BROKEN_RULES.items():
-        found = connection.execute(f"select id from jobs where {broken}")  # noqa: S608
-        ids = [str(job_id) for (job_id,) in found]
-        if ids:
-            yield f"jobs.{column} {rule}: {shortened(ids)}"
-
-
-def drifted_jobs(connection: sqlite3.Connection, column: str) -> list[str]:
-    """Ids of jobs whose column differs from what `data` says; times may differ in spelling."""
-    said = f"jobs.data ->> '$.{column}'"
-    rows = connection.execute(
-        f"""
-        select jobs.id, jobs.{column}, {said}
-        from jobs
-        join jobs_projection on jobs_projection.job_rowid = jobs.rowid
-        where jobs.{column} is not jobs_projection.{column}
-        """  # noqa: S608
-    )
-    if column not in TIMES:
-        return [str(job_id) for job_id, _, _ in rows]
-    zone = configured_timezone()
-    return [
-        str(job_id)
-        for job_id, stored, text in rows
-        if text is not None and not same_instant(str(stored), str(text), zone)
-    ]
-
-
-def same_instant(one: str, other: str, zone: tzinfo) -> bool:
-    """Do both texts name one instant, be a text without a zone meant in `zone` or in UTC?"""
-    return any(
-        to_instant(one, first) == to_instant(other, second)
-        for first in (zone, UTC)
-        for second in (zone, UTC)
-    )

@@ -155,8 +155,8 @@ select
   coalesce(data ->> '$.automated_video_editing_enabled', 1) as automated_video_editing_enabled,
   coalesce(data ->> '$.useExactScript', 0) as useExactScript
 from (select rowid, data, created_at, updated_at,
-  (julianday(created_at) - julianday(data ->> '$.created_at')) * 1440 as created_off,
-  (julianday(updated_at) - julianday(data ->> '$.updated_at')) * 1440 as updated_off from jobs);
+  (julianday(created_at) - julianday(data ->> '$.created_at', 'auto')) * 1440 as created_off,
+  (julianday(updated_at) - julianday(data ->> '$.updated_at', 'auto')) * 1440 as updated_off from jobs);
 
 create view job_columns as
 -- The columns of each job as a JSON object, and other keys for them that its `data` uses.
@@ -261,9 +261,9 @@ begin
       new.avatar_video_path, new.script_file) is not null
     or (new.language, new.enabled, new.use_overlay, new.automated_video_editing_enabled,
       new.useExactScript) is not ('English', 1, 0, 1, 0)
-    or (new.created_at is not strftime('%Y-%m-%dT%H:%M:%fZ', 'now')
+    or (new.created_at <> strftime('%Y-%m-%dT%H:%M:%fZ', 'now')
       and new.data ->> '$.created_at' is null)
-    or (new.updated_at is not strftime('%Y-%m-%dT%H:%M:%fZ', 'now')
+    or (new.updated_at <> strftime('%Y-%m-%dT%H:%M:%fZ', 'now')
       and new.data ->> '$.updated_at' is null);
 end;
 

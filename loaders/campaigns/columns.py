@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, tzinfo
 from typing import Any, NamedTuple
 
-from loaders.times import configured_timezone, format_instant, to_instant
+from loaders.times import INSTANT, configured_timezone, format_instant, to_instant
 
 
 class Field(NamedTuple):
@@ -51,6 +51,7 @@ CREATED_INSTANT = """case when created_at glob '[0-9]*-*'
     then coalesce(strftime('%Y-%m-%dT%H:%M:%fZ', created_at), created_at)
     else created_at end"""
 
+# The times are those of `instants`; None leaves a time to the triggers.
 INSERT_JOB = """
 insert into jobs (id, data, created_at, updated_at)
 values (:id, :data, :created_at, :updated_at)
@@ -73,16 +74,18 @@ WORDS = {
 EPOCH = re.compile(r"\d{10}(?:\.\d+)?", re.ASCII)
 
 
-def normalized(job: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str | None]]:
-    """The job for `data`, and the times for the columns: parameters of INSERT_JOB and UPDATE_JOB.
+def normalized(job: Mapping[str, Any]) -> dict[str, Any]:
+    """The job as `data` is to hold it: true, false or null in place of words for them."""
+    return {key: to_boolean(job[key]) if key in BOOLEAN_KEYS else job[key] for key in job}
 
-    Booleans become true, false or null whatever their spelling; other values stay, also those that
-    the triggers then refuse. Times stay in `data` as they were written, while the columns get the
-    instant; without a zone it is the configured one. A time is None if `data` names no instant.
+
+def instants(job: Mapping[str, Any]) -> dict[str, str | None]:
+    """The values of the time columns: the instants that the job names, None where it names none.
+
+    `data` keeps the times as they were written; without a zone they are in the configured one.
     """
-    data = {key: to_boolean(job[key]) if key in BOOLEAN_KEYS else job[key] for key in job}
     zone = configured_timezone()
-    return data, {column: instant_of(job.get(column), zone) for column in TIMES}
+    return {column: instant_of(job.get(column), zone) for column in TIMES}
 
 
 def to_boolean(value: Any) -> Any:
@@ -91,9 +94,9 @@ def to_boolean(value: Any) -> Any:
 
 
 def instant_of(value: Any, zone: tzinfo) -> str | None:
-    """The instant in Dailies' form; numbers are seconds of the epoch. None if it is no time."""
+    """A time in Dailies' form; ten digits are seconds of the epoch. None if it is no time."""
     text = "" if value is None or isinstance(value, bool) else str(value)
     if EPOCH.fullmatch(text):
         return format_instant(datetime.fromtimestamp(float(text), UTC))
     instant = to_instant(text, zone)
-    return instant if instant != text or instant.endswith("Z") else None
+    return instant if INSTANT.fullmatch(instant) else None

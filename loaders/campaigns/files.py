@@ -12,7 +12,7 @@ from typing import Any
 
 from loaders import backups
 from loaders.campaigns import jobs
-from loaders.campaigns.columns import FIELDS, INSERT_JOB, UPDATE_JOB, normalized
+from loaders.campaigns.columns import FIELDS, INSERT_JOB, UPDATE_JOB, instants, normalized
 from loaders.campaigns.diff import Comparison, differences
 from loaders.conflicts import GIVEN_TWICE, resolve_conflict
 from loaders.connections import Connection, bulk_cache, sqlite_connection
@@ -92,13 +92,13 @@ def to_entry(record: Record, report: ImportReport) -> Entry | None:
         report.fail(record.source, record.position, None, record.error or "cannot be read")
         return None
     try:
-        job, times = normalized(record.value)
+        job = normalized(record.value)
         job_id = jobs.key_of(job)
         if job_id is None:
             job_id = derived_id(job)
         if job.get("id") != job_id:
             job["id"] = job_id
-        return Entry(Origin(record.source, record.position, job_id), job_id, job, times)
+        return Entry(Origin(record.source, record.position, job_id), job_id, job, instants(job))
     except ValueError as error:
         report.fail(record.source, record.position, None, str(error))
         return None

@@ -17,7 +17,14 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from loaders import info
-from loaders.campaigns.columns import COLUMNS, INSERT_JOB, UPDATE_JOB, normalized
+from loaders.campaigns.columns import (
+    BOOLEAN_KEYS,
+    COLUMNS,
+    INSERT_JOB,
+    UPDATE_JOB,
+    instants,
+    normalized,
+)
 from loaders.connections import Connection, acting_as, sqlite_connection
 from loaders.errors import Invalid, NotFound, for_each, translated
 from loaders.formats.json_form import MAX_DEPTH, check_forms, encode
@@ -29,15 +36,6 @@ Change = Callable[[dict[str, Any]], dict[str, Any]]
 Check = Callable[[Record], None]
 
 ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
-BOOLEANS = (
-    "enabled",
-    "use_overlay",
-    "useOverlay",
-    "automated_video_editing_enabled",
-    "useExactScript",
-)
-BOOLEAN_WORDS = ("", "true", "yes", "on", "1", "false", "no", "off", "0")
-
 SELECT_JOB = f"select id, {', '.join(COLUMNS)}, data from jobs"  # noqa: S608
 
 FIND_JOB = f"{SELECT_JOB} where id = :id"
@@ -145,18 +143,22 @@ def add_record(db: Connection, job: Mapping[str, Any], actor: str | None = None)
 
 def insert(connection: sqlite3.Connection, job: Mapping[str, Any]) -> str:
     """Store a new job and return its key."""
-    document = checked(job)
+    document = normalized(checked(job))
     if faults := faults_in(document):
         raise Invalid(*faults)
     job_id = key_of(document) or uuid.uuid4().hex
+    values = {"id": job_id, "data": to_json({**document, "id": job_id}), **instants(document)}
     with translated(f"A job {quoted(job_id)}", document):
-        connection.execute(INSERT_JOB, values_of({**document, "id": job_id}))
+        connection.execute(INSERT_JOB, values)
     return job_id
 
 
-def write(connection: sqlite3.Connection, job_id: str, document: Mapping[str, Any]) -> None:
+def write(connection: sqlite3.Connection, job_id: str, job: Mapping[str, Any]) -> None:
+    """Replace the content of a stored job."""
+    document = normalized(job)
+    values = {"id": job_id, "data": to_json({**document, "id": job_id}), **instants(document)}
     with translated(f"A job {quoted(job_id)}", document):
-        connection.execute(UPDATE_JOB, values_of({**document, "id": job_id}))
+        connection.execute(UPDATE_JOB, values)
 
 
 def get_job(db: Connection, job_id: str) -> Job | None:
@@ -172,10 +174,15 @@ def job_exists(db: Connection, job_id: str) -> bool:
 
 def get_record(db: Connection, job_id: str) -> Record:
     """The job as JSON text. NotFound if there is none."""
-    row = sqlite_connection(db).execute(FIND_RECORD, {"id": job_id}).fetchone()
+    return to_record(find_row(sqlite_connection(db), job_id))
+
+
+def find_row(connection: sqlite3.Connection, job_id: str) -> Sequence[Any]:
+    """The columns `RECORD` of a job. NotFound if there is none."""
+    row: Sequence[Any] | None = connection.execute(FIND_RECORD, {"id": job_id}).fetchone()
     if row is None:
         raise NotFound(f"There is no job {quoted(job_id)}")
-    return to_record(row)
+    return row
 
 
 def to_record(row: Sequence[Any]) -> Record:
@@ -223,17 +230,20 @@ def change_job(
     `check` gets the record as it is before, and raises to prevent the change.
     """
     with acting_as(db, actor) as connection:
-        record = get_record(connection, job_id)
+        row = find_row(connection, job_id)
+        record = to_record(row)
         if check:
             check(record)
         before = json.loads(record.text)
-        document = change(before)
+        document = normalized(change(before))
         if document.get("id", job_id) not in (job_id, before.get("id")):
             raise Invalid(f"id: is {quoted(job_id)} and cannot be changed")
         if faults := faults_in(document, before):
             raise Invalid(*faults)
         if document.get("updated_at") == before.get("updated_at"):
-            document = {**document, "updated_at": now()}
+            document["updated_at"] = now()
+        if row[-2] is None and document.get("created_at") == before.get("created_at"):
+            document.pop("created_at", None)  # it comes from the column alone
         write(connection, job_id, document)
         return get_record(connection, job_id)
 
@@ -333,7 +343,7 @@ def faults_in(document: Mapping[str, Any], before: Mapping[str, Any] | None = No
     faults = []
     if document.get("job_name") is None and not (before and before.get("job_name") is None):
         faults.append("jobs.job_name: a job needs a name")
-    for name in BOOLEANS:
+    for name in BOOLEAN_KEYS:
         value = document.get(name)
         if not is_boolean(value) and value != former.get(name):
             faults.append(f"jobs.{name}: must be true or false (1 or 0){but_is(value)}")
@@ -344,9 +354,7 @@ def faults_in(document: Mapping[str, Any], before: Mapping[str, Any] | None = No
 
 
 def is_boolean(value: Any) -> bool:
-    """True for booleans, 1, 0, null and the words that forms send."""
-    if isinstance(value, str):
-        return value.strip(" ").lower() in BOOLEAN_WORDS
+    """True for booleans, 1, 0 and null."""
     return value in (None, True, False, 0, 1)
 
 
@@ -371,12 +379,6 @@ def key_of(document: Mapping[str, Any]) -> str | None:
     if isinstance(job_id, bool) or not isinstance(job_id, str | int | float):
         raise Invalid("id must be text")
     return str(job_id)
-
-
-def values_of(document: Mapping[str, Any]) -> dict[str, str | None]:
-    """Parameters of INSERT_JOB and UPDATE_JOB for a job with an id as text."""
-    data, times = normalized(document)
-    return {"id": document["id"], "data": to_json(data), **times}
 
 
 def to_json(document: Mapping[str, Any]) -> str:

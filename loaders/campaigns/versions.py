@@ -18,7 +18,7 @@ NOT_COPIED = ("id", "created_at", "updated_at")
 # A job without a creation time in `data` was created when it was inserted.
 FIND_VERSION = """
 select
-  data,
+  coalesce(job_history.data, jobs.data),
   (
     select changed_at
     from job_history as inserted
@@ -29,6 +29,7 @@ select
     limit 1
   )
 from job_history
+left join jobs on jobs.id = job_id
 where job_id = :id
   and (:version is null or version = :version)
 order by version desc
@@ -43,9 +44,13 @@ select
     'operation', operation,
     'actor', actor,
     'changed_at', changed_at,
-    'data', json(case when json_valid(data) then data else json_quote(data) end)
+    'data', json(case when json_valid(content) then content else json_quote(content) end)
   )
-from job_history
+from (
+  select job_history.*, coalesce(job_history.data, jobs.data) as content
+  from job_history
+  left join jobs on jobs.id = job_id
+)
 where job_id = :id
   and (:before is null or version < :before)
 order by version desc

@@ -13,6 +13,7 @@ from dailies.api.schemas import Model
 from loaders import presentation_jobs, yt_builder
 from loaders.campaigns import jobs as campaigns
 from loaders.campaigns import versions
+from loaders.campaigns.columns import CREATED_INSTANT, FIELDS
 from loaders.migrations import presentation_jobs as presentations
 from loaders.migrations import yt_builder as builds
 from loaders.migrations.instants import instant
@@ -85,7 +86,7 @@ class Resource:
     versions: Versions | None = None
 
 
-CAMPAIGN_COLUMNS = {"id": "text", **campaigns.COLUMNS, "data": "text"}
+CAMPAIGN_COLUMNS = {"id": "text", **{one.column: one.kind for one in FIELDS}, "data": "text"}
 CAMPAIGNS = Resource(
     name="campaigns",
     database="campaigns",
@@ -107,7 +108,7 @@ CAMPAIGNS = Resource(
     add_all=campaigns.add_records,
     change=campaigns.change_job,
     remove=campaigns.remove_job,
-    instants={"created_at": campaigns.CREATED_INSTANT},
+    instants={"created_at": CREATED_INSTANT},
     search_index="jobs_fts",
     versions=Versions(
         table="job_history",

@@ -136,25 +136,15 @@ def build(names: tuple[str, ...], sample: bool, reset: bool, yes: bool) -> Any:
     return document, [line for one in done for line in build_lines(one)]
 
 
-def build_one(name: str, sample: bool, reset: bool) -> building.Built:
+def build_one(name: str, sample: bool, reset: bool) -> building.BuildReport:
     with pages(name) as progress:
         return building.build(name, sample, reset, progress)
 
 
-def build_lines(built: building.Built) -> Iterator[str]:
-    if built.error:
-        yield f"Error: {built.error}"
-        return
-    if built.backup:
-        yield f"{built.name}: backed up to {built.backup}"
-    did = "created" if built.created else "upgraded" if built.migrations else "up to date:"
-    yield f"{built.name}: {did} {built.path}"
-    if built.search_rebuilt:
-        yield f"{built.name}: search index rebuilt: {', '.join(built.search_rebuilt)}"
-    if built.imported:
-        yield from report_lines(built.imported)
-    if built.sample_rows:
-        yield f"{built.name}: {built.sample_rows} sample rows added"
+def build_lines(report: building.BuildReport) -> Iterator[str]:
+    yield from report.lines()
+    if report.imported:
+        yield from report_lines(report.imported)
 
 
 @main.command()
@@ -163,10 +153,13 @@ def build_lines(built: building.Built) -> Iterator[str]:
 @command
 def check(names: tuple[str, ...]) -> Any:
     """Look for what is wrong in databases; nothing is changed."""
-    found = {name: checks.check(name, database_path(name)) for name in names or DATABASES}
-    lines = [f"{name}: {problem}" for name, problems in found.items() for problem in problems]
-    lines += [f"{name}: sound" for name, problems in found.items() if not problems]
-    return {"ok": not any(found.values()), "problems": found}, lines
+    found = {name: checks.examine(name, database_path(name)) for name in names or DATABASES}
+    problems = {name: findings.problems for name, findings in found.items()}
+    notes = {name: findings.notes for name, findings in found.items()}
+    lines = [f"{name}: {line}" for name, lines in problems.items() for line in lines]
+    lines += [f"{name}: note: {line}" for name, lines in notes.items() for line in lines]
+    lines += [f"{name}: sound" for name, lines in problems.items() if not lines]
+    return {"ok": not any(problems.values()), "problems": problems, "notes": notes}, lines
 
 
 @main.command("import")

@@ -14,65 +14,28 @@ import sqlite3
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
-from datetime import UTC, tzinfo
-from pathlib import Path
 from typing import Any
 
-from loaders import backups, info
-from loaders.campaigns import files
-from loaders.checks import shortened
+from loaders import info
+from loaders.campaigns.columns import (
+    BOOLEAN_KEYS,
+    COLUMNS,
+    INSERT_JOB,
+    UPDATE_JOB,
+    instants,
+    normalized,
+)
 from loaders.connections import Connection, acting_as, sqlite_connection
 from loaders.errors import Invalid, NotFound, for_each, translated
 from loaders.formats.json_form import MAX_DEPTH, check_forms, encode
 from loaders.messages import but_is, quoted
-from loaders.migrations.campaigns_projection import BROKEN_RULES
 from loaders.rows import Job, Record, Statistics
-from loaders.times import INSTANT, configured_timezone, now, to_instant
+from loaders.times import now
 
 Change = Callable[[dict[str, Any]], dict[str, Any]]
 Check = Callable[[Record], None]
 
 ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
-COLUMNS = {
-    "job_name": "text",
-    "product": "text",
-    "persona": "text",
-    "setting": "text",
-    "emotion": "text",
-    "hook": "text",
-    "elevenlabs_voice_id": "text",
-    "language": "text",
-    "brand_name": "text",
-    "enabled": "boolean",
-    "created_at": "time",
-    "updated_at": "time",
-    "campaign_type": "text",
-    "avatar_id": "text",
-    "script_id": "text",
-    "avatar_video_path": "text",
-    "script_file": "text",
-    "use_overlay": "boolean",
-    "automated_video_editing_enabled": "boolean",
-    "useExactScript": "boolean",
-}
-TIMES = ("created_at", "updated_at")
-BOOLEANS = (
-    "enabled",
-    "use_overlay",
-    "useOverlay",
-    "automated_video_editing_enabled",
-    "useExactScript",
-)
-BOOLEAN_WORDS = {
-    **dict.fromkeys(("true", "yes", "on", "1"), True),
-    **dict.fromkeys(("false", "no", "off", "0"), False),
-    "": None,
-}
-# An index is on this expression. Earlier systems wrote times in several spellings.
-CREATED_INSTANT = """case when jobs.created_at glob '[0-9]*-*'
-    then coalesce(strftime('%Y-%m-%dT%H:%M:%fZ', jobs.created_at), jobs.created_at)
-    else jobs.created_at end"""
-
 SELECT_JOB = f"select id, {', '.join(COLUMNS)}, data from jobs"  # noqa: S608
 
 FIND_JOB = f"{SELECT_JOB} where id = :id"
@@ -87,12 +50,6 @@ json_type(jobs.data, '$.updated_at')
 """
 
 FIND_RECORD = f"select {RECORD} from jobs where id = :id"  # noqa: S608
-
-UPDATE_JOB = """
-update jobs
-set data = :data
-where id = :id
-"""
 
 SEARCH_JOBS = f"""
 {SELECT_JOB}
@@ -190,46 +147,18 @@ def insert(connection: sqlite3.Connection, job: Mapping[str, Any]) -> str:
     if faults := faults_in(document):
         raise Invalid(*faults)
     job_id = key_of(document) or uuid.uuid4().hex
-    data = to_json({**document, "id": job_id})
-    values = {"id": job_id, "data": data, **instants(document)}
-    marks = ", ".join(f":{column}" for column in values)
+    values = {"id": job_id, "data": to_json({**document, "id": job_id}), **instants(document)}
     with translated(f"A job {quoted(job_id)}", document):
-        connection.execute(f"insert into jobs ({', '.join(values)}) values ({marks})", values)  # noqa: S608
+        connection.execute(INSERT_JOB, values)
     return job_id
 
 
 def write(connection: sqlite3.Connection, job_id: str, job: Mapping[str, Any]) -> None:
     """Replace the content of a stored job."""
     document = normalized(job)
-    values = {"data": to_json({**document, "id": job_id}), **instants(document)}
-    assignments = ", ".join(f"{column} = :{column}" for column in values)
+    values = {"id": job_id, "data": to_json({**document, "id": job_id}), **instants(document)}
     with translated(f"A job {quoted(job_id)}", document):
-        connection.execute(
-            f"update jobs set {assignments} where id = :id",  # noqa: S608
-            {**values, "id": job_id},
-        )
-
-
-def normalized(document: Mapping[str, Any]) -> dict[str, Any]:
-    """The job with booleans in place of the words for them that forms and old files use."""
-    words = {
-        name: BOOLEAN_WORDS[word]
-        for name in BOOLEANS
-        if isinstance(value := document.get(name), str)
-        and (word := value.strip(" ").lower()) in BOOLEAN_WORDS
-    }
-    return {**document, **words}
-
-
-def instants(document: Mapping[str, Any]) -> dict[str, str]:
-    """The times of a job in our form, for the columns; `data` keeps them as they were written."""
-    zone = configured_timezone()
-    found = {
-        column: to_instant(value, zone)
-        for column in TIMES
-        if isinstance(value := document.get(column), str)
-    }
-    return {column: instant for column, instant in found.items() if INSTANT.fullmatch(instant)}
+        connection.execute(UPDATE_JOB, values)
 
 
 def get_job(db: Connection, job_id: str) -> Job | None:
@@ -380,50 +309,6 @@ def get_job_statistics(db: Connection) -> Statistics:
     return statistics
 
 
-def migrate_from_yaml(
-    db: Connection, path: str | Path, create_backup: bool = True
-) -> dict[str, Any]:
-    """Import a campaigns file or folder of the earlier system; `create_backup` copies it first."""
-    source = Path(path)
-    backup = backups.copy_beside(source) if create_backup else None
-    report = files.import_jobs(db, [source])
-    return {
-        "success": report.ok,
-        "jobs_found": report.found,
-        "jobs_migrated": report.imported,
-        "jobs_skipped": report.skipped,
-        "jobs_failed": report.failed,
-        "errors": report.errors,
-        "backup_path": str(backup) if backup else None,
-    }
-
-
-def export_to_yaml(db: Connection, path: str | Path, create_backup: bool = True) -> dict[str, Any]:
-    """Write every job to a YAML file; one that is there is backed up, never overwritten."""
-    target = Path(path)
-    if target.exists() and not create_backup:
-        raise ValueError(f"{target} exists, and without a backup it would be lost")
-    exported = files.export_jobs(db, target, "yaml")
-    return {
-        "success": True,
-        "jobs_exported": exported.rows,
-        "path": str(target),
-        "backup_path": exported.backup,
-    }
-
-
-def verify_migration(db: Connection, path: str | Path) -> dict[str, Any]:
-    """Compare a campaigns file or folder with the database, deeply."""
-    comparison = files.verify_jobs(db, [Path(path)])
-    return {
-        "success": comparison.ok,
-        "missing_in_db": comparison.missing,
-        "extra_in_db": comparison.extra,
-        "different": comparison.different,
-        "errors": comparison.errors,
-    }
-
-
 def vacuum_database(db: Connection) -> dict[str, int]:
     """Give free pages back; bytes before and after."""
     return info.vacuum(db)
@@ -458,7 +343,7 @@ def faults_in(document: Mapping[str, Any], before: Mapping[str, Any] | None = No
     faults = []
     if document.get("job_name") is None and not (before and before.get("job_name") is None):
         faults.append("jobs.job_name: a job needs a name")
-    for name in BOOLEANS:
+    for name in BOOLEAN_KEYS:
         value = document.get(name)
         if not is_boolean(value) and value != former.get(name):
             faults.append(f"jobs.{name}: must be true or false (1 or 0){but_is(value)}")
@@ -534,46 +419,3 @@ def require(connection: sqlite3.Connection, job_id: str) -> Job:
     if job is None:
         raise ValueError(f'job "{job_id}" is gone')
     return job
-
-
-def check(connection: sqlite3.Connection) -> Iterator[str]:
-    """Jobs whose columns do not follow their `data`, and old ones that break today's rules."""
-    for column in COLUMNS:
-        ids = drifted_jobs(connection, column)
-        if ids:
-            yield f"jobs.{column} does not agree with data: {shortened(ids)}"
-    for column, (broken, rule) in BROKEN_RULES.items():
-        found = connection.execute(f"select id from jobs where {broken}")  # noqa: S608
-        ids = [str(job_id) for (job_id,) in found]
-        if ids:
-            yield f"jobs.{column} {rule}: {shortened(ids)}"
-
-
-def drifted_jobs(connection: sqlite3.Connection, column: str) -> list[str]:
-    """Ids of jobs whose column differs from what `data` says; times may differ in spelling."""
-    said = f"jobs.data ->> '$.{column}'"
-    rows = connection.execute(
-        f"""
-        select jobs.id, jobs.{column}, {said}
-        from jobs
-        join jobs_projection on jobs_projection.job_rowid = jobs.rowid
-        where jobs.{column} is not jobs_projection.{column}
-        """  # noqa: S608
-    )
-    if column not in TIMES:
-        return [str(job_id) for job_id, _, _ in rows]
-    zone = configured_timezone()
-    return [
-        str(job_id)
-        for job_id, stored, text in rows
-        if text is not None and not same_instant(str(stored), str(text), zone)
-    ]
-
-
-def same_instant(one: str, other: str, zone: tzinfo) -> bool:
-    """Do both texts name one instant, be a text without a zone meant in `zone` or in UTC?"""
-    return any(
-        to_instant(one, first) == to_instant(other, second)
-        for first in (zone, UTC)
-        for second in (zone, UTC)
-    )

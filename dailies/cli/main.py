@@ -23,14 +23,13 @@ from dailies.auth import tokens
 from dailies.cli import build as building
 from dailies.cli.jobs import jobs
 from dailies.cli.options import NAME, NAMES, DatabaseName, command
-from loaders import backups, checks, import_export, open_database
+from loaders import backups, checks, import_export, open_database, presentation_jobs, yt_builder
 from loaders import info as database_info
 from loaders import restore as backup_restore
 from loaders.campaigns import files
 from loaders.conflicts import POLICIES
 from loaders.formats.files import FORMATS
 from loaders.import_options import ImportOptions
-from loaders.migrations import presentation_jobs, yt_builder
 from loaders.progress import Progress
 from loaders.queues import recovery
 from loaders.registry import DATABASES, database_path, load_environment
@@ -125,9 +124,9 @@ def main() -> None:
 @TIMEZONE
 @command
 def build(names: tuple[str, ...], sample: bool, reset: bool, yes: bool) -> Any:
-    """Create databases or upgrade files of earlier systems; all of them if none is named.
+    """Create, upgrade and repair databases; all of them if none is named.
 
-    An old file is backed up beside itself before it is changed.
+    A file is backed up beside itself before it is upgraded or repaired.
     """
     if reset and not yes:
         raise click.UsageError("--reset deletes every row: say --yes as well")

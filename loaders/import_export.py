@@ -1,4 +1,4 @@
-"""`dailies import`, `export` and `verify`: which loader reads or writes which kind of file."""
+"""Imports and exports: chooses the loader by database, table and kind of file."""
 
 from __future__ import annotations
 
@@ -9,14 +9,11 @@ from pathlib import Path
 from loaders import tables
 from loaders.campaigns import files
 from loaders.connections import Connection
-from loaders.formats import files as formats
+from loaders.formats import YOUTUBE_TRENDING
 from loaders.formats.atomic_write import ExportReport
 from loaders.import_options import DEFAULT_OPTIONS, ImportOptions
 from loaders.import_report import ImportReport
 from loaders.registry import database_spec
-
-YOUTUBE_TRENDING = "youtube-trending"
-FORMATS = (*formats.FORMATS, YOUTUBE_TRENDING)
 
 
 def import_files(
@@ -51,7 +48,7 @@ def run_loader(
 
 
 def is_jobs_of_campaigns(name: str, table: str | None) -> bool:
-    """Campaign jobs are documents; every other table holds rows as they stand."""
+    """True for the table of campaign jobs, which are documents; other tables have plain rows."""
     return name == "campaigns" and table in (None, database_spec(name).main_table)
 
 

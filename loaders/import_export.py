@@ -1,4 +1,4 @@
-"""Imports and exports: chooses the loader by database, table and kind of file."""
+"""Imports, exports and comparisons: chooses the loader by database, table and kind of file."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 
 from loaders import tables
 from loaders.campaigns import files
+from loaders.campaigns.diff import Comparison
 from loaders.connections import Connection
 from loaders.formats import YOUTUBE_TRENDING
 from loaders.formats.atomic_write import ExportReport
@@ -58,3 +59,12 @@ def export_files(
     if is_jobs_of_campaigns(name, table):
         return files.export_jobs(db, path, format)
     return tables.export_rows(name, db, path, table, format)
+
+
+def verify_files(
+    name: str, db: Connection, path: Path, table: str | None = None, format: str | None = None
+) -> Comparison:
+    """Compare a file or folder with the database."""
+    if is_jobs_of_campaigns(name, table):
+        return files.verify_jobs(db, [path], format)
+    return tables.verify_rows(name, db, [path], table, format)

@@ -103,18 +103,16 @@ def export(name: str, path: Path, table: str | None, format: str | None) -> Outp
 @click.command()
 @NAME
 @click.argument("path", type=click.Path(exists=True, path_type=Path))
+@click.option("--table", help="Table to compare. Default: the main table of the database.")
 @click.option("--format", type=click.Choice(FORMATS), help="Default: by file name suffix.")
 @command
-def verify(name: str, path: Path, format: str | None) -> Output:
-    """Compare a file or folder with the database campaigns, and list every difference."""
+def verify(name: str, path: Path, table: str | None, format: str | None) -> Output:
+    """Compare a file or folder with a table, and list every difference."""
     from loaders import open_database
-    from loaders.campaigns.files import verify_jobs
+    from loaders.import_export import verify_files
 
-    if name != "campaigns":
-        raise click.UsageError("verify supports campaigns only")
     with closing(open_database(name)) as db:
-        comparison = verify_jobs(db, [path], format)
-    report = comparison.as_dict()
+        report = verify_files(name, db, path, table, format).as_dict()
     return Output(report, comparison_lines(report))
 
 

@@ -273,6 +273,13 @@ def test_help_is_fast(data_dir: Path) -> None:
     assert done.stdout == "[]\n"
 
 
+def test_verify_any_table(run_dailies: RunDailies, samples: Path, tmp_path: Path) -> None:
+    file = tmp_path / "videos.json"
+    table = ("--table", "video_metadata")
+    assert run_dailies("export", "metrics", file, *table).returncode == 0
+    assert run_dailies("verify", "metrics", file, *table).stdout.endswith(" compared, all equal\n")
+
+
 def test_results_go_to_standard_output(run_dailies: RunDailies) -> None:
     built = run_dailies("build", "campaigns")
     assert built.stdout.startswith("campaigns: created ")

@@ -15,13 +15,16 @@ from datasette.app import Datasette
 from datasette.utils import tilde_encode
 from datasette.utils.asgi import BadRequest
 
-from dailies.api.request import RefusalError, precondition
+from dailies.api.request import precondition
 from dailies.api.resources import CAMPAIGNS
-from dailies.api.responses import Stored
-from dailies.auth.permissions import FAILURES, is_allowed, may_see, read_from, refusal_of, write_to
+from dailies.api.responses import entity_tag
+from dailies.auth.permissions import is_allowed, may_see, read_from, write_to
+from dailies.errors import FAILURES, RequestError, request_error
 from dailies.web import job_form
 from dailies.web.forms import read_form
 from dailies.web.methods import FORM, refuse_method
+from loaders.errors import DomainError
+from loaders.rows import Record
 
 
 @hookimpl
@@ -93,11 +96,11 @@ async def new_job(request: Request, datasette: Datasette) -> Response:
         submitted = await read_form(request)
         document = job_form.changed({}, submitted)
         actor = actor_id(request)
-        [stored] = await write_to(
-            datasette, CAMPAIGNS, lambda conn: CAMPAIGNS.add(conn, [document], actor, listed=False)
+        stored = await write_to(
+            datasette, CAMPAIGNS, lambda conn: CAMPAIGNS.add(conn, document, actor)
         )
     except FAILURES as error:
-        return await form(datasette, request, submitted, refusal=refusal_of(error))
+        return await form(datasette, request, submitted, refusal=request_error(error))
     return done(datasette, request, f"Created {stored.key}", row_address(datasette, stored.key))
 
 
@@ -106,7 +109,7 @@ async def edit_job(request: Request, datasette: Datasette) -> Response:
         return refused
     stored, document = await read_job(datasette, request)
     if request.method != "POST":
-        values = job_form.shown(document) | {"etag": stored.etag}
+        values = job_form.shown(document) | {"etag": entity_tag(stored)}
         return await form(datasette, request, values, document)
     submitted: dict[str, str] = {}
     try:
@@ -116,11 +119,11 @@ async def edit_job(request: Request, datasette: Datasette) -> Response:
             datasette,
             CAMPAIGNS,
             lambda conn: CAMPAIGNS.change(
-                conn, stored.key, actor, check, lambda job: job_form.changed(job, submitted)
+                conn, stored.key, lambda job: job_form.changed(job, submitted), actor, check
             ),
         )
     except FAILURES as error:
-        return await form(datasette, request, submitted, document, refusal_of(error))
+        return await form(datasette, request, submitted, document, request_error(error))
     return done(datasette, request, f"Saved {stored.key}", row_address(datasette, stored.key))
 
 
@@ -129,7 +132,7 @@ async def delete_job(request: Request, datasette: Datasette) -> Response:
         return refused
     stored, document = await read_job(datasette, request)
     if request.method != "POST":
-        return await confirmation(datasette, request, document, stored.etag)
+        return await confirmation(datasette, request, document, entity_tag(stored))
     try:
         submitted = await read_form(request)
         actor, check = actor_id(request), precondition(submitted.get("etag", ""), None)
@@ -137,20 +140,20 @@ async def delete_job(request: Request, datasette: Datasette) -> Response:
             datasette, CAMPAIGNS, lambda conn: CAMPAIGNS.remove(conn, stored.key, actor, check)
         )
     except FAILURES as error:
-        refusal = refusal_of(error)
-        return await confirmation(datasette, request, document, stored.etag, refusal)
+        refusal = request_error(error)
+        return await confirmation(datasette, request, document, entity_tag(stored), refusal)
     undo = address(datasette, "restore-job", stored.key, name="key")
     return done(datasette, request, f"Deleted {stored.key}", undo)
 
 
-async def read_job(datasette: Datasette, request: Request) -> tuple[Stored, dict[str, Any]]:
+async def read_job(datasette: Datasette, request: Request) -> tuple[Record, dict[str, Any]]:
     """The job that the address names, as it is stored and as a document."""
     key = request.args.get("id") or ""
     try:
-        stored = await read_from(datasette, CAMPAIGNS, lambda conn: CAMPAIGNS.read(conn, key))
+        stored = await read_from(datasette, CAMPAIGNS, lambda conn: CAMPAIGNS.get(conn, key))
         return stored, json.loads(stored.text)
-    except RefusalError as refusal:
-        raise NotFound(str(refusal)) from refusal
+    except (RequestError, DomainError) as error:
+        raise NotFound(str(error)) from error
     except (ValueError, RecursionError) as error:
         raise BadRequest("This job is too much for a form") from error
 
@@ -160,7 +163,7 @@ async def form(
     request: Request,
     values: dict[str, str],
     document: dict[str, Any] | None = None,
-    refusal: RefusalError | None = None,
+    refusal: RequestError | None = None,
 ) -> Response:
     """The form with these values in its fields and, beside them, what was wrong with them."""
     context = {
@@ -181,7 +184,7 @@ async def confirmation(
     request: Request,
     document: dict[str, Any],
     etag: str,
-    refusal: RefusalError | None = None,
+    refusal: RequestError | None = None,
 ) -> Response:
     context = {
         "action": request.full_path,
@@ -194,7 +197,7 @@ async def confirmation(
     return page(body, refusal)
 
 
-def page(body: str, refusal: RefusalError | None) -> Response:
+def page(body: str, refusal: RequestError | None) -> Response:
     return Response.html(body, status=refusal.status if refusal else 200)
 
 

@@ -11,8 +11,8 @@ from datasette.app import Datasette
 from datasette.utils import tilde_encode
 from markupsafe import Markup
 
-from dailies.api.request import RefusalError
-from dailies.auth.permissions import FAILURES, is_allowed, refusal_of, write_to_database
+from dailies.auth.permissions import is_allowed, write_to_database
+from dailies.errors import FAILURES, RequestError, request_error
 from dailies.web.forms import by_field, read_form
 from dailies.web.methods import FORM, refuse_method
 from dailies.web.row_actions import ROW_ACTIONS, Outcome, RowAction
@@ -118,7 +118,7 @@ async def action_page(datasette: Datasette, request: Request, action: RowAction)
             datasette, action.database, lambda conn: action.do(conn, key, actor, submitted)
         )
     except FAILURES as error:
-        return await question(datasette, request, action, key, submitted, refusal_of(error))
+        return await question(datasette, request, action, key, submitted, request_error(error))
     return done(datasette, request, outcome)
 
 
@@ -128,7 +128,7 @@ async def question(
     action: RowAction,
     key: str,
     submitted: dict[str, str] | None = None,
-    refusal: RefusalError | None = None,
+    refusal: RequestError | None = None,
 ) -> Response:
     """The page that asks first; what was wrong stands at the field it is about."""
     names = {field.name for field in action.fields if field.kind != "hidden"}

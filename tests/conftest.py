@@ -4,7 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -13,7 +13,9 @@ import hypothesis
 import pytest
 import server_process
 from cli_runner import run_in_process
-from jobs_client import jobs_client
+from datasette.app import Datasette
+from in_process import asking
+from jobs_client import serving_jobs, token_of
 from playwright.sync_api import Browser, Page, sync_playwright
 from server_process import RunDailies, ServerProcess
 
@@ -93,10 +95,28 @@ def server(data_dir: Path) -> Iterator[ServerProcess]:
         yield running
 
 
+@pytest.fixture(scope="module")
+def jobs_site(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[tuple[Datasette, Callable[[], None]]]:
+    """One instance for the tests of a module, and what empties its databases."""
+    with serving_jobs(tmp_path_factory.mktemp("jobs")) as site:
+        yield site
+
+
 @pytest.fixture
-async def api(data_dir: Path) -> AsyncIterator[httpx2.AsyncClient]:
-    """A client with root's token, of an instance with empty databases."""
-    async with jobs_client() as client:
+def empty_site(jobs_site: tuple[Datasette, Callable[[], None]]) -> Datasette:
+    """The instance of the module, with empty databases of jobs."""
+    datasette, clear = jobs_site
+    clear()
+    return datasette
+
+
+@pytest.fixture
+async def api(empty_site: Datasette) -> AsyncIterator[httpx2.AsyncClient]:
+    """A client of `empty_site` with root's token."""
+    async with asking(empty_site, None) as client:
+        client.headers |= token_of("root")
         yield client
 
 

@@ -13,7 +13,7 @@ from dailies.cli.options import NAME, NAMES, TIMEZONE, Output, command
 from loaders.registry import DATABASES, database_path
 
 if TYPE_CHECKING:
-    from dailies.cli.build import Built
+    from dailies.cli.build import BuildReport
 
 
 @click.command()
@@ -38,7 +38,7 @@ def build(names: tuple[str, ...], sample: bool, reset: bool, yes: bool) -> Outpu
     )
 
 
-def build_one(name: str, sample: bool = False, reset: bool = False) -> Built:
+def build_one(name: str, sample: bool = False, reset: bool = False) -> BuildReport:
     from dailies.cli.build import build
     from dailies.cli.progress import progress_bar
 
@@ -46,21 +46,13 @@ def build_one(name: str, sample: bool = False, reset: bool = False) -> Built:
         return build(name, sample, reset, progress)
 
 
-def build_lines(built: Built) -> Iterator[str]:
+def build_lines(report: BuildReport) -> Iterator[str]:
     from dailies.cli.files import report_lines
 
-    if built.error:
-        return
-    if built.backup:
-        yield f"{built.name}: backed up to {built.backup}"
-    action = "created" if built.created else "upgraded" if built.migrations else "up to date:"
-    yield f"{built.name}: {action} {built.path}"
-    if built.search_rebuilt:
-        yield f"{built.name}: search index rebuilt: {', '.join(built.search_rebuilt)}"
-    if built.imported:
-        yield from report_lines(built.imported)
-    if built.sample_rows:
-        yield f"{built.name}: {built.sample_rows} sample rows added"
+    if not report.error:
+        yield from report.lines()
+    if report.imported:
+        yield from report_lines(report.imported)
 
 
 @click.command()
@@ -71,10 +63,14 @@ def check(names: tuple[str, ...]) -> Output:
     """Check databases and report problems, without changing anything."""
     from loaders import checks
 
-    problems = {name: checks.check(name, database_path(name)) for name in names or DATABASES}
-    lines = [f"{name}: {problem}" for name, found in problems.items() for problem in found]
-    lines += [f"{name}: no problems found" for name, found in problems.items() if not found]
-    return Output({"ok": not any(problems.values()), "problems": problems}, lines)
+    found = {name: checks.examine(name, database_path(name)) for name in names or DATABASES}
+    problems = {name: findings.problems for name, findings in found.items()}
+    notes = {name: findings.notes for name, findings in found.items()}
+    lines = [f"{name}: {line}" for name, lines in problems.items() for line in lines]
+    lines += [f"{name}: note: {line}" for name, lines in notes.items() for line in lines]
+    lines += [f"{name}: no problems found" for name, lines in problems.items() if not lines]
+    document = {"ok": not any(problems.values()), "problems": problems, "notes": notes}
+    return Output(document, lines)
 
 
 @click.command()

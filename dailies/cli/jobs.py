@@ -13,9 +13,9 @@ from dailies.cli.options import Command, DatabaseName, Output, command
 from loaders.registry import DATABASES
 
 if TYPE_CHECKING:
-    from dailies.api.bulk import Done
+    from dailies.api.bulk import Result
     from dailies.api.resources import Resource, Versions
-    from dailies.api.responses import Stored
+    from loaders.rows import Record
 
 ACTOR = "command line"
 CAMPAIGNS = "campaigns"
@@ -62,14 +62,14 @@ def jobs() -> None:
 @command
 def list_jobs(name: str, conditions: tuple[str, ...], words: str | None, limit: int) -> Output:
     """List jobs, newest first."""
-    from dailies.api.pagination import parse_listing, read_page
+    from dailies.api.pagination import parse_query, read_page
     from loaders import open_database
 
     resource = resource_of(name)
-    parameters = [*parse_conditions(conditions, words).items(), ("_size", str(limit))]
+    parameters = {**parse_conditions(conditions, words), "_size": str(limit)}
     with closing(open_database(name)) as db:
-        page = read_page(db.conn, resource, parse_listing(resource, parameters))
-    return rows_output([stored.text for stored in page.rows])
+        page = read_page(db.conn, resource, parse_query(resource, parameters))
+    return rows_output([record.text for record in page.records])
 
 
 @jobs.command()
@@ -81,7 +81,7 @@ def show(name: str, key: str) -> Output:
     from loaders import open_database
 
     with closing(open_database(name)) as db:
-        return rows_output([resource_of(name).read(db.conn, key).text])
+        return rows_output([resource_of(name).get(db.conn, key).text])
 
 
 @jobs.command()
@@ -92,6 +92,7 @@ def history(name: str, key: str) -> Output:
     """List the changes of a job and who made them, newest first."""
     from loaders import open_database
     from loaders.errors import NotFound
+    from loaders.messages import quoted
 
     resource = resource_of(name)
     with closing(open_database(name)) as db:
@@ -100,7 +101,7 @@ def history(name: str, key: str) -> Output:
         else:
             found = versions_of(resource).list(db.conn, key, None, MAX_VERSIONS)
     if not found:
-        raise NotFound(f'There is no history of a job "{key}"')
+        raise NotFound(f"There was never a job {quoted(key)}")
     return rows_output([version.text for version in found])
 
 
@@ -118,9 +119,7 @@ def duplicate(key: str) -> Output:
 @command
 def restore(key: str, version: int | None) -> Output:
     """Restore a deleted campaign job, or an earlier version of a job."""
-    return write_campaign(
-        lambda versions, db: versions.restore(db, key, ACTOR, lambda _: None, version)
-    )
+    return write_campaign(lambda versions, db: versions.restore(db, key, version, ACTOR, None))
 
 
 @jobs.command()
@@ -174,26 +173,26 @@ def run_bulk(
     from loaders import open_database
 
     resource = resource_of(name)
-    if action not in bulk.actions_of(resource):
+    if action not in resource.actions:
         raise click.UsageError(f"{name} does not support {action}")
     if not conditions and not words:
         raise click.UsageError("select jobs with --where or -q: at least one filter is required")
     filters = parse_conditions(conditions, words)
     with closing(open_database(name)) as db:
         if dry_run:
-            return bulk_output(bulk.rehearse(db.conn, resource, action, filters))
-        return bulk_output(bulk.act(db.conn, resource, action, filters, ACTOR))
+            return bulk_output(bulk.count(db.conn, resource, action, filters))
+        return bulk_output(bulk.change(db.conn, resource, action, filters, ACTOR))
 
 
-def bulk_output(done: Done) -> Output:
-    return Output(done.as_dict(), bulk_lines(done))
+def bulk_output(result: Result) -> Output:
+    return Output(result.as_dict(), bulk_lines(result))
 
 
-def bulk_lines(done: Done) -> Iterator[str]:
-    would = "would be changed" if done.dry_run else "changed"
-    yield f"{done.action}: {done.matched} jobs match, {done.changed} {would}"
-    if done.undo:
-        yield f"to undo: dailies jobs undo {done.undo}"
+def bulk_lines(result: Result) -> Iterator[str]:
+    would = "would be changed" if result.dry_run else "changed"
+    yield f"{result.action}: {result.matched} jobs match, {result.changed} {would}"
+    if result.undo:
+        yield f"to undo: dailies jobs undo {result.undo}"
 
 
 def parse_conditions(conditions: tuple[str, ...], words: str | None) -> dict[str, str]:
@@ -219,7 +218,7 @@ def versions_of(resource: Resource) -> Versions:
     return resource.versions
 
 
-def write_campaign(write: Callable[[Versions, Any], Stored]) -> Output:
+def write_campaign(write: Callable[[Versions, Any], Record]) -> Output:
     from loaders import open_database
     from loaders.connections import transaction
 

@@ -16,6 +16,9 @@ from loaders.registry import DATABASES
 
 Command = Callable[..., Any]
 
+# Errors that exit with 1 and a message; errors of the domain are ValueError.
+EXPECTED_ERRORS = (ValueError, OSError, sqlite3.Error)
+
 
 class Output(NamedTuple):
     """The result of a command: `document` with --json, otherwise `lines`. `messages` go to stderr.
@@ -28,13 +31,6 @@ class Output(NamedTuple):
     messages: Iterable[str] = ()
 
 
-def expected_errors() -> tuple[type[Exception], ...]:
-    """Errors that exit with 1 and a message; called only after an error, so imports may be slow."""
-    from dailies.api.request import RefusalError
-
-    return (ValueError, OSError, sqlite3.Error, RefusalError)
-
-
 def command(function: Callable[..., Output]) -> Command:
     """Add --json to a command, print its output and exit with 0 or 1."""
 
@@ -43,8 +39,9 @@ def command(function: Callable[..., Output]) -> Command:
     def run(*args: Any, as_json: bool, **options: Any) -> None:
         try:
             output = function(*args, **options)
-        except expected_errors() as error:
-            document = {"ok": False, "error": str(error), "errors": [str(error)]}
+        except EXPECTED_ERRORS as error:
+            messages = getattr(error, "messages", [str(error)])
+            document = {"ok": False, "error": str(error), "errors": messages}
             output = Output(document, messages=[f"Error: {error}"])
         if as_json:
             click.echo(json.dumps(output.document, ensure_ascii=False, indent=2))

@@ -7,7 +7,7 @@ import sys
 import click
 
 from dailies.cli.databases import build_lines, build_one
-from dailies.cli.options import expected_errors
+from dailies.cli.options import EXPECTED_ERRORS
 from dailies.cli.queues import QUEUES, recover_one, recovered_line
 from loaders.registry import DATABASES
 
@@ -23,7 +23,7 @@ def serve(host: str, port: int, options: tuple[str, ...]) -> None:
     try:
         build_databases()
         recover_jobs()
-    except expected_errors() as error:
+    except EXPECTED_ERRORS as error:
         click.echo(f"Error: {error}", err=True)
         sys.exit(1)
     serve(host, port, options)

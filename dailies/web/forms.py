@@ -7,7 +7,8 @@ from urllib.parse import parse_qsl
 
 from datasette import Request
 
-from dailies.api.request import RefusalError, read_body
+from dailies.api.request import read_body
+from dailies.errors import RequestError
 
 FORM = ("application/x-www-form-urlencoded",)
 MOST_FIELDS = 100
@@ -19,7 +20,7 @@ async def read_form(request: Request) -> dict[str, str]:
         text = body.decode(errors="replace")
         fields = parse_qsl(text, keep_blank_values=True, max_num_fields=MOST_FIELDS)
     except ValueError as error:
-        raise RefusalError(400, f"The form has more than {MOST_FIELDS} fields") from error
+        raise RequestError(400, f"The form has more than {MOST_FIELDS} fields") from error
     return {name: as_browsers_show(value) for name, value in fields}
 
 
@@ -27,7 +28,7 @@ def as_browsers_show(text: str) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n").replace("\0", "\ufffd")
 
 
-def by_field(refusal: RefusalError, names: Collection[str]) -> dict[str, list[str]]:
+def by_field(refusal: RequestError, names: Collection[str]) -> dict[str, list[str]]:
     """The messages under the field that each is about; under "" those about none of `names`."""
     found: dict[str, list[str]] = {}
     for message in refusal.messages:

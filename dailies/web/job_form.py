@@ -10,9 +10,11 @@ import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from dailies.api.request import RefusalError, check_document, parse_json
+from dailies.api.request import check_object, parse_json
+from dailies.errors import RequestError
 from dailies.web import forms
 from dailies.web.forms import as_browsers_show
+from loaders.errors import Invalid
 
 Document = dict[str, Any]
 
@@ -54,7 +56,7 @@ FIELDS = (
 )
 
 
-class FormError(RefusalError):
+class FormError(RequestError):
     """What is wrong with a submitted form: messages by field, those about the whole under ""."""
 
     def __init__(self, status: int, messages: Mapping[str, list[str]]) -> None:
@@ -113,9 +115,9 @@ def changed(document: Document, submitted: Mapping[str, str]) -> Document:
 def parse_others(document: Document, text: str) -> Document:
     try:
         others = parse_json(text.encode(errors="surrogatepass")) if text.strip() else {}
-        check_document(others)
-    except RefusalError as refusal:
-        raise FormError(400, {OTHERS: refusal.messages}) from refusal
+        check_object(others)
+    except (RequestError, Invalid) as error:
+        raise FormError(400, {OTHERS: error.messages}) from error
     fields = {*KEPT, ENABLED, *(key for field in FIELDS for key in (field.name, *field.spellings))}
     taken = [key for key in others if key in fields - set(others_of(document))]
     if taken:
@@ -124,7 +126,7 @@ def parse_others(document: Document, text: str) -> Document:
     return dict(others)
 
 
-def by_field(refusal: RefusalError) -> dict[str, list[str]]:
+def by_field(refusal: RequestError) -> dict[str, list[str]]:
     """The messages of a refusal under the field that each is about."""
     if isinstance(refusal, FormError):
         return refusal.by_field

@@ -11,13 +11,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from dailies.api.repositories import campaigns
-from dailies.api.repositories.queues import refusing
-from dailies.api.request import RefusalError, quoted
 from dailies.api.resources import BUILDS, CAMPAIGNS, PRESENTATIONS, Resource
+from dailies.errors import RequestError
 from loaders import trends
+from loaders.campaigns import jobs as campaigns
 from loaders.connections import acting_as
 from loaders.image_library import images
+from loaders.messages import quoted
 
 Row = Mapping[str, Any]
 Submitted = Mapping[str, str]
@@ -69,31 +69,30 @@ class RowAction:
 
 
 def duplicate(connection: sqlite3.Connection, key: str, actor: str, _: Submitted) -> Outcome:
-    copy = campaigns.duplicate(connection, key, actor)
+    copy = campaigns.duplicate_job(connection, key, actor)
     message = f"This is the copy of {key}"
     return Outcome(message, CAMPAIGNS.database, CAMPAIGNS.table, copy.key)
 
 
 def restore(connection: sqlite3.Connection, key: str, actor: str, given: Submitted) -> Outcome:
     version = number("version", given.get("version", ""))
-    campaigns.restore(connection, key, actor, lambda _: None, version)
+    campaigns.restore_job(connection, key, version, actor)
     message = f"{key} is back" if version is None else f"{key} is as it was in version {version}"
     return Outcome(message, CAMPAIGNS.database, CAMPAIGNS.table, key)
 
 
 def use_image(connection: sqlite3.Connection, key: str, _: str, given: Submitted) -> Outcome:
     if not (video_id := given.get("video_id", "").strip()):
-        raise RefusalError(400, "image_usage.video_id: must be given")
+        raise RequestError(400, "image_usage.video_id: must be given")
     scene = number("scene_number", given.get("scene_number", ""))
-    with refusing():
-        images.use_image(connection, whole(key), video_id, scene)
+    images.use_image(connection, whole(key), video_id, scene)
     return Outcome(f"{video_id} uses this image", "image_library", "image_library", key)
 
 
 def mark_used(connection: sqlite3.Connection, key: str, actor: str, _: Submitted) -> Outcome:
-    with acting_as(connection, actor), refusing():
+    with acting_as(connection, actor):
         if not trends.mark_used(connection, whole(key)):
-            raise RefusalError(404, f"There is no topic {quoted(key)}")
+            raise RequestError(404, f"There is no topic {quoted(key)}")
     return Outcome("The topic is marked as used", "trends", "trending_topics", key)
 
 
@@ -101,9 +100,7 @@ def move(resource: Resource, status: str, message: str) -> Callable[..., Outcome
     """What brings a job of a queue into a status."""
 
     def do(connection: sqlite3.Connection, key: str, actor: str, _: Submitted) -> Outcome:
-        resource.change(
-            connection, key, actor, lambda _: None, lambda job: {**job, "status": status}
-        )
+        resource.change(connection, key, lambda job: {**job, "status": status}, actor, None)
         return Outcome(message, resource.database, resource.table, key)
 
     return do
@@ -114,13 +111,13 @@ def number(name: str, text: str) -> int | None:
         return None
     try:
         return whole(text)
-    except RefusalError as refusal:
-        raise RefusalError(400, f"{name}: must be a whole number, not {quoted(text)}") from refusal
+    except RequestError as refusal:
+        raise RequestError(400, f"{name}: must be a whole number, not {quoted(text)}") from refusal
 
 
 def whole(text: str) -> int:
     if not text.strip().isdecimal() or len(text) > 18:
-        raise RefusalError(404, f"There is nothing of the number {quoted(text)}")
+        raise RequestError(404, f"There is nothing of the number {quoted(text)}")
     return int(text)
 
 

@@ -12,7 +12,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
-from loaders.connections import count_rows
+from loaders.connections import count_rows, quoted
 from loaders.formats.json_form import encode
 from loaders.migrations import script
 from loaders.migrations.script import Statement
@@ -210,10 +210,6 @@ def text_or_bytes(content: bytes) -> str | bytes:
         return content.decode()
     except UnicodeDecodeError:
         return content
-
-
-def quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
 
 
 def renew(connection: sqlite3.Connection, table: str) -> None:

@@ -188,7 +188,7 @@ async def test_going_back_to_a_version_and_bringing_back(datasette: Datasette) -
     assert rows("campaigns", "select id, hook from jobs") == [("a/ü", "First")]
     again = await do(datasette, form.action, form.fields)
     assert again.status_code == 409
-    assert "is not deleted: name the version to go back to" in again.text
+    assert "is not deleted: name the version to restore" in again.text
 
 
 async def test_retrying_and_cancelling(datasette: Datasette) -> None:

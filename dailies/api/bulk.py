@@ -17,7 +17,7 @@ from loaders.campaigns import versions
 from loaders.connections import acting_as
 from loaders.errors import Conflict, Invalid, NotFound
 from loaders.messages import quoted
-from loaders.migrations.life_cycle import LifeCycle
+from loaders.queues.life_cycle import LifeCycle
 
 RETRY, CANCEL, DELETE = "retry", "cancel", "delete"
 CANCELLED = "cancelled"

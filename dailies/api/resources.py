@@ -14,9 +14,7 @@ from loaders import presentation_jobs, yt_builder
 from loaders.campaigns import jobs as campaigns
 from loaders.campaigns import versions
 from loaders.campaigns.columns import CREATED_INSTANT, FIELDS
-from loaders.migrations import presentation_jobs as presentations
-from loaders.migrations import yt_builder as builds
-from loaders.migrations.instants import instant
+from loaders.queues.instants import instant
 from loaders.rows import Record, Version
 
 Change = Callable[[dict[str, Any]], dict[str, Any]]
@@ -151,7 +149,7 @@ def queue_resource(
 
 BUILDS_QUEUE = Queue(
     table=yt_builder.JOBS,
-    cycle=builds.LIFE_CYCLE,
+    cycle=yt_builder.LIFE_CYCLE,
     create=yt_builder.add_job,
     new=schemas.NewBuild,
     changes=schemas.BuildChanges,
@@ -177,7 +175,7 @@ PRESENTATIONS = queue_resource(
     "presentation_jobs",
     Queue(
         table=presentation_jobs.JOBS,
-        cycle=presentations.LIFE_CYCLE,
+        cycle=presentation_jobs.LIFE_CYCLE,
         create=presentation_jobs.create,
         new=schemas.NewPresentation,
         changes=schemas.PresentationChanges,

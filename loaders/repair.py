@@ -42,14 +42,16 @@ def repair(name: str, connection: sqlite3.Connection) -> list[str]:
 def rebuild(name: str, connection: sqlite3.Connection) -> None:
     """Make right what triggers keep in step with rows, while there are no triggers.
 
-    `rebuild.sql` fills search indexes, which upgrades need as well; `repair.sql` does the rest.
+    What differs between databases is in `rebuild.sql` of each.
     """
     database = database_spec(name).stem
+    if not (script.FOLDER / database).is_dir():
+        for index in list(schema.fts_tables(connection)):
+            connection.execute(f"insert into {index} ({index}) values ('rebuild')")  # noqa: S608
+        return
     insert_fixed_rows(connection, database)
     set_orphans_aside(name, connection)
-    for part in ("rebuild", "repair"):
-        if (script.FOLDER / database / f"{part}.sql").exists():
-            script.execute(connection, script.statements(database, part))
+    script.execute(connection, script.statements(database, "rebuild"))
 
 
 def insert_fixed_rows(connection: sqlite3.Connection, database: str) -> None:
@@ -61,14 +63,15 @@ def insert_fixed_rows(connection: sqlite3.Connection, database: str) -> None:
 
 def set_orphans_aside(name: str, connection: sqlite3.Connection) -> None:
     """Set rows aside whose parent was deleted while no trigger deleted them with it."""
-    for one in schema.reference(name).values():
+    for table in database_spec(name).tables:
         keys = connection.execute(
-            'select "from", "table", "to" from pragma_foreign_key_list(?)', (one.name,)
+            'select "from", "table", "to" from pragma_foreign_key_list(?)', (table,)
         )
         for column, parent, target in keys.fetchall():
             orphan = f"{column} is not null and {column} not in (select {target} from {parent})"  # noqa: S608
-            key = tuple(key_columns(connection, one.name))
-            tables.set_rows_aside(connection, one.name, key, orphan, f"its row of {parent} is gone")
+            key = tuple(key_columns(connection, table))
+            reason = f"its row of {parent} is gone"
+            tables.set_rows_aside(connection, table, key, orphan, reason)
 
 
 def restore_tables(connection: sqlite3.Connection, found: Differences) -> None:

@@ -46,8 +46,9 @@ def rebuild(name: str, connection: sqlite3.Connection) -> None:
     """
     database = database_spec(name).stem
     if not (script.FOLDER / database).is_dir():
-        for index in list(schema.fts_tables(connection)):
-            connection.execute(f"insert into {index} ({index}) values ('rebuild')")  # noqa: S608
+        for one in schema.reference(name).values():
+            if one.is_fts:
+                connection.execute(f"insert into {one.name} ({one.name}) values ('rebuild')")  # noqa: S608
         return
     insert_fixed_rows(connection, database)
     set_orphans_aside(name, connection)
@@ -152,9 +153,9 @@ def key_columns(connection: sqlite3.Connection, table: str) -> dict[str, str]:
     return dict(rows.fetchall())
 
 
-def rebuild_search_indexes(connection: sqlite3.Connection) -> list[str]:
+def rebuild_search_indexes(name: str, connection: sqlite3.Connection) -> list[str]:
     """Rebuild those that do not agree with their tables, as after a restore from a dump."""
-    stale = checks.stale_search_indexes(connection)
+    stale = checks.stale_search_indexes(connection, name)
     for index in stale:
         connection.execute(f"insert into {index} ({index}) values ('rebuild')")  # noqa: S608
     return [f"search index {index}" for index in stale]

@@ -19,9 +19,8 @@ from dailies.api.request import refuse_unknown
 from dailies.api.resources import Resource
 from loaders.errors import Invalid
 from loaders.messages import quoted
-from loaders.queues.job_rows import INSTANT
 from loaders.rows import Record
-from loaders.times import configured_timezone, to_instant
+from loaders.times import INSTANT, configured_timezone, to_instant
 
 DEFAULT_SIZE = 100
 MAX_ROWS = 1000

@@ -12,8 +12,8 @@ from dailies.api.repositories.queues import Queue
 from dailies.api.schemas import Model
 from loaders import presentation_jobs, yt_builder
 from loaders.campaigns import jobs as campaigns
-from loaders.migrations.campaigns_counts import CREATED_INSTANT
-from loaders.migrations.campaigns_projection import FIELDS
+from loaders.campaigns import versions
+from loaders.campaigns.columns import CREATED_INSTANT, FIELDS
 from loaders.queues.instants import instant
 from loaders.rows import Record, Version
 
@@ -106,13 +106,13 @@ CAMPAIGNS = Resource(
     add_all=campaigns.add_records,
     change=campaigns.change_job,
     remove=campaigns.remove_job,
-    instants={"created_at": CREATED_INSTANT.format(row="jobs")},
+    instants={"created_at": CREATED_INSTANT},
     search_index="jobs_fts",
     versions=Versions(
         table="job_history",
-        list=campaigns.list_versions,
-        duplicate=campaigns.duplicate_job,
-        restore=campaigns.restore_job,
+        list=versions.list_versions,
+        duplicate=versions.duplicate_job,
+        restore=versions.restore_job,
     ),
 )
 

@@ -415,5 +415,7 @@ def fault_text(fault: ErrorDetails, table: str) -> str:
         return f"{where}: there is no such field"
     if fault["type"] == "missing":
         return f"{where}: must be given"
+    if fault["type"] == "model_type":
+        return f"{where}: must be an object{but_is(fault['input'])}"
     reason = fault["msg"].removeprefix("Value error, ")
     return f"{where}: {reason.replace('Input should be', 'must be', 1)}{but_is(fault['input'])}"

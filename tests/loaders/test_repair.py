@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import sqlite3
 import subprocess
@@ -307,7 +308,7 @@ def test_rows_that_a_definition_refuses_are_set_aside(
     required = next(
         (
             (one, column)
-            for one in tables_of(name)
+            for one in DATABASES[name].tables
             for column in columns_with_not_null(path, one)
             if content(path, one)
         ),
@@ -321,9 +322,11 @@ def test_rows_that_a_definition_refuses_are_set_aside(
         connection.execute(f'update "{table}" set "{column}" = null where rowid = 1')
         connection.commit()
     upgrade.build(name, path)
-    aside = rows(path, "select table_name, reason from set_aside")
-    assert aside[0] == {"table_name": table, "reason": "breaks NOT NULL or UNIQUE of its table"}
-    assert len(content(path, table)) == len(before) - 1
+    aside = rows(path, "select table_name, reason, content from set_aside order by id")[0]
+    assert aside["table_name"] == table
+    assert aside["reason"] == "breaks NOT NULL or UNIQUE of its table"
+    assert json.loads(aside["content"]) == {**before[0], column: None}
+    assert {**before[0], column: None} not in content(path, table)
 
 
 def columns_with_not_null(path: Path, table: str) -> list[str]:
@@ -370,8 +373,8 @@ WRITES = {
         insert into trending_topics (topic, source) values ('New zebra', 'test');
     """,
     "metrics": """
-        delete from video_metadata where rowid = 1;
         update video_metadata set title = 'Zebra' where rowid = 2;
+        insert into video_metadata (video_id, title) values ('new', 'New zebra');
         insert into video_metrics (video_id, platform, timestamp, views, likes)
         values ('new', 'youtube', '2030-01-01T00:00:00.000Z', 10, 5);
     """,
@@ -460,3 +463,40 @@ def test_logs_of_jobs_are_right_after_a_repair(written: Callable[[str], Path], n
     )
     created = {"yt-builder": "preparing", "presentation_jobs": "queued"}[name]
     assert [row["event"] for row in events] == sorted(["deleted", "failed", created])
+
+
+def test_histories_of_campaigns_are_right_after_a_repair(
+    copy: Callable[[str], Path], written: Callable[[str], Path]
+) -> None:
+    before = {row["rowid"]: row for row in rows(copy("campaigns"), "select rowid, * from jobs")}
+    path = written("campaigns")
+
+    def versions(job_id: str) -> list[tuple[str, dict[str, Any] | None]]:
+        found = rows(
+            path,
+            f"""
+            select operation, data
+            from job_versions
+            where job_id = '{job_id}'
+            order by version
+            """,
+        )
+        return [(row["operation"], row["data"] and json.loads(row["data"])) for row in found]
+
+    deleted, changed, drifted = (str(before[number]["id"]) for number in (1, 2, 3))
+    assert [operation for operation, _ in versions(deleted)] == ["insert", "delete"]
+    data = json.loads(before[2]["data"])
+    [first, second] = versions(changed)
+    assert (first[0], (first[1] or {})["product"]) == ("insert", data["product"])
+    assert second == ("update", {**data, "product": "Changed"})
+    data = json.loads(before[3]["data"])
+    [first, second] = versions(drifted)
+    assert (first[0], (first[1] or {})["product"]) == ("insert", "Drifted")
+    assert second == ("update", data)
+    assert [operation for operation, _ in versions("new")] == ["insert"]
+    flat = json.loads(rows(path, "select data from jobs where id = 'flat'")[0]["data"])
+    assert (flat["id"], flat["job_name"], flat["enabled"]) == ("flat", "Flat Zebra", False)
+    aside = rows(path, "select row_key, content from set_aside")
+    assert aside == [{"row_key": "odd", "content": "no JSON"}]
+    stored = rows(path, f"select product from jobs where id in ('{changed}', '{drifted}')")
+    assert [row["product"] for row in stored] == ["Changed", data["product"]]

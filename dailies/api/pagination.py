@@ -29,7 +29,7 @@ MAX_WORDS = 100
 MAX_INTEGER = 2**63 - 1
 PARAMETERS = ("q", "_sort", "_size", "_next")
 BOOLEANS = {"true": 1, "false": 0, "1": 1, "0": 0}
-NUMBER = re.compile(r"-?[0-9]{1,18}(\.[0-9]{1,18})?", re.ASCII)
+NUMBER = re.compile(r"-?[0-9]{1,400}(\.[0-9]{1,400})?([eE][+-]?[0-9]{1,4})?", re.ASCII)
 
 Value = str | int | float | None
 

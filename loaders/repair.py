@@ -42,17 +42,20 @@ def repair(name: str, connection: sqlite3.Connection) -> list[str]:
 def rebuild(name: str, connection: sqlite3.Connection) -> None:
     """Make right what triggers keep in step with rows, while there are no triggers.
 
-    What differs between databases is in `rebuild.sql` of each.
+    `rebuild.sql` of each database derives rows from others; `repair.sql`, which only some have,
+    does what an upgrade must not do.
     """
     database = database_spec(name).stem
-    if not (script.FOLDER / database).is_dir():
+    if not (script.FOLDER / database / "m001_create.sql").exists():
         for one in schema.reference(name).values():
             if one.is_fts:
                 connection.execute(f"insert into {one.name} ({one.name}) values ('rebuild')")  # noqa: S608
         return
     insert_fixed_rows(connection, database)
     set_orphans_aside(name, connection)
-    script.execute(connection, script.statements(database, "rebuild"))
+    for part in ("rebuild", "repair"):
+        if (script.FOLDER / database / f"{part}.sql").exists():
+            script.execute(connection, script.statements(database, part))
 
 
 def insert_fixed_rows(connection: sqlite3.Connection, database: str) -> None:

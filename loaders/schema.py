@@ -68,7 +68,7 @@ class Differences:
 
 def migrations_of(name: str) -> Migrations:
     stem = database_spec(name).stem
-    if (script.FOLDER / stem).is_dir():
+    if (script.FOLDER / stem / "m001_create.sql").exists():
         return runner.migrations_of(name, stem)
     return cast(Migrations, importlib.import_module(f"loaders.migrations.{stem}").migrations)
 

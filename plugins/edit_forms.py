@@ -13,12 +13,12 @@ from urllib.parse import urlencode
 from datasette import Forbidden, NotFound, Request, Response, hookimpl
 from datasette.app import Datasette
 from datasette.utils import tilde_encode
-from datasette.utils.asgi import BadRequest
 
 from dailies.api.request import precondition
 from dailies.api.resources import CAMPAIGNS
 from dailies.api.responses import entity_tag
 from dailies.auth.permissions import is_allowed, may_see
+from dailies.datasette_compat import BadRequest
 from dailies.errors import FAILURES, RequestError, request_error
 from dailies.storage.databases import read_from, write_to
 from dailies.web import job_form

@@ -10,8 +10,9 @@ from typing import Any
 from datasette import Request, Response, hookimpl
 from datasette.app import Datasette
 from datasette.plugins import pm
-from datasette.utils import await_me_maybe, make_slot_function
+from datasette.utils import await_me_maybe
 
+from dailies.datasette_compat import make_slot_function
 from dailies.web.methods import refuse_method
 from dailies.web.pages import home
 from dailies.web.pages.viewer import PRIVATE

@@ -7,8 +7,9 @@ from urllib.parse import urlencode
 
 from datasette import Forbidden, Request, Response, hookimpl
 from datasette.app import Datasette
-from datasette.utils import tilde_decode, urlsafe_components
+from datasette.utils import tilde_decode
 
+from dailies.datasette_compat import urlsafe_components
 from dailies.web.pages import (
     campaigns,
     image_library,

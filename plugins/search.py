@@ -10,8 +10,8 @@ from typing import Any
 
 from datasette import Request, Response, hookimpl
 from datasette.app import Datasette
-from datasette.utils import escape_fts
 
+from dailies.datasette_compat import escape_fts
 from dailies.web.methods import refuse_method
 from dailies.web.pages import search
 from dailies.web.pages.viewer import PRIVATE

@@ -429,7 +429,7 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path, bad: str) -> None:
         return size
 
     peak(10)
-    assert peak(8000) < peak(2000) + 1_500_000
+    assert peak(4000) < peak(1000) + 750_000
 
 
 texts = st.text(max_size=20) | st.sampled_from(

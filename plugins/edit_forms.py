@@ -18,8 +18,9 @@ from datasette.utils.asgi import BadRequest
 from dailies.api.request import precondition
 from dailies.api.resources import CAMPAIGNS
 from dailies.api.responses import entity_tag
-from dailies.auth.permissions import is_allowed, may_see, read_from, write_to
+from dailies.auth.permissions import is_allowed, may_see
 from dailies.errors import FAILURES, RequestError, request_error
+from dailies.storage.databases import read_from, write_to
 from dailies.web import job_form
 from dailies.web.forms import read_form
 from dailies.web.methods import FORM, refuse_method

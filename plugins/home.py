@@ -17,15 +17,6 @@ from dailies.web.pages import home
 from dailies.web.pages.viewer import PRIVATE
 
 
-@hookimpl(trylast=True)
-def startup(datasette: Datasette) -> Any:
-    async def declare() -> None:
-        if "campaigns" in datasette.databases:
-            datasette.databases["campaigns"].canned.add(home.COUNT_CAMPAIGNS)
-
-    return declare
-
-
 @hookimpl
 def register_routes() -> list[tuple[str, Any]]:
     return [(r"/\Z", home_page)]

@@ -11,8 +11,9 @@ from datasette.app import Datasette
 from datasette.utils import tilde_encode
 from markupsafe import Markup
 
-from dailies.auth.permissions import is_allowed, write_to_database
+from dailies.auth.permissions import is_allowed
 from dailies.errors import FAILURES, RequestError, request_error
+from dailies.storage.databases import write_to_database
 from dailies.web.forms import by_field, read_form
 from dailies.web.methods import FORM, refuse_method
 from dailies.web.row_actions import ROW_ACTIONS, Outcome, RowAction

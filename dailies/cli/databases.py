@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 @TIMEZONE
 @command
 def build(names: tuple[str, ...], sample: bool, reset: bool, yes: bool) -> Output:
-    """Create databases, or upgrade files of earlier systems.
+    """Create, upgrade and repair databases; all of them if none is named.
 
-    Without NAME, all databases. A file is backed up in its folder before it is changed.
+    A file is backed up beside itself before it is upgraded or repaired.
     """
     if reset and not yes:
         raise click.UsageError("--reset deletes all rows: add --yes to confirm")

@@ -11,7 +11,7 @@ import click
 from dailies.cli.options import DatabaseName, Output, command
 
 if TYPE_CHECKING:
-    from loaders.migrations.life_cycle import LifeCycle
+    from loaders.queues.life_cycle import LifeCycle
     from loaders.queues.recovery import Recovered
 
 QUEUES = ("yt-builder", "presentation_jobs")
@@ -77,6 +77,6 @@ def recovered_line(name: str, recovered: Recovered) -> str:
 
 
 def life_cycle(name: str) -> LifeCycle:
-    from loaders.migrations import presentation_jobs, yt_builder
+    from loaders import presentation_jobs, yt_builder
 
     return yt_builder.LIFE_CYCLE if name == "yt-builder" else presentation_jobs.LIFE_CYCLE

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from dailies.api.resources import BUILDS, CAMPAIGNS, PRESENTATIONS, Resource
 from dailies.errors import RequestError
 from loaders import trends
-from loaders.campaigns import jobs as campaigns
+from loaders.campaigns import versions
 from loaders.connections import acting_as
 from loaders.image_library import images
 from loaders.messages import quoted
@@ -69,14 +69,14 @@ class RowAction:
 
 
 def duplicate(connection: sqlite3.Connection, key: str, actor: str, _: Submitted) -> Outcome:
-    copy = campaigns.duplicate_job(connection, key, actor)
+    copy = versions.duplicate_job(connection, key, actor)
     message = f"This is the copy of {key}"
     return Outcome(message, CAMPAIGNS.database, CAMPAIGNS.table, copy.key)
 
 
 def restore(connection: sqlite3.Connection, key: str, actor: str, given: Submitted) -> Outcome:
     version = number("version", given.get("version", ""))
-    campaigns.restore_job(connection, key, version, actor)
+    versions.restore_job(connection, key, version, actor)
     message = f"{key} is back" if version is None else f"{key} is as it was in version {version}"
     return Outcome(message, CAMPAIGNS.database, CAMPAIGNS.table, key)
 

@@ -38,7 +38,7 @@ def send(docs: Page, method: str, address: str, body: str = "", token: str = "")
 
 
 def test_requests_are_tried_on_the_page(docs: Page, site: ServerProcess) -> None:
-    answer = docs.get_by_role("status", name="Answer")
+    answer = docs.get_by_role("status", name="Response")
     token = site.token("worker", "create-job")
     send(docs, "GET", "/api/campaigns?_size=3")
     expect(answer).to_contain_text('200 OK\n\n{\n  "ok": true,\n  "rows": []', use_inner_text=True)
@@ -52,7 +52,7 @@ def test_requests_are_tried_on_the_page(docs: Page, site: ServerProcess) -> None
     send(docs, "DELETE", "/api/campaigns/1", "", token)
     expect(answer).to_contain_text("you may not delete-job here")
     send(docs, "GET", "https://elsewhere.example/api")
-    expect(answer).to_have_text("Only this server can be asked from here.")
+    expect(answer).to_have_text("Requests can be sent to this server only.")
 
 
 def test_operations_unfold_by_keyboard(docs: Page) -> None:

@@ -17,8 +17,8 @@ from dailies.auth.permissions import Actor
 from dailies.canned_queries import read_queries
 from dailies.server import HOME
 from dailies.web.pages.viewer import Question, Row, Viewer
-from loaders.migrations import presentation_jobs, yt_builder
-from loaders.migrations.instants import instant
+from loaders import presentation_jobs, yt_builder
+from loaders.queues.instants import instant
 
 MILLISECONDS = 50
 MOST_COUNTED = 10_000

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from datasette.app import Datasette
 from datasette.database import QueryInterrupted
 
-from dailies.auth.permissions import Actor, everything_open
+from dailies.auth.permissions import Actor, all_allowed
 
 Row = dict[str, Any]
 
@@ -33,14 +33,14 @@ class Viewer:
 
     async def may_see(self, database: str, *tables: str) -> bool:
         """Whether the database is here and all these tables and views are open to this viewer."""
-        found = await everything_open(self.datasette, self.actor, "view-table")
+        found = await all_allowed(self.datasette, self.actor, "view-table")
         return database in self.datasette.databases and all(
             (database, table) in found for table in tables
         )
 
     async def may_ask(self, database: str, query: str) -> bool:
         """Whether the page of this canned query is open to this viewer."""
-        found = await everything_open(self.datasette, self.actor, "view-query")
+        found = await all_allowed(self.datasette, self.actor, "view-query")
         return (database, query) in found
 
     async def rows(self, question: Question, **values: Any) -> list[Row] | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, cast
 from weakref import WeakKeyDictionary
 
 from datasette.app import Datasette
@@ -76,7 +76,7 @@ async def cached(
     key = (json.dumps(actor, sort_keys=True, default=repr), *question)
     until, answer = cache.get(key, (0.0, None))
     if time.monotonic() < until:
-        return answer  # type: ignore[return-value]
+        return cast(Result, answer)
     found = await ask()
     if len(cache) >= MAX_CACHED:
         cache.clear()

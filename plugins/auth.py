@@ -22,7 +22,7 @@ from itsdangerous import BadSignature
 from dailies.auth import tokens
 from dailies.auth.sign_in import SESSION_SECONDS, Throttle, local_path
 from dailies.auth.tokens import Actor, InvalidTokenError
-from dailies.web.methods import FORM, refuse_method
+from dailies.web.page import FORM, refuse_method
 
 COOKIE = "ds_actor"
 SIGN_IN = "/-/sign-in"

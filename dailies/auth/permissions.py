@@ -124,7 +124,7 @@ async def may_see(
 
 
 async def read_from(
-    datasette: Datasette, resource: Resource, read: Callable[[sqlite3.Connection], Result]
+    datasette: Datasette, resource: Guarded, read: Callable[[sqlite3.Connection], Result]
 ) -> Result:
     """What `read` finds, within the time that Datasette grants a query."""
 

@@ -1,4 +1,4 @@
-"""Forms as browsers send them, and what was wrong with one, field by field."""
+"""Read submitted forms, and assign error messages to their fields."""
 
 from __future__ import annotations
 
@@ -10,25 +10,27 @@ from datasette import Request
 from dailies.api.request import RefusalError, read_body
 
 FORM = ("application/x-www-form-urlencoded",)
-MOST_FIELDS = 100
+MAX_FIELDS = 100
 
 
 async def read_form(request: Request) -> dict[str, str]:
+    """The fields of a submitted form; RefusalError if the body is none."""
     body = await read_body(request, FORM)
     try:
         text = body.decode(errors="replace")
-        fields = parse_qsl(text, keep_blank_values=True, max_num_fields=MOST_FIELDS)
+        fields = parse_qsl(text, keep_blank_values=True, max_num_fields=MAX_FIELDS)
     except ValueError as error:
-        raise RefusalError(400, f"The form has more than {MOST_FIELDS} fields") from error
+        raise RefusalError(400, f"The form has more than {MAX_FIELDS} fields") from error
     return {name: as_browsers_show(value) for name, value in fields}
 
 
 def as_browsers_show(text: str) -> str:
+    """The text as a text area shows and submits it."""
     return text.replace("\r\n", "\n").replace("\r", "\n").replace("\0", "\ufffd")
 
 
 def by_field(refusal: RefusalError, names: Collection[str]) -> dict[str, list[str]]:
-    """The messages under the field that each is about; under "" those about none of `names`."""
+    """The messages by the field that each is about; those about none of `names` under ""."""
     found: dict[str, list[str]] = {}
     for message in refusal.messages:
         place, _, text = message.partition(": ")

@@ -5,9 +5,23 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
-from loaders.formats.yaml_scalars import encode
+from loaders.formats.json_form import encode
+
+
+class Record(NamedTuple):
+    """A stored job: its key, and the whole of it as JSON text."""
+
+    key: str
+    text: str
+
+
+class Version(NamedTuple):
+    """An earlier state of a job, or an event in its life: its number, and its JSON text."""
+
+    number: int
+    text: str
 
 
 class Job(dict[str, Any]):

@@ -11,17 +11,17 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from loaders import backups
-from loaders.connections import Connection, acting_as, count_rows, main_file, sqlite_connection
-from loaders.dry_run import Rehearsal
-from loaders.errors import DuplicateKey, Invalid, translated
-from loaders.formats import documents
-from loaders.formats.atomic_write import Exported, write_beside
-from loaders.import_report import ImportReport, Progress
+from loaders.conflicts import resolve_conflict
+from loaders.connections import Connection, sqlite_connection
+from loaders.errors import translated
+from loaders.formats.atomic_write import ExportReport, write_export
+from loaders.formats.files import read
+from loaders.formats.json_form import encode
+from loaders.formats.record import Record
+from loaders.import_options import DEFAULT_OPTIONS, ImportOptions, import_transaction
+from loaders.import_report import ImportReport, Origin
 from loaders.registry import database_spec
 from loaders.times import configured_timezone, to_instant
-
-CONFLICTS = ("skip", "update", "fail")
 
 
 class Table:
@@ -73,6 +73,8 @@ class Table:
 
     def stored(self, row: Mapping[str, Any]) -> dict[str, Any] | None:
         """The row that has a key of `row`; where that has none, a row that says the same."""
+        if not row:
+            return None
         keys = [key for key in self.keys if key and all(row.get(name) is not None for name in key)]
         for key in keys or [list(row)]:
             where = " and ".join(f"{quoted(column)} is ?" for column in key)
@@ -85,11 +87,24 @@ class Table:
                 return dict(zip(names, found, strict=True))
         return None
 
+    def key_text(self, row: Mapping[str, Any]) -> str | None:
+        """The values of the first key that the row has, for messages."""
+        for key in self.keys:
+            if key and all(row.get(column) is not None for column in key):
+                return ", ".join(str(row[column]) for column in key)
+        return None
+
+    def execute(self, sql: str, values: list[Any], row: Mapping[str, Any]) -> None:
+        with translated(f"{self.name} {self.key_text(row) or 'row'}", row):
+            self.connection.execute(sql, values)
+
     def insert(self, row: Mapping[str, Any]) -> None:
+        if not row:
+            raise ValueError("has no fields")
         columns = ", ".join(quoted(column) for column in row)
         marks = ", ".join("?" * len(row))
         sql = f"insert into {quoted(self.name)} ({columns}) values ({marks})"  # noqa: S608
-        self.connection.execute(sql, list(row.values()))
+        self.execute(sql, list(row.values()), row)
 
     def update(self, stored: Mapping[str, Any], row: Mapping[str, Any]) -> None:
         key = self.primary_key
@@ -97,7 +112,7 @@ class Table:
         assignments = ", ".join(f"{quoted(column)} = ?" for column in changes)
         where = " and ".join(f"{quoted(column)} = ?" for column in key)
         sql = f"update {quoted(self.name)} set {assignments} where {where}"  # noqa: S608
-        self.connection.execute(sql, [*changes.values(), *(stored[column] for column in key)])
+        self.execute(sql, [*changes.values(), *(stored[column] for column in key)], row)
 
 
 def place_of(column: tuple[str, str, int]) -> int:
@@ -108,7 +123,7 @@ def quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def table_of(name: str, connection: sqlite3.Connection, table: str | None) -> Table:
+def served_table(name: str, connection: sqlite3.Connection, table: str | None) -> Table:
     """The table to load or write; ValueError where it must be named, or is none of ours."""
     choices = [
         served
@@ -126,34 +141,18 @@ def import_rows(
     name: str,
     db: Connection,
     paths: Iterable[Path],
-    table: str | None = None,
-    format: str | None = None,
-    on_conflict: str = "skip",
-    dry_run: bool = False,
-    actor: str | None = None,
-    rename: Mapping[str, str] | None = None,
-    progress: Progress | None = None,
+    options: ImportOptions = DEFAULT_OPTIONS,
 ) -> ImportReport:
-    """Load rows into `table` (the database's main one if None); each is accounted for.
-
-    A row with the key of a stored one is skipped where it says nothing else; where it does, it is
-    skipped too, updated, or failed, as `on_conflict` says. `rename` maps columns to fields.
-    """
-    if on_conflict not in CONFLICTS:
-        raise ValueError(f'on-conflict is skip, update or fail, not "{on_conflict}"')
-    connection = sqlite_connection(db)
-    target = table_of(name, connection, table)
-    fields = {field: column for column, field in (rename or {}).items()}
-    refuse_unknown(target, fields.values())
+    """Load rows into `options.table`, by default the main table of the database `name`."""
+    target = served_table(name, sqlite_connection(db), options.table)
+    columns = options.columns
+    refuse_unknown(target, columns.values())
     report = ImportReport()
-    if on_conflict == "update" and not dry_run and count_rows(connection, target.name):
-        report.backup = str(backups.back_up(connection, main_file(connection)))
-    with Rehearsal(connection, dry_run), acting_as(connection, actor):
-        for record in records_of(target, paths, format, fields):
+    with import_transaction(db, target.name, options, report):
+        for record in records_of(target, paths, options.format, columns):
             report.found += 1
-            store(target, record, fields, on_conflict, report)
-            if progress:
-                progress(1)
+            store(target, record, columns, options.on_conflict, report)
+            options.progress(1)
     return report
 
 
@@ -164,78 +163,55 @@ def refuse_unknown(target: Table, columns: Iterable[str]) -> None:
 
 
 def records_of(
-    target: Table, paths: Iterable[Path], format: str | None, fields: Mapping[str, str]
-) -> Iterator[documents.Record]:
+    target: Table, paths: Iterable[Path], format: str | None, columns: Mapping[str, str]
+) -> Iterator[Record]:
     texts = target.text_columns()
-    texts |= {field for field, column in fields.items() if column in texts}
+    texts |= {name for name, column in columns.items() if column in texts}
     for path in paths:
-        yield from documents.read(path, format, text_fields=texts, list_key=target.name)
+        yield from read(path, format, text_fields=texts, list_key=target.name)
 
 
 def store(
     target: Table,
-    record: documents.Record,
-    fields: Mapping[str, str],
-    on_conflict: str,
+    record: Record,
+    columns: Mapping[str, str],
+    policy: str,
     report: ImportReport,
 ) -> None:
-    """Write one record, or say in the report why not."""
+    """Insert, update or skip one record, or add its error to the report."""
     if record.value is None:
         report.fail(record.source, record.position, None, record.error or "cannot be read")
         return
-    row = in_our_form(
-        target, {fields.get(name, name): to_sql(value) for name, value in record.value.items()}
-    )
-    key = key_text(target, row)
+    row = sql_row(target, record.value, columns)
+    origin = Origin(record.source, record.position, target.key_text(row))
     try:
         refuse_unknown(target, row)
-        with translated(f"{target.name} {key or 'row'}", row):
-            count = write(target, row, on_conflict)
-    except (DuplicateKey, Invalid, ValueError, OverflowError) as error:
-        report.fail(record.source, record.position, key, str(error))
-    else:
-        setattr(report, count, getattr(report, count) + 1)
+        stored = target.stored(row)
+        if stored is None:
+            target.insert(row)
+            report.imported += 1
+        elif all(same(stored[column], value) for column, value in row.items()):
+            report.skipped += 1
+        else:
+            resolve_conflict(policy, report, origin, lambda: target.update(stored, row))
+    except (ValueError, OverflowError) as error:
+        report.fail(*origin, str(error))
 
 
-def in_our_form(target: Table, row: dict[str, Any]) -> dict[str, Any]:
-    """The row with its times as Dailies writes them; the configured zone is meant where none is."""
+def sql_row(target: Table, record: Mapping[str, Any], columns: Mapping[str, str]) -> dict[str, Any]:
+    """The record as column -> SQL value; times without a zone are in the configured one."""
     times = target.time_columns()
     zone = configured_timezone()
+    row = {columns.get(name, name): to_sql(value) for name, value in record.items()}
     return {
         column: to_instant(value, zone) if column in times and isinstance(value, str) else value
         for column, value in row.items()
     }
 
 
-def write(target: Table, row: dict[str, Any], on_conflict: str) -> str:
-    """Insert or update the row; the count of the report that it belongs to."""
-    if not row:
-        raise ValueError("has no fields")
-    stored = target.stored(row)
-    if stored is None:
-        target.insert(row)
-        return "imported"
-    if all(same(stored[column], value) for column, value in row.items()):
-        return "skipped"
-    if on_conflict == "fail":
-        raise ValueError("is stored with other content")
-    if on_conflict == "skip":
-        return "skipped"
-    target.update(stored, row)
-    return "updated"
-
-
 def same(stored: Any, given: Any) -> bool:
     """Equal, or equal once SQLite has made a number of a text in a number's column."""
     return stored == given or (given is not None and str(stored) == str(given))
-
-
-def key_text(target: Table, row: Mapping[str, Any]) -> str | None:
-    """The first of the table's keys that the row has, as text for people."""
-    for key in target.keys:
-        if key and all(row.get(column) is not None for column in key):
-            return ", ".join(str(row[column]) for column in key)
-    return None
 
 
 def to_sql(value: Any) -> Any:
@@ -245,12 +221,12 @@ def to_sql(value: Any) -> Any:
 
 def export_rows(
     name: str, db: Connection, path: Path, table: str | None = None, format: str | None = None
-) -> Exported:
+) -> ExportReport:
     """Write a table's rows to a file."""
     connection = sqlite_connection(db)
-    target = table_of(name, connection, table)
+    target = served_table(name, connection, table)
     chosen = format or (None if path.suffix else "json")
-    return write_beside(path, rows_of(target), chosen, list_key=target.name)
+    return write_export(path, rows_of(target), chosen, list_key=target.name)
 
 
 def rows_of(target: Table) -> Iterator[dict[str, Any]]:
@@ -259,4 +235,4 @@ def rows_of(target: Table) -> Iterator[dict[str, Any]]:
     )
     names = [name for name, *_ in cursor.description]
     for row in cursor:
-        yield documents.encode(dict(zip(names, row, strict=True)))
+        yield encode(dict(zip(names, row, strict=True)))

@@ -18,9 +18,10 @@ from datasette.utils import tilde_encode
 from datasette.utils.asgi import BadRequest
 from markupsafe import Markup
 
-from dailies.api.request import RefusalError, precondition
-from dailies.api.resources import CAMPAIGNS
-from dailies.auth.permissions import FAILURES, is_allowed, read_from, refusal_of, write_to_database
+from dailies.api.request import precondition
+from dailies.api.responses import entity_tag
+from dailies.auth.permissions import is_allowed, read_from, write_to_database
+from dailies.errors import FAILURES, RequestError, request_error
 from dailies.web import job_form
 from dailies.web.forms import by_field, read_form
 from dailies.web.page import FORM, refuse_method, render
@@ -32,10 +33,12 @@ from dailies.web.row_actions import (
     FormPage,
     RowAction,
 )
+from loaders.campaigns import jobs as campaigns
+from loaders.errors import DomainError
 
 Actor = dict[str, Any] | None
 Values = dict[str, str]
-Show = Callable[[Values, RefusalError | None], Awaitable[Response]]
+Show = Callable[[Values, RequestError | None], Awaitable[Response]]
 Run = Callable[[Values], Awaitable[tuple[str, str]]]
 
 RESTORE_COLUMN = ("campaigns", "deleted_jobs", "id")
@@ -153,7 +156,7 @@ async def answer(datasette: Datasette, request: Request, show: Show, run: Run) -
         submitted = await read_form(request)
         message, target = await run(submitted)
     except FAILURES as error:
-        return await show(submitted, refusal_of(error))
+        return await show(submitted, request_error(error))
     datasette.add_message(request, message, datasette.INFO)
     return Response.redirect(target, status=303)
 
@@ -162,13 +165,13 @@ async def new_job(request: Request, datasette: Datasette) -> Response:
     if refused := await check_request(datasette, request, NEW_JOB):
         return refused
 
-    async def show(submitted: Values, error: RefusalError | None) -> Response:
+    async def show(submitted: Values, error: RequestError | None) -> Response:
         return await show_job(datasette, request, {}, submitted or job_form.shown({}), error)
 
     async def run(submitted: Values) -> tuple[str, str]:
         job, actor = job_form.changed({}, submitted), actor_id(request)
-        [stored] = await write_to_database(
-            datasette, "campaigns", lambda conn: CAMPAIGNS.add(conn, [job], actor, listed=False)
+        stored = await write_to_database(
+            datasette, "campaigns", lambda conn: campaigns.add_record(conn, job, actor)
         )
         return f"Created {stored.key}", row_href(datasette, NEW_JOB, stored.key)
 
@@ -180,7 +183,7 @@ async def edit_job(request: Request, datasette: Datasette) -> Response:
         return refused
     key, job, etag = await read_job(datasette, request)
 
-    async def show(submitted: Values, error: RefusalError | None) -> Response:
+    async def show(submitted: Values, error: RequestError | None) -> Response:
         values = submitted or {**job_form.shown(job), "etag": etag}
         return await show_job(datasette, request, job, values, error)
 
@@ -189,8 +192,8 @@ async def edit_job(request: Request, datasette: Datasette) -> Response:
         await write_to_database(
             datasette,
             "campaigns",
-            lambda conn: CAMPAIGNS.change(
-                conn, key, actor, check, lambda job: job_form.changed(job, submitted)
+            lambda conn: campaigns.change_job(
+                conn, key, lambda job: job_form.changed(job, submitted), actor, check
             ),
         )
         return f"Saved {key}", row_href(datasette, EDIT_JOB, key)
@@ -202,9 +205,9 @@ async def read_job(datasette: Datasette, request: Request) -> tuple[str, dict[st
     """Key, content and entity tag of the job that `?key=` names."""
     key = request.args.get("key") or ""
     try:
-        stored = await read_from(datasette, CAMPAIGNS, lambda conn: CAMPAIGNS.read(conn, key))
-        return stored.key, json.loads(stored.text), stored.etag
-    except RefusalError as error:
+        stored = await read_from(datasette, EDIT_JOB, lambda conn: campaigns.get_record(conn, key))
+        return stored.key, json.loads(stored.text), entity_tag(stored)
+    except (RequestError, DomainError) as error:
         raise NotFound(str(error)) from error
     except (ValueError, RecursionError) as error:
         raise BadRequest("This job is too large or too deep for a form") from error
@@ -215,7 +218,7 @@ async def show_job(
     request: Request,
     job: dict[str, Any],
     values: Values,
-    error: RefusalError | None,
+    error: RequestError | None,
 ) -> Response:
     """The form with these values, and the messages of an error at the fields they are about."""
     context = {
@@ -243,7 +246,7 @@ async def confirm(datasette: Datasette, request: Request, action: RowAction) -> 
     if not key:
         raise NotFound("The address has no key")
 
-    async def show(submitted: Values, error: RefusalError | None) -> Response:
+    async def show(submitted: Values, error: RequestError | None) -> Response:
         return await show_question(datasette, request, action, key, submitted, error)
 
     async def run(submitted: Values) -> tuple[str, str]:
@@ -264,7 +267,7 @@ async def show_question(
     action: RowAction,
     key: str,
     submitted: Values,
-    error: RefusalError | None,
+    error: RequestError | None,
 ) -> Response:
     values = {field.name: request.args.get(field.name) or "" for field in action.fields}
     values |= submitted | await prepared(datasette, action, key)
@@ -289,11 +292,11 @@ async def prepared(datasette: Datasette, action: RowAction, key: str) -> Values:
         return {}
     try:
         return await read_from(datasette, action, lambda conn: prepare(conn, key))
-    except RefusalError as error:
+    except (RequestError, DomainError) as error:
         raise NotFound(str(error)) from error
 
 
-def status_of(error: RefusalError | None) -> int:
+def status_of(error: RequestError | None) -> int:
     return error.status if error else 200
 
 

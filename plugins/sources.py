@@ -21,7 +21,7 @@ from datasette.resources import TableResource
 from datasette.utils import named_parameters
 
 from dailies.canned_queries import read_queries
-from dailies.storage.restricted import quoted, reference
+from dailies.storage.restricted import ServedConnection, quoted, reference
 from loaders.registry import DATABASES
 
 FOLDER = Path(__file__).parent.parent / "canned_queries"
@@ -47,36 +47,48 @@ asking_for_sources: ContextVar[bool] = ContextVar("asking_for_sources", default=
 def startup(datasette: Datasette) -> Any:
     async def find() -> None:
         found = [
-            Derived(kind, database, name, await sources_of(datasette, database, sql))
-            for kind, database, name, sql in statements()
-            if database in datasette.databases
+            item
+            for database in datasette.databases
+            for item in await derived_in(datasette, database)
         ]
-        closed = [
+        closed = {
             source
-            for source in sorted({source for item in found for source in item.sources})
+            for source in {source for item in found for source in item.sources}
             if not await datasette.allowed(action="view-table", resource=TableResource(*source))
-        ]
-        derived[datasette] = [item for item in found if item.sources & set(closed)]
+        }
+        derived[datasette] = [item for item in found if item.sources & closed]
 
     return find
 
 
-def statements() -> Iterator[tuple[str, str, str, str]]:
-    """Kind, database, name and SQL of every view and query that is served."""
+async def derived_in(datasette: Datasette, database: str) -> list[Derived]:
+    """Every view and query of a database, with the served tables that it reads."""
+
+    def find(connection: ServedConnection) -> list[Derived]:
+        return [
+            Derived(kind, database, name, sources_of(connection, database, sql))
+            for kind, name, sql in statements(database)
+        ]
+
+    found: list[Derived] = await datasette.databases[database].execute_fn(find)
+    return found
+
+
+def statements(database: str) -> Iterator[tuple[str, str, str]]:
+    """Kind, name and SQL of each query and view of a database."""
     for query in read_queries(FOLDER):
-        yield "query", query.database, query.name, query.sql
-    for database in DATABASES:
+        if query.database == database:
+            yield "query", query.name, query.sql
+    if database in DATABASES:
         for view in sorted(reference(database).views):
-            yield "view", database, view, f"select * from {quoted(view)}"  # noqa: S608
+            yield "view", view, f"select * from {quoted(view)}"  # noqa: S608
 
 
-async def sources_of(datasette: Datasette, database: str, sql: str) -> frozenset[Table]:
+def sources_of(connection: ServedConnection, database: str, sql: str) -> frozenset[Table]:
     """The served tables that `sql` reads; our helper tables are made from the main one."""
     empty = dict.fromkeys(named_parameters(sql), "")
     try:
-        read = await datasette.databases[database].execute_fn(
-            lambda connection: connection.tables_read(sql, empty)
-        )
+        read = connection.tables_read(sql, empty)
     except sqlite3.Error:
         return frozenset()  # plugins/canned_queries.py names what is wrong
     tables = {(database if schema == "main" else schema, name) for schema, name in read}

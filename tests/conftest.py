@@ -4,7 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import httpx2
@@ -13,8 +13,8 @@ import pytest
 import server_process
 from browser_site import Site
 from datasette.app import Datasette
-from in_process import serving
-from jobs_client import jobs_client
+from in_process import asking, serving
+from jobs_client import serving_jobs, token_of
 from playwright.sync_api import Browser, Page, sync_playwright
 from server_process import RunDailies, ServerProcess
 
@@ -24,6 +24,7 @@ hypothesis.settings.register_profile("dailies", deadline=None, print_blob=True)
 hypothesis.settings.load_profile("dailies")
 
 REQUIRE_BROWSER = os.environ.get("DAILIES_REQUIRE_BROWSER") == "1"
+PROCESS_FIXTURES = {"browser", "run_dailies", "server"}
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 BROWSER_OPTIONS = [
     "--no-sandbox",
@@ -129,10 +130,28 @@ def server(data_dir: Path) -> Iterator[ServerProcess]:
         yield running
 
 
+@pytest.fixture(scope="module")
+def jobs_site(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[tuple[Datasette, Callable[[], None]]]:
+    """One instance for the tests of a module, and what empties its databases."""
+    with serving_jobs(tmp_path_factory.mktemp("jobs")) as site:
+        yield site
+
+
 @pytest.fixture
-async def api(data_dir: Path) -> AsyncIterator[httpx2.AsyncClient]:
-    """A client with root's token, of an instance with empty databases."""
-    async with jobs_client() as client:
+def empty_site(jobs_site: tuple[Datasette, Callable[[], None]]) -> Datasette:
+    """The instance of the module, with empty databases of jobs."""
+    datasette, clear = jobs_site
+    clear()
+    return datasette
+
+
+@pytest.fixture
+async def api(empty_site: Datasette) -> AsyncIterator[httpx2.AsyncClient]:
+    """A client of `empty_site` with root's token."""
+    async with asking(empty_site, None) as client:
+        client.headers |= token_of("root")
         yield client
 
 
@@ -180,5 +199,8 @@ def page(browser: Browser) -> Iterator[Page]:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if "browser" in getattr(item, "fixturenames", ()):
+        fixtures = set(getattr(item, "fixturenames", ()))
+        if "browser" in fixtures:
             item.add_marker("browser")
+        if fixtures & PROCESS_FIXTURES:
+            item.add_marker("process")

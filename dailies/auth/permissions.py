@@ -15,8 +15,7 @@ from datasette.permissions import _skip_permission_checks
 from datasette.resources import TableResource
 from datasette.utils import sqlite_timelimit
 
-from dailies.api.request import RefusalError
-from dailies.api.resources import Resource
+from dailies.errors import RequestError
 from dailies.storage.group_commit import GroupCommit
 
 Result = TypeVar("Result")
@@ -27,11 +26,7 @@ Sight = tuple[float, frozenset[tuple[str, str]]]  # until when it counts, and wh
 VERDICT_SECONDS = 1.0
 MOST_VERDICTS = 10_000
 MOST_SIGHTS = 1_000
-# What reading and writing may raise: a refusal, a database that cannot just now, or a row in which
-# other programs stored more than Python reads.
-FAILURES = (RefusalError, sqlite3.Error, ValueError, RecursionError, OverflowError)
 CHALLENGE = {"WWW-Authenticate": "Bearer"}
-TRY_AGAIN = {"Retry-After": "1"}
 
 groups: WeakKeyDictionary[Database, GroupCommit] = WeakKeyDictionary()
 verdicts: WeakKeyDictionary[Datasette, dict[tuple[str, ...], Verdict]] = WeakKeyDictionary()
@@ -96,23 +91,23 @@ async def find_open(datasette: Datasette, actor: Actor, action: str) -> frozense
 
 
 async def require(
-    datasette: Datasette, actor: Actor, action: str, resource: Resource, table: str | None = None
+    datasette: Datasette, actor: Actor, action: str, resource: Guarded, table: str | None = None
 ) -> None:
-    """RefusalError unless the actor may: 401 for nobody, 403 for somebody."""
+    """RequestError unless the actor may: 401 for nobody, 403 for somebody."""
     if await is_allowed(datasette, actor, action, resource, table):
         return
     raise denied(actor, action)
 
 
-def denied(actor: Actor, action: str) -> RefusalError:
+def denied(actor: Actor, action: str) -> RequestError:
     if actor is None:
-        message = "Prove who you are: send a token as Authorization: Bearer"
-        return RefusalError(401, message, CHALLENGE)
-    return RefusalError(403, f"Permission denied: you may not {action} here")
+        message = "Authentication required: send a token as Authorization: Bearer"
+        return RequestError(401, message, CHALLENGE)
+    return RequestError(403, f"Permission denied: you may not {action} here")
 
 
 async def may_see(
-    datasette: Datasette, actor: Actor, resource: Resource, table: str | None = None
+    datasette: Datasette, actor: Actor, resource: Guarded, table: str | None = None
 ) -> bool:
     """Whether an answer to this actor may hold rows.
 
@@ -137,7 +132,7 @@ async def read_from(
 
 
 async def write_to(
-    datasette: Datasette, resource: Resource, write: Callable[[sqlite3.Connection], Result]
+    datasette: Datasette, resource: Guarded, write: Callable[[sqlite3.Connection], Result]
 ) -> Result:
     """What `write` answers once its transaction is on the disk.
 
@@ -158,18 +153,5 @@ async def write_to_database(
 def database_of(datasette: Datasette, name: str) -> Database:
     database = datasette.databases.get(name)
     if database is None:
-        raise RefusalError(404, f"The database {name} is not here")
+        raise RequestError(404, f"The database {name} is not here")
     return database
-
-
-def refusal_of(error: Exception) -> RefusalError:
-    """What to answer to one of `FAILURES`."""
-    if isinstance(error, RefusalError):
-        return error
-    if not isinstance(error, sqlite3.Error):
-        return RefusalError(400, f"This cannot be read or stored as JSON: {error}")
-    if "locked" in str(error) or "busy" in str(error):
-        return RefusalError(503, "Another program is writing to the database: try again", TRY_AGAIN)
-    if "interrupted" in str(error):
-        return RefusalError(503, "This took too long and was given up", TRY_AGAIN)
-    return RefusalError(503, f"The database cannot do this now: {error}", TRY_AGAIN)

@@ -10,13 +10,14 @@ from typing import Any
 import click
 
 from dailies.api import bulk
-from dailies.api.pagination import parse_listing, read_page
-from dailies.api.request import RefusalError, quoted
+from dailies.api.pagination import parse_query, read_page
 from dailies.api.resources import CAMPAIGNS, RESOURCES, Resource, Versions
-from dailies.api.responses import Stored
 from dailies.cli.options import Command, DatabaseName, command
 from loaders import open_database
 from loaders.connections import transaction
+from loaders.errors import NotFound
+from loaders.messages import quoted
+from loaders.rows import Record
 
 ACTOR = "command line"
 MOST_VERSIONS = 1000
@@ -59,10 +60,10 @@ def jobs() -> None:
 def list_jobs(name: str, conditions: tuple[str, ...], words: str | None, limit: int) -> Any:
     """The newest jobs."""
     resource = BY_DATABASE[name]
-    asked = [*parse_conditions(conditions, words).items(), ("_size", str(limit))]
+    asked = {**parse_conditions(conditions, words), "_size": str(limit)}
     with closing(open_database(name)) as db:
-        found = read_page(db.conn, resource, parse_listing(resource, asked))
-    return shown([stored.text for stored in found.rows])
+        found = read_page(db.conn, resource, parse_query(resource, asked))
+    return shown([record.text for record in found.records])
 
 
 @jobs.command()
@@ -72,7 +73,7 @@ def list_jobs(name: str, conditions: tuple[str, ...], words: str | None, limit: 
 def show(name: str, key: str) -> Any:
     """One job, whole."""
     with closing(open_database(name)) as db:
-        return shown([BY_DATABASE[name].read(db.conn, key).text])
+        return shown([BY_DATABASE[name].get(db.conn, key).text])
 
 
 @jobs.command()
@@ -88,7 +89,7 @@ def history(name: str, key: str) -> Any:
         else:
             found = versions_of(resource).list(db.conn, key, None, MOST_VERSIONS)
     if not found:
-        raise RefusalError(404, f"There never was a job {quoted(key)}")
+        raise NotFound(f"There was never a job {quoted(key)}")
     return shown([version.text for version in found])
 
 
@@ -106,9 +107,7 @@ def duplicate(key: str) -> Any:
 @command
 def restore(key: str, version: int | None) -> Any:
     """Bring a deleted campaign job back, or go back to a version of one."""
-    return written(
-        lambda db: versions_of(CAMPAIGNS).restore(db, key, ACTOR, lambda _: None, version)
-    )
+    return written(lambda db: versions_of(CAMPAIGNS).restore(db, key, version, ACTOR, None))
 
 
 @jobs.command()
@@ -155,20 +154,20 @@ def act_on_many(
     name: str, action: str, conditions: tuple[str, ...], words: str | None, dry_run: bool
 ) -> Any:
     resource = BY_DATABASE[name]
-    if action not in bulk.actions_of(resource):
+    if action not in resource.actions:
         raise click.UsageError(f"{name} cannot {action}")
     if not conditions and not words:
         raise click.UsageError("name the jobs by --where or -q; all of them are never meant")
     asked = parse_conditions(conditions, words)
     with closing(open_database(name)) as db:
         if dry_run:
-            done = bulk.rehearse(db.conn, resource, action, asked)
+            done = bulk.count(db.conn, resource, action, asked)
         else:
-            done = bulk.act(db.conn, resource, action, asked, ACTOR)
+            done = bulk.change(db.conn, resource, action, asked, ACTOR)
     return done.as_dict(), list(done_lines(done))
 
 
-def done_lines(done: bulk.Done) -> Iterator[str]:
+def done_lines(done: bulk.Result) -> Iterator[str]:
     would = "would be changed" if done.dry_run else "changed"
     yield f"{done.action}: {done.matched} jobs match, {done.changed} {would}"
     if done.undo:
@@ -185,7 +184,7 @@ def parse_conditions(conditions: tuple[str, ...], words: str | None) -> dict[str
     return asked
 
 
-def written(write: Callable[[Any], Stored]) -> Any:
+def written(write: Callable[[Any], Record]) -> Any:
     with closing(open_database(CAMPAIGNS.database)) as db, transaction(db) as connection:
         return shown([write(connection).text])
 

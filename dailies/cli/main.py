@@ -23,11 +23,13 @@ from dailies.auth import tokens
 from dailies.cli import build as building
 from dailies.cli.jobs import jobs
 from dailies.cli.options import NAME, NAMES, DatabaseName, command
-from loaders import backups, checks, import_export, open_database, tables
+from loaders import backups, checks, import_export, open_database
 from loaders import info as database_info
 from loaders import restore as backup_restore
 from loaders.campaigns import files
-from loaders.formats import documents
+from loaders.conflicts import POLICIES
+from loaders.formats.files import FORMATS
+from loaders.import_options import ImportOptions
 from loaders.migrations import presentation_jobs, yt_builder
 from loaders.progress import Progress
 from loaders.queues import recovery
@@ -41,7 +43,7 @@ LIFE_CYCLES = {
 SHOW_PROGRESS_AFTER = 1.0  # seconds
 
 
-FORMAT = click.option("--format", type=click.Choice(documents.FORMATS), help="Default: by suffix.")
+FORMAT = click.option("--format", type=click.Choice(FORMATS), help="Default: by suffix.")
 IMPORT_FORMAT = click.option(
     "--format", type=click.Choice(import_export.FORMATS), help="Default: by suffix."
 )
@@ -134,25 +136,15 @@ def build(names: tuple[str, ...], sample: bool, reset: bool, yes: bool) -> Any:
     return document, [line for one in done for line in build_lines(one)]
 
 
-def build_one(name: str, sample: bool, reset: bool) -> building.Built:
+def build_one(name: str, sample: bool, reset: bool) -> building.BuildReport:
     with pages(name) as progress:
         return building.build(name, sample, reset, progress)
 
 
-def build_lines(built: building.Built) -> Iterator[str]:
-    if built.error:
-        yield f"Error: {built.error}"
-        return
-    if built.backup:
-        yield f"{built.name}: backed up to {built.backup}"
-    did = "created" if built.created else "upgraded" if built.migrations else "up to date:"
-    yield f"{built.name}: {did} {built.path}"
-    if built.search_rebuilt:
-        yield f"{built.name}: search index rebuilt: {', '.join(built.search_rebuilt)}"
-    if built.imported:
-        yield from report_lines(built.imported)
-    if built.sample_rows:
-        yield f"{built.name}: {built.sample_rows} sample rows added"
+def build_lines(report: building.BuildReport) -> Iterator[str]:
+    yield from report.lines()
+    if report.imported:
+        yield from report_lines(report.imported)
 
 
 @main.command()
@@ -161,10 +153,13 @@ def build_lines(built: building.Built) -> Iterator[str]:
 @command
 def check(names: tuple[str, ...]) -> Any:
     """Look for what is wrong in databases; nothing is changed."""
-    found = {name: checks.check(name, database_path(name)) for name in names or DATABASES}
-    lines = [f"{name}: {problem}" for name, problems in found.items() for problem in problems]
-    lines += [f"{name}: sound" for name, problems in found.items() if not problems]
-    return {"ok": not any(found.values()), "problems": found}, lines
+    found = {name: checks.examine(name, database_path(name)) for name in names or DATABASES}
+    problems = {name: findings.problems for name, findings in found.items()}
+    notes = {name: findings.notes for name, findings in found.items()}
+    lines = [f"{name}: {line}" for name, lines in problems.items() for line in lines]
+    lines += [f"{name}: note: {line}" for name, lines in notes.items() for line in lines]
+    lines += [f"{name}: sound" for name, lines in problems.items() if not lines]
+    return {"ok": not any(problems.values()), "problems": problems, "notes": notes}, lines
 
 
 @main.command("import")
@@ -178,7 +173,7 @@ def check(names: tuple[str, ...]) -> Any:
 @click.option("--character", help="Whom a folder of images shows (image_library).")
 @click.option(
     "--on-conflict",
-    type=click.Choice(tables.CONFLICTS),
+    type=click.Choice(POLICIES),
     default="skip",
     show_default=True,
     help="What to do with a row that is stored already, with other content.",
@@ -197,7 +192,10 @@ def import_files(
     rename = parse_mappings(mappings)
     with closing(open_database(name)) as db, counting(name) as progress:
         report = import_export.import_files(
-            name, db, paths, actor="import", rename=rename, progress=progress, **options
+            name,
+            db,
+            paths,
+            ImportOptions(actor="import", rename=rename, progress=progress, **options),
         )
     return report.as_dict(), list(report_lines(report.as_dict()))
 

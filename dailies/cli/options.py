@@ -11,7 +11,6 @@ from typing import Any
 
 import click
 
-from dailies.api.request import RefusalError
 from loaders.registry import DATABASES
 
 Command = Callable[..., Any]
@@ -46,7 +45,7 @@ def command(function: Command) -> Command:
     def run(*args: Any, as_json: bool, **options: Any) -> None:
         try:
             document, lines = function(*args, **options)
-        except (ValueError, OSError, sqlite3.Error, RefusalError) as error:
+        except (ValueError, OSError, sqlite3.Error) as error:
             document = {"ok": False, "error": str(error), "errors": [str(error)]}
             lines = [f"Error: {error}"]
         if as_json:

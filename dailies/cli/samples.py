@@ -11,6 +11,7 @@ from pathlib import Path
 from loaders import tables
 from loaders.campaigns import files
 from loaders.connections import acting_as
+from loaders.import_options import ImportOptions
 
 SAMPLES = Path(__file__).parent.parent.parent / "samples"
 
@@ -24,7 +25,7 @@ def add_campaigns(connection: sqlite3.Connection) -> int:
     if connection.execute("select 1 from job_history limit 1").fetchone():
         return 0
     source = SAMPLES / "campaigns.yaml"
-    return files.import_jobs(connection, [source], actor="sample").imported
+    return files.import_jobs(connection, [source], ImportOptions(actor="sample")).imported
 
 
 def add_tables(name: str, connection: sqlite3.Connection) -> int:

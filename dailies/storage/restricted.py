@@ -22,7 +22,7 @@ from uuid import uuid4
 
 import sqlite_utils
 
-from loaders import upgrade
+from loaders import schema
 from loaders.connections import BUSY_TIMEOUT_MS, connect, keep_promises
 from loaders.registry import database_spec
 
@@ -151,7 +151,7 @@ class Reference:
 def reference(name: str) -> Reference:
     """The reference of the database called `name`."""
     with closing(connect(":memory:")) as connection:
-        upgrade.migrations_of(name).apply(sqlite_utils.Database(connection))
+        schema.migrations_of(name).apply(sqlite_utils.Database(connection))
         return read_reference(connection, database_spec(name).tables)
 
 

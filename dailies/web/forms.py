@@ -7,20 +7,21 @@ from urllib.parse import parse_qsl
 
 from datasette import Request
 
-from dailies.api.request import RefusalError, read_body
+from dailies.api.request import read_body
+from dailies.errors import RequestError
 
 FORM = ("application/x-www-form-urlencoded",)
 MAX_FIELDS = 100
 
 
 async def read_form(request: Request) -> dict[str, str]:
-    """The fields of a submitted form; RefusalError if the body is none."""
+    """The fields of a submitted form; RequestError if the body is none."""
     body = await read_body(request, FORM)
     try:
         text = body.decode(errors="replace")
         fields = parse_qsl(text, keep_blank_values=True, max_num_fields=MAX_FIELDS)
     except ValueError as error:
-        raise RefusalError(400, f"The form has more than {MAX_FIELDS} fields") from error
+        raise RequestError(400, f"The form has more than {MAX_FIELDS} fields") from error
     return {name: as_browsers_show(value) for name, value in fields}
 
 
@@ -29,10 +30,10 @@ def as_browsers_show(text: str) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n").replace("\0", "\ufffd")
 
 
-def by_field(refusal: RefusalError, names: Collection[str]) -> dict[str, list[str]]:
+def by_field(error: RequestError, names: Collection[str]) -> dict[str, list[str]]:
     """The messages by the field that each is about; those about none of `names` under ""."""
     found: dict[str, list[str]] = {}
-    for message in refusal.messages:
+    for message in error.messages:
         place, _, text = message.partition(": ")
         column = place.rpartition(".")[2]
         if column in names:

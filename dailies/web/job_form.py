@@ -10,9 +10,11 @@ import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from dailies.api.request import RefusalError, check_document, parse_json
+from dailies.api.request import check_object, parse_json
+from dailies.errors import RequestError
 from dailies.web import forms
 from dailies.web.forms import as_browsers_show
+from loaders.errors import Invalid
 
 Job = dict[str, Any]
 
@@ -54,7 +56,7 @@ FIELDS = (
 )
 
 
-class FormError(RefusalError):
+class FormError(RequestError):
     """Messages about a submitted form by field; those about no field under ""."""
 
     def __init__(self, status: int, messages: Mapping[str, list[str]]) -> None:
@@ -107,8 +109,8 @@ def changed(job: Job, submitted: Mapping[str, str]) -> Job:
 def parse_others(job: Job, text: str) -> Job:
     try:
         others = parse_json(text.encode(errors="surrogatepass")) if text.strip() else {}
-        check_document(others)
-    except RefusalError as error:
+        check_object(others)
+    except (RequestError, Invalid) as error:
         raise FormError(400, {OTHERS: error.messages}) from error
     fields = {*KEPT, ENABLED, *(key for field in FIELDS for key in (field.name, *field.spellings))}
     misplaced = [key for key in others if key in fields - set(other_values(job))]
@@ -118,7 +120,7 @@ def parse_others(job: Job, text: str) -> Job:
     return dict(others)
 
 
-def by_field(error: RefusalError) -> dict[str, list[str]]:
+def by_field(error: RequestError) -> dict[str, list[str]]:
     """The messages of an error by the field that each is about."""
     if isinstance(error, FormError):
         return error.by_field

@@ -7,13 +7,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from dailies.api.repositories import campaigns
-from dailies.api.repositories.queues import refusing
-from dailies.api.request import RefusalError, precondition, quoted
-from dailies.api.resources import BUILDS, CAMPAIGNS, PRESENTATIONS, Resource
+from dailies.api.request import precondition
+from dailies.api.resources import BUILDS, PRESENTATIONS, Resource
+from dailies.api.responses import entity_tag
 from loaders import trends
+from loaders.campaigns import jobs as campaigns
 from loaders.connections import acting_as
+from loaders.errors import Invalid, NotFound
 from loaders.image_library import images
+from loaders.messages import quoted
 
 Row = Mapping[str, Any]
 Submitted = Mapping[str, str]
@@ -74,39 +76,39 @@ class RowAction(FormPage):
 
 
 def duplicate(connection: sqlite3.Connection, key: str, actor: str, _: Submitted) -> Outcome:
-    copy = campaigns.duplicate(connection, key, actor)
+    copy = campaigns.duplicate_job(connection, key, actor)
     return Outcome(f"This is the copy of {key}", copy.key)
 
 
 def restore(connection: sqlite3.Connection, key: str, actor: str, values: Submitted) -> Outcome:
     version = parse_number("version", values.get("version", ""))
-    campaigns.restore(connection, key, actor, lambda _: None, version)
+    campaigns.restore_job(connection, key, version, actor)
     return Outcome(f"Restored {key}" if version is None else f"Restored version {version} of {key}")
 
 
 def read_etag(connection: sqlite3.Connection, key: str) -> dict[str, str]:
-    return {"etag": CAMPAIGNS.read(connection, key).etag}
+    return {"etag": entity_tag(campaigns.get_record(connection, key))}
 
 
 def delete(connection: sqlite3.Connection, key: str, actor: str, values: Submitted) -> Outcome:
-    CAMPAIGNS.remove(connection, key, actor, precondition(values.get("etag", ""), None))
+    campaigns.remove_job(connection, key, actor, precondition(values.get("etag", ""), None))
     return Outcome(f"Deleted {key}", undo=RESTORE_JOB)
 
 
 def use_image(connection: sqlite3.Connection, key: str, actor: str, values: Submitted) -> Outcome:
     video_id = values.get("video_id", "").strip()
     if not video_id:
-        raise RefusalError(400, "image_usage.video_id: is required")
+        raise Invalid("image_usage.video_id: is required")
     scene = parse_number("scene_number", values.get("scene_number", ""))
-    with acting_as(connection, actor), refusing():
+    with acting_as(connection, actor):
         images.use_image(connection, parse_key(key), video_id, scene)
     return Outcome(f"Recorded the use in {video_id}")
 
 
 def mark_used(connection: sqlite3.Connection, key: str, actor: str, _: Submitted) -> Outcome:
-    with acting_as(connection, actor), refusing():
+    with acting_as(connection, actor):
         if not trends.mark_used(connection, parse_key(key)):
-            raise RefusalError(404, f"There is no topic {quoted(key)}")
+            raise NotFound(f"There is no topic {quoted(key)}")
     return Outcome("Marked the topic as used")
 
 
@@ -114,9 +116,7 @@ def set_status(resource: Resource, status: str, message: str) -> Run:
     """Change the status of a queue's job."""
 
     def run(connection: sqlite3.Connection, key: str, actor: str, _: Submitted) -> Outcome:
-        resource.change(
-            connection, key, actor, lambda _: None, lambda job: {**job, "status": status}
-        )
+        resource.change(connection, key, lambda job: {**job, "status": status}, actor, None)
         return Outcome(message)
 
     return run
@@ -124,14 +124,14 @@ def set_status(resource: Resource, status: str, message: str) -> Run:
 
 def parse_key(text: str) -> int:
     if not text.isdecimal() or len(text) > 18:
-        raise RefusalError(404, f"There is no row {quoted(text)}")
+        raise NotFound(f"There is no row {quoted(text)}")
     return int(text)
 
 
 def parse_number(name: str, text: str) -> int | None:
     text = text.strip()
     if text and (not text.isdecimal() or len(text) > 18):
-        raise RefusalError(400, f"{name}: must be a whole number, not {quoted(text)}")
+        raise Invalid(f"{name}: must be a whole number, not {quoted(text)}")
     return int(text) if text else None
 
 

@@ -15,15 +15,21 @@ from datetime import UTC
 from pathlib import Path
 from typing import Any
 
-from loaders import backups
 from loaders.campaigns import jobs
 from loaders.campaigns.diff import Comparison, differences
-from loaders.connections import Connection, acting_as, bulk_cache, main_file, sqlite_connection
-from loaders.dry_run import Rehearsal
-from loaders.errors import Invalid, translated, with_value
-from loaders.formats import documents
-from loaders.formats.atomic_write import Exported, write_beside
-from loaders.import_report import ImportReport, Progress
+from loaders.conflicts import GIVEN_TWICE, resolve_conflict
+from loaders.connections import Connection, bulk_cache, sqlite_connection
+from loaders.errors import translated, with_value
+from loaders.formats.atomic_write import ExportReport, write_export
+from loaders.formats.files import read
+from loaders.formats.record import Record
+from loaders.import_options import (
+    DEFAULT_OPTIONS,
+    ImportOptions,
+    RowProgress,
+    import_transaction,
+)
+from loaders.import_report import ImportReport, Origin
 from loaders.migrations.campaigns import CREATE_HISTORY_INDEX, create_job_indexes, drop_job_indexes
 from loaders.migrations.campaigns_counts import count_jobs
 from loaders.migrations.campaigns_projection import (
@@ -104,7 +110,7 @@ returning id
 class Entry:
     """A job on its way in."""
 
-    record: documents.Record
+    record: Record
     job_id: str
     data: str
 
@@ -112,34 +118,23 @@ class Entry:
 def import_jobs(
     db: Connection,
     paths: Iterable[Path],
-    format: str | None = None,
-    on_conflict: str = "skip",
-    dry_run: bool = False,
-    actor: str | None = None,
-    rename: Mapping[str, str] | None = None,
-    progress: Progress | None = None,
+    options: ImportOptions = DEFAULT_OPTIONS,
 ) -> ImportReport:
-    """Load jobs from files and folders; every one is accounted for in the report.
-
-    `rename` maps columns to the fields that the files call them; `progress` is told of each job.
-    """
+    """Load jobs from files and folders; each is counted in the report."""
+    columns = options.columns
+    texts = TEXT_FIELDS | {name for name, column in columns.items() if column in TEXT_FIELDS}
     records = (
-        renamed(record, rename or {})
+        renamed(record, columns)
         for path in paths
-        for record in documents.read(path, format, text_fields=text_fields(rename or {}))
+        for record in read(path, options.format, text_fields=texts)
     )
-    return load(db, records, on_conflict, dry_run, actor, progress)
+    return load(db, records, options)
 
 
-def text_fields(rename: Mapping[str, str]) -> frozenset[str]:
-    return TEXT_FIELDS | {name for column, name in rename.items() if column in TEXT_FIELDS}
-
-
-def renamed(record: documents.Record, rename: Mapping[str, str]) -> documents.Record:
-    """The record with its fields under our names for them."""
-    if not rename or record.value is None:
+def renamed(record: Record, columns: Mapping[str, str]) -> Record:
+    """The record with the fields that `columns` maps under their column's name."""
+    if not columns or record.value is None:
         return record
-    columns = {name: column for column, name in rename.items()}
     return record._replace(
         value={columns.get(name, name): value for name, value in record.value.items()}
     )
@@ -147,41 +142,31 @@ def renamed(record: documents.Record, rename: Mapping[str, str]) -> documents.Re
 
 def load(
     db: Connection,
-    records: Iterable[documents.Record],
-    on_conflict: str = "skip",
-    dry_run: bool = False,
-    actor: str | None = None,
-    progress: Progress | None = None,
+    records: Iterable[Record],
+    options: ImportOptions = DEFAULT_OPTIONS,
 ) -> ImportReport:
-    """Store the jobs of `records` in one transaction.
-
-    A job that is there already with the same content is skipped; with another it is skipped too,
-    updated, or failed, as `on_conflict` says. ValueError for another `on_conflict`.
-    """
-    if on_conflict not in ("skip", "update", "fail"):
-        raise ValueError(f'on-conflict is skip, update or fail, not "{on_conflict}"')
-    connection = sqlite_connection(db)
+    """Store the jobs of `records` in one transaction."""
     report = ImportReport()
-    if on_conflict == "update" and not dry_run and jobs.has_jobs(connection):
-        report.backup = str(backups.back_up(connection, main_file(connection)))
-    with bulk_cache(connection), Rehearsal(connection, dry_run), acting_as(connection, actor):
-        loading = Loading(connection, on_conflict, report)
-        for batch in batches(records, report, progress):
+    with (
+        bulk_cache(sqlite_connection(db)),
+        import_transaction(db, "jobs", options, report) as connection,
+    ):
+        loading = Loading(connection, options.on_conflict, report)
+        for batch in batches(records, report, options.progress):
             loading.store(batch)
         loading.finish()
     return report
 
 
 def batches(
-    records: Iterable[documents.Record], report: ImportReport, progress: Progress | None
+    records: Iterable[Record], report: ImportReport, progress: RowProgress
 ) -> Iterator[list[Entry]]:
     """Jobs fit to be stored, some at a time; the others are reported as they pass."""
     batch: list[Entry] = []
     size = 0
     for record in records:
         report.found += 1
-        if progress:
-            progress(1)
+        progress(1)
         entry = to_entry(record, report)
         if entry is None:
             continue
@@ -194,7 +179,7 @@ def batches(
         yield batch
 
 
-def to_entry(record: documents.Record, report: ImportReport) -> Entry | None:
+def to_entry(record: Record, report: ImportReport) -> Entry | None:
     if record.value is None:
         report.fail(record.source, record.position, None, record.error or "cannot be read")
         return None
@@ -331,45 +316,35 @@ class Loading:
         elif canonical(json.loads(data)) == canonical(entry.record.value):
             self.report.skipped += 1
         elif row > self.first_row or entry.job_id in self.met:
-            self.fail(entry, f'id "{entry.job_id}" comes twice with different content')
+            self.fail(entry, GIVEN_TWICE)
         else:
-            self.settle(entry)
+            resolve_conflict(
+                self.on_conflict, self.report, origin_of(entry), lambda: self.update(entry)
+            )
         self.met.add(entry.job_id)
 
-    def settle(self, entry: Entry) -> None:
-        """The stored job is another: as `on_conflict` says."""
-        if self.on_conflict == "skip":
-            self.report.skipped += 1
-        elif self.on_conflict == "fail":
-            self.fail(entry, f'job "{entry.job_id}" is stored with different content')
-        else:
-            self.update(entry)
-
     def update(self, entry: Entry) -> None:
-        try:
-            with translated(f'job "{entry.job_id}"', entry.record.value):
-                self.connection.execute(jobs.UPDATE_JOB, {"id": entry.job_id, "data": entry.data})
-        except Invalid as error:
-            self.fail(entry, str(error))
-        else:
-            self.report.updated += 1
+        with translated(f'job "{entry.job_id}"', entry.record.value):
+            self.connection.execute(jobs.UPDATE_JOB, {"id": entry.job_id, "data": entry.data})
 
     def fail(self, entry: Entry, reason: str) -> None:
-        self.report.fail(entry.record.source, entry.record.position, entry.job_id, reason)
+        self.report.fail(*origin_of(entry), reason)
 
 
-def export_jobs(db: Connection, path: Path, format: str | None = None) -> Exported:
+def origin_of(entry: Entry) -> Origin:
+    return Origin(entry.record.source, entry.record.position, entry.job_id)
+
+
+def export_jobs(db: Connection, path: Path, format: str | None = None) -> ExportReport:
     """Write every job to a file, or to a folder of one YAML file a job (no suffix)."""
-    return write_beside(path, jobs.iterate_documents(db), format, "jobs", TEXT_FIELDS)
+    return write_export(path, jobs.iterate_documents(db), format, "jobs", TEXT_FIELDS)
 
 
 def verify_jobs(db: Connection, paths: Iterable[Path], format: str | None = None) -> Comparison:
     """Compare files with the database: what is missing here, extra here, or different and where."""
     comparison = Comparison()
     seen: set[str] = set()
-    records = (
-        record for path in paths for record in documents.read(path, format, text_fields=TEXT_FIELDS)
-    )
+    records = (record for path in paths for record in read(path, format, text_fields=TEXT_FIELDS))
     report = ImportReport()
     for record in records:
         comparison.found += 1

@@ -13,7 +13,7 @@ from functools import lru_cache, partial
 from typing import Any
 
 from loaders.connections import count_rows
-from loaders.formats.yaml_scalars import encode
+from loaders.formats.json_form import encode
 from loaders.legacy.campaigns_history import (
     current_timestamp_or_instant,
     history_statements,

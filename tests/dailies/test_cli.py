@@ -106,7 +106,7 @@ def test_rows_that_a_restored_dump_renumbered(run_dailies: RunDailies, data_dir:
     stale = run_dailies("check", "campaigns")
     assert stale.returncode == 1
     assert "search index jobs_fts does not agree with its table" in stale.stderr
-    assert "search index rebuilt: jobs_fts" in run_dailies("build", "campaigns").stderr
+    assert "repaired search index jobs_fts" in run_dailies("build", "campaigns").stderr
     assert run_dailies("check", "campaigns").returncode == 0
 
 

@@ -24,7 +24,7 @@ NEW_JOB: dict[str, dict[str, Any]] = {
     "builds": {"status": "queued", "config": {"a": "ü"}},
     "presentations": {"error": "x"},
 }
-OTHER = "Idempotency-Key: another request was sent with this key before"
+OTHER = "Idempotency-Key: this key was used for another request"
 
 
 @pytest.fixture
@@ -196,7 +196,7 @@ async def test_a_write_that_failed_is_done_when_it_comes_again(
         with closing(sqlite3.connect(database_path("yt-builder"))) as outside:
             outside.execute("begin immediate")
             locked = await api.post("/api/builds", json={}, headers=SAME)
-            assert_error(locked, 503, "Another program is writing to the database: try again")
+            assert_error(locked, 503, "The database is locked by another program: try again")
             outside.rollback()
         again = await api.post("/api/builds", json={}, headers=SAME)
         assert again.status_code == 201, again.text

@@ -62,7 +62,7 @@ def test_show_and_history(run: Any) -> None:
     [version] = run("history", "campaigns", "a")["rows"]
     assert (version["version"], version["data"]) == (1, JOBS[0])
     missing = run("history", "campaigns", "nobody", status=1)
-    assert missing["error"] == 'There never was a job "nobody"'
+    assert missing["error"] == 'There was never a job "nobody"'
 
 
 def test_deleting_many_and_taking_it_back(run: Any) -> None:
@@ -91,7 +91,7 @@ def test_duplicate_and_restore(run: Any) -> None:
     [back] = run("restore", "a")["rows"]
     assert back["job_name"] == "Autumn"
     again = run("restore", "a", status=1)
-    assert again["error"] == 'The job "a" is not deleted: name the version to go back to'
+    assert again["error"] == 'The job "a" is not deleted: name the version to restore'
     [first] = run("restore", "a", "--version", "1")["rows"]
     assert first["language"] == "German"
 

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from in_process import READER, ROOT, WORKER, serving
 
-from dailies.api.request import RefusalError
+from dailies.errors import RequestError
 from dailies.web import job_form
 from loaders import campaigns, open_database
 from loaders.registry import database_path
@@ -134,7 +134,7 @@ async def test_a_concurrent_change_is_not_overwritten(datasette: Datasette, job:
     answer = await submit(datasette, form.action, form.fields)
     assert answer.status_code == 412
     again = Form(answer.text)
-    assert again.messages == ["It has changed since you read it"]
+    assert again.messages == ["The job has changed since you read it"]
     assert again.fields == form.fields
     assert (stored(JOB["id"])["emotion"], stored(JOB["id"])["hook"]) == ("calm", JOB["hook"])
 
@@ -147,7 +147,7 @@ async def test_a_concurrent_change_is_not_overwritten(datasette: Datasette, job:
         ({"others": "[]"}, "must be a JSON object, not a list"),
         ({"others": '{"id": "2"}'}, '"id" has a field of its own'),
         ({"others": '{"hook": "2"}'}, '"hook" has a field of its own'),
-        ({"others": '{"a": NaN}'}, "The body is not JSON: NaN is no number there"),
+        ({"others": '{"a": NaN}'}, "The body is not JSON: NaN is not a JSON number"),
     ],
 )
 async def test_errors_are_shown_at_their_field(
@@ -177,7 +177,7 @@ async def test_deleting_asks_for_confirmation(datasette: Datasette, job: str) ->
     refused = await submit(datasette, form.action, form.fields)
     assert refused.status_code == 412
     form = Form(refused.text)
-    assert form.messages == ["It has changed since you read it"]
+    assert form.messages == ["The job has changed since you read it"]
     answer = await submit(datasette, form.action, form.fields)
     assert (answer.status_code, answer.headers["location"]) == (
         303,
@@ -277,7 +277,7 @@ def test_only_touched_fields_change(document: dict[str, Any], touched: dict[str,
 def test_any_text_as_other_settings_is_accepted_or_refused(text: str) -> None:
     try:
         after = job_form.changed({"job_name": "x"}, {"job_name": "x", "others": text})
-    except RefusalError:
+    except RequestError:
         return
     assert after["job_name"] == "x"
 

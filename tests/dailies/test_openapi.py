@@ -211,7 +211,7 @@ async def test_the_document_speaks_of_columns_as_metadata_does(api: httpx2.Async
     strange = await api.get("/api/openapi.json?x=1")
     assert_error(strange, 400, 'unknown parameter "x"')
     refused = await api.post("/api/openapi.json")
-    assert_error(refused, 405, "POST is not allowed here: GET, HEAD, OPTIONS are")
+    assert_error(refused, 405, "POST is not allowed here: use one of GET, HEAD, OPTIONS")
 
 
 # Who is told what

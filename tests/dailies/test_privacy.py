@@ -556,11 +556,7 @@ async def test_nothing_that_all_may_ask_reads_what_only_root_may(datasette: Data
     await datasette.invoke_startup()
     plugin = next(plugin for plugin in pm.get_plugins() if hasattr(plugin, "sources_of"))
     assert plugin.derived[datasette] == []
-    found = [
-        (name, await plugin.sources_of(datasette, database, sql))
-        for _, database, name, sql in plugin.statements()
-        if database == "campaigns"
-    ]
+    found = await plugin.derived_in(datasette, "campaigns")
     assert len(found) == 9
-    assert [name for name, tables in found if not tables] == []
-    assert ("campaigns", "set_aside") not in {table for _, tables in found for table in tables}
+    assert [one.name for one in found if not one.sources] == []
+    assert ("campaigns", "set_aside") not in {table for one in found for table in one.sources}

@@ -243,7 +243,7 @@ async def test_events_name_who_did_what(api: httpx2.AsyncClient, queue: Resource
         address = page["next_url"]
     assert pages == [events[:3], events[3:]]
     never = await api.get(f"{path(queue, 9)}/events")
-    assert_error(never, 404, f'Nothing ever happened to a job "{key(queue, 9)}"')
+    assert_error(never, 404, f'There are no events of a job "{key(queue, 9)}"')
 
 
 # Files and uploads

@@ -203,7 +203,7 @@ async def test_restoring_a_version_and_a_deleted_job(own_datasette: Datasette) -
     assert rows("campaigns", "select id, hook from jobs") == [("a/ü", "First")]
     again = await do(own_datasette, form.action, form.fields)
     assert again.status_code == 409
-    assert "is not deleted: name the version to go back to" in again.text
+    assert "is not deleted: name the version to restore" in again.text
 
 
 async def test_retrying_and_cancelling(own_datasette: Datasette) -> None:

@@ -143,7 +143,7 @@ def test_a_server_that_is_told_to_end_ends_its_streams(site: ServerProcess) -> N
 
 def test_what_is_wrong_is_told_before_the_stream_begins(site: ServerProcess) -> None:
     for path, status, message in (
-        ("/api/builds/changes?since=x", 400, 'since: "x" is no token of ours'),
+        ("/api/builds/changes?since=x", 400, 'since: "x" is not a token of this API'),
         ("/api/builds/changes?colour=1", 400, 'unknown parameter "colour"'),
         ("/api/builds/changes?since=00000000-1", 409, None),
     ):

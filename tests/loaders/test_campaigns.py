@@ -16,7 +16,7 @@ import sqlite_utils
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loaders import campaigns, open_database, upgrade
+from loaders import campaigns, open_database, schema
 from loaders.campaigns.jobs import JobFilter
 from loaders.errors import DuplicateKey
 
@@ -69,7 +69,7 @@ def test_a_job_comes_back_as_it_was_added(db: sqlite_utils.Database) -> None:
 def test_any_json_is_kept(settings: dict[str, Any]) -> None:
     job = {"settings": settings, "id": "a", "job_name": "n", "enabled": True}
     with sqlite_utils.Database(memory=True) as db:
-        upgrade.migrations_of("campaigns").apply(db)
+        schema.migrations_of("campaigns").apply(db)
         campaigns.add_job(db, job)
         assert json.dumps(campaigns.get_job(db, "a")) == json.dumps(job)
 

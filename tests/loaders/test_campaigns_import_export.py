@@ -19,6 +19,7 @@ from legacy import unpack, unpack_jobs
 
 from loaders import campaigns, checks, open_database
 from loaders.campaigns import files
+from loaders.import_options import ImportOptions
 from loaders.import_report import ImportReport
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
@@ -42,7 +43,7 @@ def counts(report: ImportReport) -> tuple[int, int, int, int, int]:
 
 
 def load(db: sqlite_utils.Database, path: Path, **options: Any) -> ImportReport:
-    return files.import_jobs(db, [path], **options)
+    return files.import_jobs(db, [path], ImportOptions(**options))
 
 
 def stored(db: sqlite_utils.Database) -> list[dict[str, Any]]:
@@ -74,9 +75,9 @@ def test_the_real_file(db: sqlite_utils.Database, tmp_path: Path) -> None:
     assert sorted((error["id"] or "", error["reason"]) for error in report.errors) == [
         ("", "line 181399: lone surrogate \\uD83D, half of a character"),
         ("6d40a2af7eb2412fb0af5c93b1d0c904",
-         'id "6d40a2af7eb2412fb0af5c93b1d0c904" comes twice with different content'),
+         'given twice with different content'),
         ("6d40a2af7eb2412fb0af5c93b1d0c904",
-         'id "6d40a2af7eb2412fb0af5c93b1d0c904" comes twice with different content'),
+         'given twice with different content'),
         ("handmade_missing_name", "jobs.job_name: a job needs a name"),
         ("handmade_null_name", "jobs.job_name: a job needs a name"),
     ]  # fmt: skip
@@ -176,16 +177,16 @@ def test_on_conflict(db: sqlite_utils.Database, tmp_path: Path) -> None:
     assert counts(load(db, path)) == (2, 0, 0, 2, 0)
     failed = load(db, path, on_conflict="fail")
     assert counts(failed) == (2, 0, 0, 1, 1)
-    assert failed.errors[0]["reason"] == 'job "a" is stored with different content'
-    rehearsed = load(db, path, on_conflict="update", dry_run=True)
-    assert counts(rehearsed) == (2, 0, 1, 1, 0)
+    assert failed.errors[0]["reason"] == "already stored with different content"
+    dry_run = load(db, path, on_conflict="update", dry_run=True)
+    assert counts(dry_run) == (2, 0, 1, 1, 0)
     assert [job["job_name"] for job in stored(db)] == ["old", "same"]
     updated = load(db, path, on_conflict="update")
     assert counts(updated) == (2, 0, 1, 1, 0)
     assert [job["job_name"] for job in stored(db)] == ["new", "same"]
     with closing(sqlite3.connect(str(updated.backup))) as backup:
         assert backup.execute("select job_name from jobs where id = 'a'").fetchone() == ("old",)
-    with pytest.raises(ValueError, match="on-conflict is skip, update or fail"):
+    with pytest.raises(ValueError, match="on-conflict must be one of skip, update, fail"):
         load(db, path, on_conflict="merge")
 
 

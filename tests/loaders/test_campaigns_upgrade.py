@@ -208,9 +208,9 @@ def test_tables_columns_and_triggers_of_others_stay(tmp_path: Path) -> None:
         ratings = connection.execute("select distinct rating from jobs order by rating desc")
         assert ratings.fetchall() == [(4.5,), (None,)]
         assert connection.execute("select count(*) from loud").fetchone() == (112,)
-        problems = checks.check("campaigns", path)
-    assert "table notes is not ours" in problems
-    assert "column jobs.rating is not ours" in problems
+        found = checks.examine("campaigns", path).notes
+    assert "table notes: not created by Dailies" in found
+    assert "column jobs.rating: not created by Dailies" in found
 
 
 def test_times_without_a_zone_are_of_the_configured_one(

@@ -12,6 +12,7 @@ import pytest
 import sqlite_utils
 
 from loaders import open_database, tables
+from loaders.import_options import ImportOptions
 from loaders.import_report import ImportReport
 
 TOPICS = [
@@ -36,7 +37,7 @@ def write_json(path: Path, rows: Any) -> Path:
 
 
 def load(db: sqlite_utils.Database, path: Path, **options: Any) -> ImportReport:
-    return tables.import_rows("trends", db, [path], **options)
+    return tables.import_rows("trends", db, [path], ImportOptions(**options))
 
 
 def test_a_second_import_adds_nothing(db: sqlite_utils.Database, tmp_path: Path) -> None:
@@ -104,7 +105,7 @@ def test_a_rehearsal_changes_nothing(db: sqlite_utils.Database, tmp_path: Path) 
         ({"table": "write_context"}, 'trends has no table "write_context"'),
         ({"table": "set_aside; drop table x"}, "has no table"),
         ({"rename": {"nothing": "x"}}, "trending_topics has no column nothing"),
-        ({"on_conflict": "merge"}, "on-conflict is skip, update or fail"),
+        ({"on_conflict": "merge"}, "on-conflict must be one of skip, update, fail"),
     ],
 )
 def test_what_makes_no_sense_is_refused(

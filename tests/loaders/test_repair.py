@@ -1,0 +1,354 @@
+"""Whatever sqlite-utils or the sqlite3 shell did to a schema, `build` makes it right again."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlite_utils
+from legacy import rows
+
+from dailies.cli import build as building
+from dailies.cli import samples
+from loaders import checks, open_database, schema, upgrade
+from loaders.connections import connect
+from loaders.registry import DATABASES
+from loaders.schema import SchemaObject
+
+Damage = Callable[[sqlite_utils.Database, str], None]
+
+every_database = pytest.mark.parametrize("name", DATABASES)
+
+
+@pytest.fixture(scope="module")
+def sample_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with all databases and their sample rows."""
+    folder = tmp_path_factory.mktemp("samples")
+    for name in DATABASES:
+        with closing(open_database(name, folder / f"{name}.db").conn) as connection:
+            samples.add(name, connection)
+    return folder
+
+
+@pytest.fixture
+def copy(sample_files: Path, tmp_path: Path) -> Callable[[str], Path]:
+    """Copy the sample file of a database; each call gives a new one."""
+
+    def fresh(name: str) -> Path:
+        folder = tmp_path / str(len(list(tmp_path.iterdir())))
+        folder.mkdir()
+        return Path(shutil.copy(sample_files / f"{name}.db", folder))
+
+    return fresh
+
+
+def tables_of(name: str) -> list[str]:
+    found = schema.reference(name).values()
+    return [one.name for one in found if one.kind == "table" and not one.is_virtual]
+
+
+def derived_objects(name: str) -> Iterator[SchemaObject]:
+    for one in schema.reference(name).values():
+        if one.kind != "table" or one.is_fts:
+            yield one
+
+
+def content(path: Path, table: str) -> list[dict[str, Any]]:
+    return rows(path, f'select * from "{table}" order by rowid')
+
+
+def everything(path: Path, name: str) -> dict[str, list[dict[str, Any]]]:
+    """All rows, search indexes too."""
+    tables = [one.name for one in schema.reference(name).values() if one.kind == "table"]
+    return {table: content(path, table) for table in tables}
+
+
+def column_of(db: sqlite_utils.Database, table: str) -> str:
+    """A column that is no key."""
+    return next(column.name for column in db[table].columns if not column.is_pk)
+
+
+def transform(db: sqlite_utils.Database, table: str) -> None:
+    db[table].transform()
+
+
+def transform_types(db: sqlite_utils.Database, table: str) -> None:
+    db[table].transform(types={column_of(db, table): str})
+
+
+def transform_order(db: sqlite_utils.Database, table: str) -> None:
+    db[table].transform(column_order=[column_of(db, table)])
+
+
+def transform_default(db: sqlite_utils.Database, table: str) -> None:
+    db[table].transform(defaults={column_of(db, table): "other"})
+
+
+def enable_search(db: sqlite_utils.Database, table: str) -> None:
+    db[table].enable_fts([column_of(db, table)], replace=True)
+
+
+def enable_search_with_triggers(db: sqlite_utils.Database, table: str) -> None:
+    with suppress(sqlite3.OperationalError):  # a trigger of ours has the name of one of these
+        db[table].enable_fts([column_of(db, table)], replace=True, create_triggers=True)
+
+
+def disable_search(db: sqlite_utils.Database, table: str) -> None:
+    db[table].disable_fts()
+
+
+def add_column(db: sqlite_utils.Database, table: str) -> None:
+    db[table].add_column("remark", str)
+    db[table].transform()
+
+
+DAMAGES = [
+    transform,
+    transform_types,
+    transform_order,
+    transform_default,
+    enable_search,
+    enable_search_with_triggers,
+    disable_search,
+    add_column,
+]
+
+
+def damage(path: Path, way: Damage, table: str) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        way(sqlite_utils.Database(connection), table)
+        connection.commit()
+
+
+def assert_as_new(path: Path, name: str) -> None:
+    assert checks.check(name, path) == []
+    with closing(sqlite3.connect(path)) as connection:
+        assert schema.differences(name, connection).labels == []
+
+
+@every_database
+@pytest.mark.parametrize("way", DAMAGES)
+def test_a_build_undoes_what_sqlite_utils_did(
+    copy: Callable[[str], Path], name: str, way: Damage
+) -> None:
+    expected = everything(copy(name), name)
+    for table in tables_of(name):
+        path = copy(name)
+        damage(path, way, table)
+        with closing(sqlite3.connect(path)) as connection:
+            damaged = schema.differences(name, connection).labels
+        result = upgrade.build(name, path)
+        assert result.repaired == damaged, table
+        assert (result.backup is None) == (damaged == [])
+        assert_as_new(path, name)
+        found = everything(path, name)
+        for row in found[table]:
+            row.pop("remark", None)
+        assert found == expected, table
+        assert upgrade.build(name, path).repaired == []
+
+
+@every_database
+def test_a_build_restores_whatever_was_dropped(copy: Callable[[str], Path], name: str) -> None:
+    expected = everything(copy(name), name)
+    for one in derived_objects(name):
+        path = copy(name)
+        with closing(sqlite3.connect(path)) as connection:
+            connection.execute(f'drop {one.kind} "{one.name}"')
+        assert f"{one.label} is missing: run `dailies build {name}`" in checks.check(name, path)
+        assert one.label in upgrade.build(name, path).repaired
+        assert_as_new(path, name)
+        assert everything(path, name) == expected, one.label
+
+
+@every_database
+def test_a_build_replaces_whatever_was_altered(copy: Callable[[str], Path], name: str) -> None:
+    path = copy(name)
+    expected = everything(path, name)
+    altered = [one for one in derived_objects(name) if not one.is_fts]
+    with closing(sqlite3.connect(path)) as connection:
+        for one in altered:
+            connection.execute(f'drop {one.kind} "{one.name}"')
+            connection.execute(other_definition(one))
+    found = checks.check(name, path)
+    assert {f"{one.label} was altered: run `dailies build {name}`" for one in altered} <= set(found)
+    assert set(upgrade.build(name, path).repaired) == {one.label for one in altered}
+    assert_as_new(path, name)
+    assert everything(path, name) == expected
+
+
+def other_definition(one: SchemaObject) -> str:
+    if one.kind == "view":
+        return f'create view "{one.name}" as select 1 as one'
+    if one.kind == "index":
+        return f'create index "{one.name}" on "{one.table}" (rowid + 1)'.replace(
+            "rowid + 1", "1 + 1"
+        )
+    return f'create trigger "{one.name}" after delete on "{one.table}" begin select 1; end'
+
+
+@pytest.mark.skipif(not shutil.which("sqlite3"), reason="needs the sqlite3 shell")
+@every_database
+def test_a_dump_restored_is_right_after_a_build(
+    copy: Callable[[str], Path], data_dir: Path, name: str
+) -> None:
+    path = copy(name)
+    with closing(connect(path)) as connection:
+        connection.execute(f'delete from "{DATABASES[name].main_table}" where rowid = 1')
+    restored = data_dir / f"{name}.db"
+    dump = subprocess.run(["sqlite3", path, ".dump"], check=True, capture_output=True)
+    subprocess.run(["sqlite3", restored], check=True, input=dump.stdout)
+    assert building.build(name).error is None
+    assert_as_new(restored, name)
+    assert everything(restored, name) == everything(path, name)
+
+
+@every_database
+def test_what_the_user_added_stays(copy: Callable[[str], Path], name: str) -> None:
+    path = copy(name)
+    table = DATABASES[name].main_table
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(
+            f"""
+            create table notes (text);
+            insert into notes values ('mine');
+            create view all_notes as select text from notes;
+            create index by_text on notes (text);
+            alter table "{table}" add column colour text default 'red';
+            create index by_colour on "{table}" (colour);
+            create trigger remember after delete on "{table}" begin
+              insert into notes values ('deleted');
+            end;
+            """
+        )
+    added = [
+        "table notes", "view all_notes", "index by_text", f"column {table}.colour",
+        "index by_colour", "trigger remember",
+    ]  # fmt: skip
+    for way in (None, transform):
+        if way:
+            damage(path, way, table)
+            with closing(sqlite3.connect(path)) as connection:
+                connection.execute(
+                    f"""
+                    create trigger remember after delete on "{table}" begin
+                      insert into notes values ('deleted');
+                    end
+                    """
+                )
+        assert bool(upgrade.build(name, path).repaired) == bool(way)
+        findings = checks.examine(name, path)
+        assert findings.problems == []
+        assert sorted(findings.notes) == sorted(f"{one}: not created by Dailies" for one in added)
+    assert {row["colour"] for row in content(path, table)} == {"red"}
+    assert rows(path, "select text from all_notes") == [{"text": "mine"}]
+
+
+@every_database
+def test_a_column_that_an_upsert_added_can_be_dropped_again(
+    copy: Callable[[str], Path], name: str
+) -> None:
+    for table in DATABASES[name].tables:
+        path = copy(name)
+        with closing(connect(path)) as connection:
+            db = sqlite_utils.Database(connection)
+            stored = next(db[table].rows, None) if db[table].exists() else None
+            if stored is None or table in db.view_names():
+                continue
+            db[table].upsert({**stored, "colour": "red"}, pk=db[table].pks, alter=True)
+            assert checks.examine(name, path).notes == [
+                f"column {table}.colour: not created by Dailies"
+            ]
+            # sqlite-utils refuses while there is such an index.
+            for index in partial_or_expression_indexes(connection, table):
+                connection.execute(f'drop index "{index}"')
+            db[table].transform(drop={"colour"})
+        upgrade.build(name, path)
+        assert checks.examine(name, path) == checks.Findings([], [])
+        with closing(connect(path)) as connection:
+            db = sqlite_utils.Database(connection)
+            db[table].add_column("colour", str)
+            connection.execute(f'alter table "{table}" drop column colour')
+        assert checks.examine(name, path) == checks.Findings([], [])
+
+
+def partial_or_expression_indexes(connection: sqlite3.Connection, table: str) -> list[str]:
+    found = connection.execute(
+        """
+        select name
+        from pragma_index_list(:table) as listed
+        where partial
+          or exists (select 1 from pragma_index_info(listed.name) where name is null)
+        """,
+        {"table": table},
+    )
+    return [index for (index,) in found]
+
+
+@every_database
+def test_rows_that_a_definition_refuses_are_set_aside(
+    copy: Callable[[str], Path], name: str
+) -> None:
+    path = copy(name)
+    required = next(
+        (
+            (one, column)
+            for one in tables_of(name)
+            for column in columns_with_not_null(path, one)
+            if content(path, one)
+        ),
+        None,
+    )
+    assert required, "a table with rows and a NOT NULL column"
+    table, column = required
+    before = content(path, table)
+    with closing(sqlite3.connect(path)) as connection:
+        sqlite_utils.Database(connection)[table].transform(not_null={column: False})
+        connection.execute(f'update "{table}" set "{column}" = null where rowid = 1')
+        connection.commit()
+    upgrade.build(name, path)
+    [aside] = rows(path, "select table_name, reason from set_aside")
+    assert aside == {"table_name": table, "reason": "breaks NOT NULL or UNIQUE of its table"}
+    assert len(content(path, table)) == len(before) - 1
+
+
+def columns_with_not_null(path: Path, table: str) -> list[str]:
+    with closing(sqlite3.connect(path)) as connection:
+        found = connection.execute(
+            """
+            select name from pragma_table_info(?) where "notnull" and not pk
+            """,
+            (table,),
+        )
+        return [column for (column,) in found]
+
+
+def test_opening_a_database_repairs_it(copy: Callable[[str], Path]) -> None:
+    path = copy("trends")
+    damage(path, transform, "trending_topics")
+    with closing(open_database("trends", path).conn):
+        assert_as_new(path, "trends")
+
+
+def test_a_damaged_file_is_not_repaired(copy: Callable[[str], Path]) -> None:
+    path = copy("trends")
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("drop index idx_trending_topics_source")
+        connection.execute("vacuum")
+        page = connection.execute(
+            "select rootpage from sqlite_master where name = 'search_history'"
+        ).fetchone()[0]
+        size = connection.execute("pragma page_size").fetchone()[0]
+        connection.execute("pragma journal_mode = delete")
+    spoilt = bytearray(path.read_bytes())
+    spoilt[(page - 1) * size : (page - 1) * size + 100] = b"\xff" * 100
+    path.write_bytes(spoilt)
+    with pytest.raises(ValueError, match=r"is damaged \(.*it was left as it is"):
+        upgrade.build("trends", path)
+    assert path.read_bytes() == spoilt

@@ -1,4 +1,4 @@
-"""`dailies import`, `export` and `verify`: which loader reads or writes which kind of file."""
+"""Imports, exports and comparisons: chooses the loader by database, table and kind of file."""
 
 from __future__ import annotations
 
@@ -8,15 +8,13 @@ from pathlib import Path
 
 from loaders import tables
 from loaders.campaigns import files
+from loaders.campaigns.diff import Comparison
 from loaders.connections import Connection
-from loaders.formats import files as formats
+from loaders.formats import YOUTUBE_TRENDING
 from loaders.formats.atomic_write import ExportReport
 from loaders.import_options import DEFAULT_OPTIONS, ImportOptions
 from loaders.import_report import ImportReport
 from loaders.registry import database_spec
-
-YOUTUBE_TRENDING = "youtube-trending"
-FORMATS = (*formats.FORMATS, YOUTUBE_TRENDING)
 
 
 def import_files(
@@ -51,7 +49,7 @@ def run_loader(
 
 
 def is_jobs_of_campaigns(name: str, table: str | None) -> bool:
-    """Campaign jobs are documents; every other table holds rows as they stand."""
+    """True for the table of campaign jobs, which are documents; other tables have plain rows."""
     return name == "campaigns" and table in (None, database_spec(name).main_table)
 
 
@@ -61,3 +59,12 @@ def export_files(
     if is_jobs_of_campaigns(name, table):
         return files.export_jobs(db, path, format)
     return tables.export_rows(name, db, path, table, format)
+
+
+def verify_files(
+    name: str, db: Connection, path: Path, table: str | None = None, format: str | None = None
+) -> Comparison:
+    """Compare a file or folder with the database."""
+    if is_jobs_of_campaigns(name, table):
+        return files.verify_jobs(db, [path], format)
+    return tables.verify_rows(name, db, [path], table, format)

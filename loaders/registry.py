@@ -9,8 +9,6 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from dotenv import dotenv_values
-
 SIDE_FILES = ("-wal", "-shm", "-journal")  # what SQLite keeps beside a database file
 
 
@@ -100,6 +98,8 @@ def database_spec(name: str) -> DatabaseSpec:
 
 def load_environment(folder: Path | None = None) -> None:
     """Read `.env` of the working folder, without changing variables that are set."""
+    from dotenv import dotenv_values  # here: it is slow to import
+
     for key, value in dotenv_values((folder or Path.cwd()) / ".env").items():
         if value is not None:
             os.environ.setdefault(key, value)

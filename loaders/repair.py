@@ -40,16 +40,35 @@ def repair(name: str, connection: sqlite3.Connection) -> list[str]:
 
 
 def rebuild(name: str, connection: sqlite3.Connection) -> None:
-    """Restore the rows that a new file has, and compute again what triggers derive from rows."""
+    """Make right what triggers keep in step with rows, while there are no triggers.
+
+    `rebuild.sql` fills search indexes, which upgrades need as well; `repair.sql` does the rest.
+    """
     database = database_spec(name).stem
-    if not (script.FOLDER / database).is_dir():
-        for index in list(schema.fts_tables(connection)):
-            connection.execute(f"insert into {index} ({index}) values ('rebuild')")  # noqa: S608
-        return
+    insert_fixed_rows(connection, database)
+    set_orphans_aside(name, connection)
+    for part in ("rebuild", "repair"):
+        if (script.FOLDER / database / f"{part}.sql").exists():
+            script.execute(connection, script.statements(database, part))
+
+
+def insert_fixed_rows(connection: sqlite3.Connection, database: str) -> None:
+    """Insert the rows that every new file has, where they are missing."""
     for statement in script.statements(database):
         if statement.sql.startswith("insert into"):
             connection.execute(statement.sql.replace("insert into", "insert or ignore into", 1))
-    script.execute(connection, script.statements(database, "rebuild"))
+
+
+def set_orphans_aside(name: str, connection: sqlite3.Connection) -> None:
+    """Set rows aside whose parent was deleted while no trigger deleted them with it."""
+    for one in schema.reference(name).values():
+        keys = connection.execute(
+            'select "from", "table", "to" from pragma_foreign_key_list(?)', (one.name,)
+        )
+        for column, parent, target in keys.fetchall():
+            orphan = f"{column} is not null and {column} not in (select {target} from {parent})"  # noqa: S608
+            key = tuple(key_columns(connection, one.name))
+            tables.set_rows_aside(connection, one.name, key, orphan, f"its row of {parent} is gone")
 
 
 def restore_tables(connection: sqlite3.Connection, found: Differences) -> None:

@@ -1,6 +1,6 @@
-"""Any table from JSON, NDJSON and CSV, and back: rows as they stand, under the table's own rules.
+"""Imports, exports and verifies the rows of any table, which are plain columns and values.
 
-An import writes in one transaction. Triggers do what they do for every writer.
+Constraints and triggers apply as to every other writer.
 """
 
 from __future__ import annotations
@@ -8,9 +8,11 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from loaders.campaigns.diff import Comparison
 from loaders.conflicts import resolve_conflict
 from loaders.connections import Connection, sqlite_connection
 from loaders.errors import translated
@@ -25,7 +27,7 @@ from loaders.times import configured_timezone, to_instant
 
 
 class Table:
-    """A table as an import sees it: its columns, and the keys by which it knows a row again."""
+    """A table with its columns, and the keys that identify a row: primary and unique ones."""
 
     def __init__(self, connection: sqlite3.Connection, name: str) -> None:
         self.connection = connection
@@ -54,15 +56,17 @@ class Table:
             for name in dict.fromkeys(index for index, _ in rows)
         ]
 
+    @cached_property
     def text_columns(self) -> frozenset[str]:
-        """Columns that take a scalar as it was written."""
+        """Columns for which a scalar is read as it is written."""
         kinds = ("TEXT", "CHAR", "DATE", "TIME")
         return frozenset(
             column for column, kind in self.types.items() if any(word in kind for word in kinds)
         )
 
+    @cached_property
     def time_columns(self) -> frozenset[str]:
-        """Columns that hold an instant."""
+        """Columns with times, which are stored in UTC."""
         return frozenset(
             column
             for column, kind in self.types.items()
@@ -72,11 +76,8 @@ class Table:
         )
 
     def stored(self, row: Mapping[str, Any]) -> dict[str, Any] | None:
-        """The row that has a key of `row`; where that has none, a row that says the same."""
-        if not row:
-            return None
-        keys = [key for key in self.keys if key and all(row.get(name) is not None for name in key)]
-        for key in keys or [list(row)]:
+        """The stored row with a key of `row`; if it has no key, a stored row with its values."""
+        for key in self.keys_of(row) or [list(row)]:
             where = " and ".join(f"{quoted(column)} is ?" for column in key)
             cursor = self.connection.execute(
                 f"select * from {quoted(self.name)} where {where} limit 1",  # noqa: S608
@@ -87,20 +88,20 @@ class Table:
                 return dict(zip(names, found, strict=True))
         return None
 
+    def keys_of(self, row: Mapping[str, Any]) -> list[list[str]]:
+        """The keys of which the row has all columns."""
+        return [key for key in self.keys if key and all(row.get(name) is not None for name in key)]
+
     def key_text(self, row: Mapping[str, Any]) -> str | None:
-        """The values of the first key that the row has, for messages."""
-        for key in self.keys:
-            if key and all(row.get(column) is not None for column in key):
-                return ", ".join(str(row[column]) for column in key)
-        return None
+        """The values of the row's first key, for messages."""
+        keys = self.keys_of(row)
+        return ", ".join(str(row[column]) for column in keys[0]) if keys else None
 
     def execute(self, sql: str, values: list[Any], row: Mapping[str, Any]) -> None:
         with translated(f"{self.name} {self.key_text(row) or 'row'}", row):
             self.connection.execute(sql, values)
 
     def insert(self, row: Mapping[str, Any]) -> None:
-        if not row:
-            raise ValueError("has no fields")
         columns = ", ".join(quoted(column) for column in row)
         marks = ", ".join("?" * len(row))
         sql = f"insert into {quoted(self.name)} ({columns}) values ({marks})"  # noqa: S608
@@ -124,7 +125,7 @@ def quoted(name: str) -> str:
 
 
 def served_table(name: str, connection: sqlite3.Connection, table: str | None) -> Table:
-    """The table to load or write; ValueError where it must be named, or is none of ours."""
+    """The named table, by default the main table; ValueError if the database does not serve it."""
     choices = [
         served
         for (served,) in connection.execute("select name from sqlite_master where type = 'table'")
@@ -146,7 +147,7 @@ def import_rows(
     """Load rows into `options.table`, by default the main table of the database `name`."""
     target = served_table(name, sqlite_connection(db), options.table)
     columns = options.columns
-    refuse_unknown(target, columns.values())
+    check_columns(target, columns.values())
     report = ImportReport()
     with import_transaction(db, target.name, options, report):
         for record in records_of(target, paths, options.format, columns):
@@ -156,7 +157,13 @@ def import_rows(
     return report
 
 
-def refuse_unknown(target: Table, columns: Iterable[str]) -> None:
+def check_fields(target: Table, row: Mapping[str, Any]) -> None:
+    if not row:
+        raise ValueError("has no fields")
+    check_columns(target, row)
+
+
+def check_columns(target: Table, columns: Iterable[str]) -> None:
     unknown = [column for column in columns if column not in target.types]
     if unknown:
         raise ValueError(f"{target.name} has no column {', '.join(unknown)}")
@@ -165,7 +172,7 @@ def refuse_unknown(target: Table, columns: Iterable[str]) -> None:
 def records_of(
     target: Table, paths: Iterable[Path], format: str | None, columns: Mapping[str, str]
 ) -> Iterator[Record]:
-    texts = target.text_columns()
+    texts = target.text_columns
     texts |= {name for name, column in columns.items() if column in texts}
     for path in paths:
         yield from read(path, format, text_fields=texts, list_key=target.name)
@@ -185,44 +192,47 @@ def store(
     row = sql_row(target, record.value, columns)
     origin = Origin(record.source, record.position, target.key_text(row))
     try:
-        refuse_unknown(target, row)
+        check_fields(target, row)
         stored = target.stored(row)
         if stored is None:
             target.insert(row)
             report.imported += 1
-        elif all(same(stored[column], value) for column, value in row.items()):
-            report.skipped += 1
-        else:
+        elif different_columns(stored, row):
             resolve_conflict(policy, report, origin, lambda: target.update(stored, row))
+        else:
+            report.skipped += 1
     except (ValueError, OverflowError) as error:
         report.fail(*origin, str(error))
 
 
 def sql_row(target: Table, record: Mapping[str, Any], columns: Mapping[str, str]) -> dict[str, Any]:
     """The record as column -> SQL value; times without a zone are in the configured one."""
-    times = target.time_columns()
     zone = configured_timezone()
     row = {columns.get(name, name): to_sql(value) for name, value in record.items()}
-    return {
-        column: to_instant(value, zone) if column in times and isinstance(value, str) else value
-        for column, value in row.items()
-    }
+    for column in target.time_columns & row.keys():
+        if isinstance(row[column], str):
+            row[column] = to_instant(row[column], zone)
+    return row
+
+
+def different_columns(stored: Mapping[str, Any], row: Mapping[str, Any]) -> list[str]:
+    return [column for column, value in row.items() if not same(stored.get(column), value)]
 
 
 def same(stored: Any, given: Any) -> bool:
-    """Equal, or equal once SQLite has made a number of a text in a number's column."""
+    """True for equal values, also if SQLite stored the text of a number as a number."""
     return stored == given or (given is not None and str(stored) == str(given))
 
 
 def to_sql(value: Any) -> Any:
-    """Lists and mappings are stored as their JSON text."""
+    """The value itself; a list or mapping as its JSON text."""
     return json.dumps(value, ensure_ascii=False) if isinstance(value, list | dict) else value
 
 
 def export_rows(
     name: str, db: Connection, path: Path, table: str | None = None, format: str | None = None
 ) -> ExportReport:
-    """Write a table's rows to a file."""
+    """Write the rows of a table to a file, by default as JSON."""
     connection = sqlite_connection(db)
     target = served_table(name, connection, table)
     chosen = format or (None if path.suffix else "json")
@@ -236,3 +246,43 @@ def rows_of(target: Table) -> Iterator[dict[str, Any]]:
     names = [name for name, *_ in cursor.description]
     for row in cursor:
         yield encode(dict(zip(names, row, strict=True)))
+
+
+def verify_rows(
+    name: str,
+    db: Connection,
+    paths: Iterable[Path],
+    table: str | None = None,
+    format: str | None = None,
+) -> Comparison:
+    """Compare files with a table; columns that the files do not name are not compared."""
+    target = served_table(name, sqlite_connection(db), table)
+    comparison = Comparison()
+    seen = set()
+    for record in records_of(target, paths, format, {}):
+        comparison.found += 1
+        try:
+            stored = compare(target, record, comparison)
+        except ValueError as error:
+            fault = {"source": record.source, "position": record.position, "id": None}
+            comparison.errors.append({**fault, "reason": str(error)})
+        else:
+            seen.add(stored and target.key_text(stored))
+    keys = map(target.key_text, rows_of(target))
+    comparison.extra = [str(key) for key in keys if key not in seen]
+    return comparison
+
+
+def compare(target: Table, record: Record, comparison: Comparison) -> dict[str, Any] | None:
+    """Compare one record with its stored row, which is returned; ValueError for a bad record."""
+    if record.value is None:
+        raise ValueError(record.error)
+    row = sql_row(target, record.value, {})
+    check_fields(target, row)
+    stored = target.stored(row)
+    key = target.key_text(row) or record.position
+    if stored is None:
+        comparison.missing.append(key)
+    elif columns := different_columns(stored, row):
+        comparison.different.append({"id": key, "paths": [f"$.{column}" for column in columns]})
+    return stored

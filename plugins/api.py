@@ -16,10 +16,8 @@ from datasette.app import Datasette
 from datasette.permissions import Action
 from datasette.resources import TableResource
 
-from dailies.api import changes
 from dailies.api.dispatch import respond
 from dailies.api.handlers import docs
-from dailies.api.resources import RESOURCES
 from dailies.api.routes import datasette_routes
 from loaders.registry import DATABASES
 
@@ -64,16 +62,6 @@ async def not_found(request: Request, datasette: Datasette) -> Response:
 @hookimpl
 def menu_links(datasette: Datasette) -> list[dict[str, str]]:
     return [{"href": str(datasette.urls.path("/api/docs")), "label": "Jobs API"}]
-
-
-@hookimpl(trylast=True)
-def startup(datasette: Datasette) -> Any:
-    async def admit_statements() -> None:
-        for resource in RESOURCES.values():
-            if database := datasette.databases.get(resource.database):
-                database.canned.update(changes.statements(resource))
-
-    return admit_statements
 
 
 @hookimpl

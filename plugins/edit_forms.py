@@ -20,8 +20,9 @@ from markupsafe import Markup
 
 from dailies.api.request import precondition
 from dailies.api.responses import entity_tag
-from dailies.auth.permissions import is_allowed, read_from, write_to_database
+from dailies.auth.permissions import is_allowed
 from dailies.errors import FAILURES, RequestError, request_error
+from dailies.storage.databases import read_from, write_to_database
 from dailies.web import job_form
 from dailies.web.forms import by_field, read_form
 from dailies.web.page import FORM, refuse_method, render

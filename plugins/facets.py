@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import Any
 
 from datasette import hookimpl
-from datasette.app import Datasette
 from datasette.facets import ColumnFacet
 from datasette.utils import path_with_added_args
 
@@ -40,15 +39,6 @@ ENABLED = """
     order by count desc
     limit :most
     """
-
-
-@hookimpl(trylast=True)
-def startup(datasette: Datasette) -> Any:
-    async def declare() -> None:
-        if "campaigns" in datasette.databases:
-            datasette.databases["campaigns"].canned.update((COUNTS, ENABLED))
-
-    return declare
 
 
 @hookimpl

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import httpx2
@@ -12,6 +13,7 @@ import hypothesis
 import pytest
 import server_process
 from browser_site import Site
+from cli_runner import run_in_process
 from datasette.app import Datasette
 from in_process import asking, serving
 from jobs_client import serving_jobs, token_of
@@ -58,7 +60,7 @@ def data_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def sample_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data folder with the sample rows of all six databases, to copy from."""
     folder = tmp_path_factory.mktemp("samples") / "data"
-    built = server_process.run_dailies(folder, "build", "--sample")
+    built = run_in_process(folder, "build", "--sample")
     assert built.returncode == 0, built.stderr
     return folder
 
@@ -113,14 +115,14 @@ def free_port() -> int:
 
 @pytest.fixture
 def run_dailies(data_dir: Path) -> RunDailies:
-    """Run the installed `dailies` over `data_dir`; keywords become environment variables."""
+    """Run a `dailies` command over `data_dir`; keywords become environment variables."""
+    return partial(run_in_process, data_dir)
 
-    def run(
-        *args: str | Path, stdin: str = "", **settings: str
-    ) -> subprocess.CompletedProcess[str]:
-        return server_process.run_dailies(data_dir, *args, stdin=stdin, **settings)
 
-    return run
+@pytest.fixture
+def run_process(data_dir: Path) -> RunDailies:
+    """Run the installed `dailies` in a process of its own, where that is what is tested."""
+    return partial(server_process.run_dailies, data_dir)
 
 
 @pytest.fixture

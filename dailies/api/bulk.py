@@ -13,11 +13,11 @@ from dailies.api.pagination import ListQuery, parse_query
 from dailies.api.request import refuse_unknown
 from dailies.api.resources import CAMPAIGNS, Resource
 from dailies.auth.secrets import signing_secret
-from loaders.campaigns import jobs as campaigns
+from loaders.campaigns import versions
 from loaders.connections import acting_as
 from loaders.errors import Conflict, Invalid, NotFound
 from loaders.messages import quoted
-from loaders.migrations.life_cycle import LifeCycle
+from loaders.queues.life_cycle import LifeCycle
 
 RETRY, CANCEL, DELETE = "retry", "cancel", "delete"
 CANCELLED = "cancelled"
@@ -154,7 +154,7 @@ def signer() -> URLSafeSerializer:
 
 
 def undo(connection: sqlite3.Connection, token: str, actor: str | None) -> Result:
-    """Restore the campaign jobs that were deleted together: see `campaigns.restore_deleted`."""
+    """Restore the campaign jobs that were deleted together: see `versions.restore_deleted`."""
     try:
         epoch, first, last = signer().loads(token)
     except BadSignature:
@@ -162,7 +162,7 @@ def undo(connection: sqlite3.Connection, token: str, actor: str | None) -> Resul
     with acting_as(connection, actor):
         if epoch != last_change(connection, CAMPAIGNS)[0]:
             raise Conflict("undo: the database file was replaced since")
-        found, restored = campaigns.restore_deleted(connection, first, last, actor)
+        found, restored = versions.restore_deleted(connection, first, last, actor)
         if not found:
             raise NotFound(f"undo: nothing was deleted under {quoted(token)}")
         return Result("undo", found, restored)

@@ -63,11 +63,6 @@ def find_last(resource: Resource) -> str:
     return f"select coalesce(max(id), 0) from {resource.log.table}"  # noqa: S608
 
 
-def statements(resource: Resource) -> set[str]:
-    """Statements that read tables which are not served: the authorizer must admit them."""
-    return {FIND_EPOCH, list_changes(resource), find_last(resource)}
-
-
 def read_changes(
     connection: sqlite3.Connection, resource: Resource, since: str | None, limit: int
 ) -> Changes:

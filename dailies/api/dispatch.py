@@ -25,8 +25,9 @@ from dailies.api.responses import (
     one_row,
     rows_text,
 )
-from dailies.auth.permissions import is_allowed, may_see, read_from, require, write_to
+from dailies.auth.permissions import is_allowed, may_see, require
 from dailies.errors import FAILURES, RequestError, request_error
+from dailies.storage.databases import read_from, write_to
 from loaders.errors import Invalid
 from loaders.messages import quoted
 from loaders.rows import Record

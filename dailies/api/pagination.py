@@ -19,9 +19,8 @@ from dailies.api.request import refuse_unknown
 from dailies.api.resources import Resource
 from loaders.errors import Invalid
 from loaders.messages import quoted
-from loaders.queues.job_rows import INSTANT
 from loaders.rows import Record
-from loaders.times import configured_timezone, to_instant
+from loaders.times import INSTANT, configured_timezone, to_instant
 
 DEFAULT_SIZE = 100
 MAX_ROWS = 1000
@@ -30,7 +29,7 @@ MAX_WORDS = 100
 MAX_INTEGER = 2**63 - 1
 PARAMETERS = ("q", "_sort", "_size", "_next")
 BOOLEANS = {"true": 1, "false": 0, "1": 1, "0": 0}
-NUMBER = re.compile(r"-?[0-9]{1,18}(\.[0-9]{1,18})?", re.ASCII)
+NUMBER = re.compile(r"-?[0-9]{1,400}(\.[0-9]{1,400})?([eE][+-]?[0-9]{1,4})?", re.ASCII)
 
 Value = str | int | float | None
 

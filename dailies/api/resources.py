@@ -12,11 +12,9 @@ from dailies.api.repositories.queues import Queue
 from dailies.api.schemas import Model
 from loaders import presentation_jobs, yt_builder
 from loaders.campaigns import jobs as campaigns
-from loaders.migrations import presentation_jobs as presentations
-from loaders.migrations import yt_builder as builds
-from loaders.migrations.campaigns_counts import CREATED_INSTANT
-from loaders.migrations.campaigns_projection import FIELDS
-from loaders.migrations.instants import instant
+from loaders.campaigns import versions
+from loaders.campaigns.columns import CREATED_INSTANT, FIELDS
+from loaders.queues.instants import instant
 from loaders.rows import Record, Version
 
 Change = Callable[[dict[str, Any]], dict[str, Any]]
@@ -108,13 +106,13 @@ CAMPAIGNS = Resource(
     add_all=campaigns.add_records,
     change=campaigns.change_job,
     remove=campaigns.remove_job,
-    instants={"created_at": CREATED_INSTANT.format(row="jobs")},
+    instants={"created_at": CREATED_INSTANT},
     search_index="jobs_fts",
     versions=Versions(
         table="job_history",
-        list=campaigns.list_versions,
-        duplicate=campaigns.duplicate_job,
-        restore=campaigns.restore_job,
+        list=versions.list_versions,
+        duplicate=versions.duplicate_job,
+        restore=versions.restore_job,
     ),
 )
 
@@ -151,7 +149,7 @@ def queue_resource(
 
 BUILDS_QUEUE = Queue(
     table=yt_builder.JOBS,
-    cycle=builds.LIFE_CYCLE,
+    cycle=yt_builder.LIFE_CYCLE,
     create=yt_builder.add_job,
     new=schemas.NewBuild,
     changes=schemas.BuildChanges,
@@ -177,7 +175,7 @@ PRESENTATIONS = queue_resource(
     "presentation_jobs",
     Queue(
         table=presentation_jobs.JOBS,
-        cycle=presentations.LIFE_CYCLE,
+        cycle=presentation_jobs.LIFE_CYCLE,
         create=presentation_jobs.create,
         new=schemas.NewPresentation,
         changes=schemas.PresentationChanges,

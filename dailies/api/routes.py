@@ -93,7 +93,7 @@ SINCE = Parameter(
 )
 FILTERS: dict[str, dict[str, Any]] = {
     "boolean": {"type": "string", "enum": ["true", "false", "1", "0"]},
-    "number": {"type": "integer"},
+    "number": {"type": "number"},
     "time": {"type": "string", "format": "date-time"},
     "text": {"type": "string"},
     "json": {"type": "string"},

@@ -22,10 +22,10 @@ from pydantic_core import ErrorDetails
 
 from loaders.errors import Invalid
 from loaders.messages import but_is
-from loaders.migrations.rules import LARGEST_INTEGER as MAX_JOB_NUMBER
 from loaders.queues.job_rows import to_time
 
 MAX_INTEGER = 2**63 - 1
+MAX_JOB_NUMBER = 2**53 - 1  # that JavaScript reads exactly
 Schema = dict[str, Any]
 Model = type[BaseModel]
 
@@ -189,6 +189,8 @@ class NewBuild(Body):
     worker: str | None = None
     last_heartbeat: Time | None = None
     attempts: Count | None = None
+    priority: Integer | None = None
+    run_after: Time | None = None
 
 
 class BuildChanges(NewBuild):
@@ -197,6 +199,7 @@ class BuildChanges(NewBuild):
     run_dir: str = ABSENT
     status: BuildStatus = ABSENT
     created_at: Time = ABSENT
+    priority: Integer = ABSENT
     lease: Lease = ABSENT
 
 
@@ -265,6 +268,7 @@ class NewPresentation(Body):
     status: PresentationStatus | None = None
     progress: Annotated[float, Field(ge=0, le=100)] | None = None
     error: str | None = None
+    config: dict[str, Any] | None = None
     video_url: str | None = None
     thumbnail_url: str | None = None
     slide_image_path: str | None = None
@@ -275,12 +279,15 @@ class NewPresentation(Body):
     worker: str | None = None
     attempts: Count | None = None
     current_step: str | None = None
+    priority: Integer | None = None
+    run_after: Time | None = None
 
 
 class PresentationChanges(NewPresentation):
     job_id: Text = ABSENT
     status: PresentationStatus = ABSENT
     created_at: Time = ABSENT
+    priority: Integer = ABSENT
     lease: Lease = ABSENT
 
 
@@ -408,5 +415,7 @@ def fault_text(fault: ErrorDetails, table: str) -> str:
         return f"{where}: there is no such field"
     if fault["type"] == "missing":
         return f"{where}: must be given"
+    if fault["type"] == "model_type":
+        return f"{where}: must be an object{but_is(fault['input'])}"
     reason = fault["msg"].removeprefix("Value error, ")
     return f"{where}: {reason.replace('Input should be', 'must be', 1)}{but_is(fault['input'])}"

@@ -11,7 +11,7 @@ from dailies.api.request import precondition
 from dailies.api.resources import BUILDS, PRESENTATIONS, Resource
 from dailies.api.responses import entity_tag
 from loaders import trends
-from loaders.campaigns import jobs as campaigns
+from loaders.campaigns import jobs, versions
 from loaders.connections import acting_as
 from loaders.errors import Invalid, NotFound
 from loaders.image_library import images
@@ -76,22 +76,22 @@ class RowAction(FormPage):
 
 
 def duplicate(connection: sqlite3.Connection, key: str, actor: str, _: Submitted) -> Outcome:
-    copy = campaigns.duplicate_job(connection, key, actor)
+    copy = versions.duplicate_job(connection, key, actor)
     return Outcome(f"This is the copy of {key}", copy.key)
 
 
 def restore(connection: sqlite3.Connection, key: str, actor: str, values: Submitted) -> Outcome:
     version = parse_number("version", values.get("version", ""))
-    campaigns.restore_job(connection, key, version, actor)
+    versions.restore_job(connection, key, version, actor)
     return Outcome(f"Restored {key}" if version is None else f"Restored version {version} of {key}")
 
 
 def read_etag(connection: sqlite3.Connection, key: str) -> dict[str, str]:
-    return {"etag": entity_tag(campaigns.get_record(connection, key))}
+    return {"etag": entity_tag(jobs.get_record(connection, key))}
 
 
 def delete(connection: sqlite3.Connection, key: str, actor: str, values: Submitted) -> Outcome:
-    campaigns.remove_job(connection, key, actor, precondition(values.get("etag", ""), None))
+    jobs.remove_job(connection, key, actor, precondition(values.get("etag", ""), None))
     return Outcome(f"Deleted {key}", undo=RESTORE_JOB)
 
 

@@ -14,35 +14,28 @@ import sqlite3
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
-from datetime import UTC, tzinfo
-from pathlib import Path
 from typing import Any
 
-from loaders import backups, info
-from loaders.campaigns import files
-from loaders.checks import shortened
+from loaders import info
+from loaders.campaigns.columns import (
+    BOOLEAN_KEYS,
+    COLUMNS,
+    INSERT_JOB,
+    UPDATE_JOB,
+    instants,
+    normalized,
+)
 from loaders.connections import Connection, acting_as, sqlite_connection
-from loaders.errors import Conflict, DomainError, Invalid, NotFound, for_each, translated
+from loaders.errors import Invalid, NotFound, for_each, translated
 from loaders.formats.json_form import MAX_DEPTH, check_forms, encode
 from loaders.messages import but_is, quoted
-from loaders.migrations.campaigns_projection import BROKEN_RULES, COLUMNS, TIMES
-from loaders.rows import Job, Record, Statistics, Version
-from loaders.times import configured_timezone, now, to_instant
+from loaders.rows import Job, Record, Statistics
+from loaders.times import now
 
 Change = Callable[[dict[str, Any]], dict[str, Any]]
 Check = Callable[[Record], None]
 
 ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
-BOOLEANS = (
-    "enabled",
-    "use_overlay",
-    "useOverlay",
-    "automated_video_editing_enabled",
-    "useExactScript",
-)
-BOOLEAN_WORDS = ("", "true", "yes", "on", "1", "false", "no", "off", "0")
-NOT_COPIED = ("id", "created_at", "updated_at")
-
 SELECT_JOB = f"select id, {', '.join(COLUMNS)}, data from jobs"  # noqa: S608
 
 FIND_JOB = f"{SELECT_JOB} where id = :id"
@@ -57,67 +50,6 @@ json_type(jobs.data, '$.updated_at')
 """
 
 FIND_RECORD = f"select {RECORD} from jobs where id = :id"  # noqa: S608
-
-# A job without a creation time in `data` was created when it was inserted.
-FIND_VERSION = """
-select
-  data,
-  (
-    select changed_at
-    from job_history as inserted
-    where inserted.job_id = :id
-      and inserted.operation = 'insert'
-      and inserted.version <= job_history.version
-    order by inserted.version desc
-    limit 1
-  )
-from job_history
-where job_id = :id
-  and (:version is null or version = :version)
-order by version desc
-limit 1
-"""
-
-LIST_VERSIONS = """
-select
-  version,
-  json_object(
-    'version', version,
-    'operation', operation,
-    'actor', actor,
-    'changed_at', changed_at,
-    'data', json(case when json_valid(data) then data else json_quote(data) end)
-  )
-from job_history
-where job_id = :id
-  and (:before is null or version < :before)
-order by version desc
-limit :limit
-"""
-
-LIST_DELETED = """
-select
-  job_id,
-  version,
-  not exists (
-    select 1
-    from job_history as later
-    where later.job_id = deleted.job_id
-      and later.version > deleted.version
-  )
-from job_history as deleted
-where id between :first and :last
-  and operation = 'delete'
-order by id
-"""
-
-INSERT_JOB = "insert into jobs (id, data) values (:id, :data)"
-
-UPDATE_JOB = """
-update jobs
-set data = :data
-where id = :id
-"""
 
 SEARCH_JOBS = f"""
 {SELECT_JOB}
@@ -211,19 +143,21 @@ def add_record(db: Connection, job: Mapping[str, Any], actor: str | None = None)
 
 def insert(connection: sqlite3.Connection, job: Mapping[str, Any]) -> str:
     """Store a new job and return its key."""
-    document = checked(job)
+    document = normalized(checked(job))
     if faults := faults_in(document):
         raise Invalid(*faults)
     job_id = key_of(document) or uuid.uuid4().hex
+    values = {"id": job_id, "data": to_json({**document, "id": job_id}), **instants(document)}
     with translated(f"A job {quoted(job_id)}", document):
-        values = {"id": job_id, "data": to_json({**document, "id": job_id})}
         connection.execute(INSERT_JOB, values)
     return job_id
 
 
-def write(connection: sqlite3.Connection, job_id: str, document: Mapping[str, Any]) -> None:
+def write(connection: sqlite3.Connection, job_id: str, job: Mapping[str, Any]) -> None:
+    """Replace the content of a stored job."""
+    document = normalized(job)
+    values = {"id": job_id, "data": to_json({**document, "id": job_id}), **instants(document)}
     with translated(f"A job {quoted(job_id)}", document):
-        values = {"id": job_id, "data": to_json({**document, "id": job_id})}
         connection.execute(UPDATE_JOB, values)
 
 
@@ -240,10 +174,15 @@ def job_exists(db: Connection, job_id: str) -> bool:
 
 def get_record(db: Connection, job_id: str) -> Record:
     """The job as JSON text. NotFound if there is none."""
-    row = sqlite_connection(db).execute(FIND_RECORD, {"id": job_id}).fetchone()
+    return to_record(find_row(sqlite_connection(db), job_id))
+
+
+def find_row(connection: sqlite3.Connection, job_id: str) -> Sequence[Any]:
+    """The columns `RECORD` of a job. NotFound if there is none."""
+    row: Sequence[Any] | None = connection.execute(FIND_RECORD, {"id": job_id}).fetchone()
     if row is None:
         raise NotFound(f"There is no job {quoted(job_id)}")
-    return to_record(row)
+    return row
 
 
 def to_record(row: Sequence[Any]) -> Record:
@@ -291,17 +230,20 @@ def change_job(
     `check` gets the record as it is before, and raises to prevent the change.
     """
     with acting_as(db, actor) as connection:
-        record = get_record(connection, job_id)
+        row = find_row(connection, job_id)
+        record = to_record(row)
         if check:
             check(record)
         before = json.loads(record.text)
-        document = change(before)
+        document = normalized(change(before))
         if document.get("id", job_id) not in (job_id, before.get("id")):
             raise Invalid(f"id: is {quoted(job_id)} and cannot be changed")
         if faults := faults_in(document, before):
             raise Invalid(*faults)
         if document.get("updated_at") == before.get("updated_at"):
-            document = {**document, "updated_at": now()}
+            document["updated_at"] = now()
+        if row[-2] is None and document.get("created_at") == before.get("created_at"):
+            document.pop("created_at", None)  # it comes from the column alone
         write(connection, job_id, document)
         return get_record(connection, job_id)
 
@@ -322,90 +264,6 @@ def remove_job(
         if check:
             check(record)
         delete_job(connection, job_id, actor)
-
-
-def duplicate_job(db: Connection, job_id: str, actor: str | None = None) -> Record:
-    """Add a copy of a job, with an id of its own and "(Copy)" after its name."""
-    with acting_as(db, actor) as connection:
-        document = json.loads(get_record(connection, job_id).text)
-        document = {name: value for name, value in document.items() if name not in NOT_COPIED}
-        if isinstance(name := document.get("job_name"), str):
-            document["job_name"] = f"{name} (Copy)"
-        return add_record(connection, document, actor)
-
-
-def list_versions(
-    db: Connection, job_id: str, before: int | None = None, limit: int = -1
-) -> list[Version]:
-    """Versions of a job below number `before`, newest first."""
-    values = {"id": job_id, "before": before, "limit": limit}
-    return [Version(*row) for row in sqlite_connection(db).execute(LIST_VERSIONS, values)]
-
-
-def restore_job(
-    db: Connection,
-    job_id: str,
-    version: int | None = None,
-    actor: str | None = None,
-    check: Check | None = None,
-) -> Record:
-    """Bring back a version of a job, or, without a number, a deleted job as it last was.
-
-    `check` gets the present record, if there is one.
-    """
-    with acting_as(db, actor) as connection:
-        present = job_exists(connection, job_id)
-        if present and check:
-            check(get_record(connection, job_id))
-        if present and version is None:
-            message = f"The job {quoted(job_id)} is not deleted: name the version to restore"
-            raise Conflict(message)
-        document = {**version_document(connection, job_id, version), "updated_at": now()}
-        if present:
-            write(connection, job_id, document)
-        else:
-            insert(connection, {**document, "id": job_id})
-        return get_record(connection, job_id)
-
-
-def version_document(
-    connection: sqlite3.Connection, job_id: str, version: int | None
-) -> dict[str, Any]:
-    """The content of a version, of the last one if None. NotFound if there is none."""
-    row = connection.execute(FIND_VERSION, {"id": job_id, "version": version}).fetchone()
-    if row is None:
-        of_version = "" if version is None else f" in version {version}"
-        raise NotFound(f"There was no job {quoted(job_id)}{of_version}")
-    data, created_at = row
-    document: dict[str, Any] = json.loads(data)
-    if created_at is not None:
-        document.setdefault("created_at", created_at)
-    return document
-
-
-def restore_deleted(
-    db: Connection, first: int, last: int, actor: str | None = None
-) -> tuple[int, int]:
-    """Bring back the jobs deleted by the changes `first` to `last` of `job_history`.
-
-    Jobs that were written since, or that break today's rules, stay deleted. Returns how many were
-    found, and how many were brought back.
-    """
-    with acting_as(db, actor) as connection:
-        found = connection.execute(LIST_DELETED, {"first": first, "last": last}).fetchall()
-        deleted = [(job_id, version) for job_id, version, is_last in found if is_last]
-        restored = [try_to_restore(connection, *one, actor) for one in deleted]
-        return len(found), sum(restored)
-
-
-def try_to_restore(
-    connection: sqlite3.Connection, job_id: str, version: int, actor: str | None
-) -> bool:
-    try:
-        restore_job(connection, job_id, version, actor)
-    except DomainError:
-        return False
-    return True
 
 
 def list_jobs(db: Connection, job_filter: JobFilter | None = None) -> list[Job]:
@@ -451,50 +309,6 @@ def get_job_statistics(db: Connection) -> Statistics:
     return statistics
 
 
-def migrate_from_yaml(
-    db: Connection, path: str | Path, create_backup: bool = True
-) -> dict[str, Any]:
-    """Import a campaigns file or folder of the earlier system; `create_backup` copies it first."""
-    source = Path(path)
-    backup = backups.copy_beside(source) if create_backup else None
-    report = files.import_jobs(db, [source])
-    return {
-        "success": report.ok,
-        "jobs_found": report.found,
-        "jobs_migrated": report.imported,
-        "jobs_skipped": report.skipped,
-        "jobs_failed": report.failed,
-        "errors": report.errors,
-        "backup_path": str(backup) if backup else None,
-    }
-
-
-def export_to_yaml(db: Connection, path: str | Path, create_backup: bool = True) -> dict[str, Any]:
-    """Write every job to a YAML file; one that is there is backed up, never overwritten."""
-    target = Path(path)
-    if target.exists() and not create_backup:
-        raise ValueError(f"{target} exists, and without a backup it would be lost")
-    exported = files.export_jobs(db, target, "yaml")
-    return {
-        "success": True,
-        "jobs_exported": exported.rows,
-        "path": str(target),
-        "backup_path": exported.backup,
-    }
-
-
-def verify_migration(db: Connection, path: str | Path) -> dict[str, Any]:
-    """Compare a campaigns file or folder with the database, deeply."""
-    comparison = files.verify_jobs(db, [Path(path)])
-    return {
-        "success": comparison.ok,
-        "missing_in_db": comparison.missing,
-        "extra_in_db": comparison.extra,
-        "different": comparison.different,
-        "errors": comparison.errors,
-    }
-
-
 def vacuum_database(db: Connection) -> dict[str, int]:
     """Give free pages back; bytes before and after."""
     return info.vacuum(db)
@@ -529,7 +343,7 @@ def faults_in(document: Mapping[str, Any], before: Mapping[str, Any] | None = No
     faults = []
     if document.get("job_name") is None and not (before and before.get("job_name") is None):
         faults.append("jobs.job_name: a job needs a name")
-    for name in BOOLEANS:
+    for name in BOOLEAN_KEYS:
         value = document.get(name)
         if not is_boolean(value) and value != former.get(name):
             faults.append(f"jobs.{name}: must be true or false (1 or 0){but_is(value)}")
@@ -540,9 +354,7 @@ def faults_in(document: Mapping[str, Any], before: Mapping[str, Any] | None = No
 
 
 def is_boolean(value: Any) -> bool:
-    """True for booleans, 1, 0, null and the words that forms send."""
-    if isinstance(value, str):
-        return value.strip(" ").lower() in BOOLEAN_WORDS
+    """True for booleans, 1, 0 and null."""
     return value in (None, True, False, 0, 1)
 
 
@@ -607,46 +419,3 @@ def require(connection: sqlite3.Connection, job_id: str) -> Job:
     if job is None:
         raise ValueError(f'job "{job_id}" is gone')
     return job
-
-
-def check(connection: sqlite3.Connection) -> Iterator[str]:
-    """Jobs whose columns do not follow their `data`, and old ones that break today's rules."""
-    for column in COLUMNS:
-        ids = drifted_jobs(connection, column)
-        if ids:
-            yield f"jobs.{column} does not agree with data: {shortened(ids)}"
-    for column, (broken, rule) in BROKEN_RULES.items():
-        found = connection.execute(f"select id from jobs where {broken}")  # noqa: S608
-        ids = [str(job_id) for (job_id,) in found]
-        if ids:
-            yield f"jobs.{column} {rule}: {shortened(ids)}"
-
-
-def drifted_jobs(connection: sqlite3.Connection, column: str) -> list[str]:
-    """Ids of jobs whose column differs from what `data` says; times may differ in spelling."""
-    said = f"jobs.data ->> '$.{column}'"
-    rows = connection.execute(
-        f"""
-        select jobs.id, jobs.{column}, {said}
-        from jobs
-        join jobs_projection on jobs_projection.job_rowid = jobs.rowid
-        where jobs.{column} is not jobs_projection.{column}
-        """  # noqa: S608
-    )
-    if column not in TIMES:
-        return [str(job_id) for job_id, _, _ in rows]
-    zone = configured_timezone()
-    return [
-        str(job_id)
-        for job_id, stored, text in rows
-        if text is not None and not same_instant(str(stored), str(text), zone)
-    ]
-
-
-def same_instant(one: str, other: str, zone: tzinfo) -> bool:
-    """Do both texts name one instant, be a text without a zone meant in `zone` or in UTC?"""
-    return any(
-        to_instant(one, first) == to_instant(other, second)
-        for first in (zone, UTC)
-        for second in (zone, UTC)
-    )

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from loaders.formats import FORMATS
 from loaders.formats.csv import read_csv, write_csv
 from loaders.formats.folder import read_folder
 from loaders.formats.json_reader import read_json, read_ndjson
@@ -19,8 +20,6 @@ from loaders.formats.json_writer import json_lines, json_list
 from loaders.formats.record import Record, detect_encoding
 from loaders.formats.yaml_reader import read_yaml
 from loaders.formats.yaml_writer import yaml_list
-
-FORMATS = ("yaml", "json", "ndjson", "csv")
 
 _SUFFIXES = {
     ".yaml": "yaml",

@@ -31,6 +31,7 @@ from typing import Any, NamedTuple
 
 from loaders.conflicts import GIVEN_TWICE, resolve_conflict
 from loaders.connections import Connection, bulk_cache, count_rows, sqlite_connection
+from loaders.formats import YOUTUBE_TRENDING
 from loaders.import_options import (
     DEFAULT_OPTIONS,
     ImportOptions,
@@ -41,7 +42,6 @@ from loaders.import_report import ImportReport, Origin
 from loaders.migrations.metrics import FIND_LATEST, FORGET_LATEST, PAUSE, RESUME, TABLES, bulk_load
 from loaders.times import now, to_instant
 
-FORMAT = "youtube-trending"
 PLATFORM = "youtube"
 GZIP_MARK = b"\x1f\x8b"
 BATCH_ROWS = 5_000
@@ -244,7 +244,7 @@ class Listing:
         names = [OTHER_NAMES.get(name, name) for name in names]
         for name in NEEDED[:3]:
             if name not in names:
-                raise ValueError(f"is no {FORMAT} list: it has no column {name}")
+                raise ValueError(f"is no {YOUTUBE_TRENDING} list: it has no column {name}")
         if len(set(names)) < len(names):
             raise ValueError("has two columns of one name")
         self.width = len(names)

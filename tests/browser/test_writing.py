@@ -189,7 +189,7 @@ def test_others_see_no_actions(page: Page, own_site: Site) -> None:
 
 def test_requests_are_sent_from_the_api_page(page: Page, own_site: Site) -> None:
     page.goto(f"{own_site.url}/api/docs")
-    answer = page.get_by_role("status", name="Answer")
+    answer = page.get_by_role("status", name="Response")
     token = own_site.token("worker", "create-job")
     send(page, "GET", "/api/campaigns?id=nobody")
     expect(answer).to_contain_text('200 OK\n\n{\n  "ok": true,\n  "rows": []', use_inner_text=True)
@@ -203,7 +203,7 @@ def test_requests_are_sent_from_the_api_page(page: Page, own_site: Site) -> None
     send(page, "DELETE", "/api/campaigns/1", "", token)
     expect(answer).to_contain_text("you may not delete-job here")
     send(page, "GET", "https://elsewhere.example/api")
-    expect(answer).to_have_text("Only this server can be asked from here.")
+    expect(answer).to_have_text("Requests can be sent to this server only.")
 
 
 def send(page: Page, method: str, address: str, body: str = "", token: str = "") -> None:

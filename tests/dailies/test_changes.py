@@ -194,7 +194,7 @@ async def test_changes_come_in_pages(api: httpx2.AsyncClient, queue: Resource) -
     for _ in range(4):
         page = (await api.get(address)).json()
         told += page["rows"]
-        assert page["next_url"] == f"{path}?_size=1&since={page['next']}"
+        assert page["next_url"] == f"http://localhost{path}?_size=1&since={page['next']}"
         address = page["next_url"]
     assert [(row["operation"], row["id"], row["actor"]) for row in told] == [
         ("insert", key(queue, 1), "root"),

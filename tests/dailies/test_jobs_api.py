@@ -795,6 +795,7 @@ async def test_pages_hold_every_row_once(
 async def test_the_next_page_keeps_the_filters(datasette: Datasette, listed: Any) -> None:
     path = "/api/campaigns?q=job&enabled=true&_sort=-id&_size=2"
     first = (await ask(datasette, "GET", path)).json()
+    assert first["next_url"].startswith("http://localhost/api/campaigns?q=job&enabled=true")
     second = (await ask(datasette, "GET", first["next_url"])).json()
     assert [row["id"] for row in first["rows"] + second["rows"]] == ["06", "04", "02", "00"]
     assert second["next"] is None
@@ -1063,7 +1064,7 @@ def test_no_update_is_lost(site: ServerProcess) -> None:
 async def test_a_writer_outside_holds_the_lock(
     data_dir: Any, token: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dailies.storage.restricted.BUSY_TIMEOUT_MS", 200)
+    monkeypatch.setattr("loaders.connections.BUSY_TIMEOUT_MS", 200)
     open_database("campaigns").close()
     with serving() as datasette, closing(connect(database_path("campaigns"))) as outside:
         await create(datasette, token, JOB)

@@ -209,7 +209,7 @@ async def test_heartbeats_that_are_refused(api: httpx2.AsyncClient, queue: Resou
             f'{queue.table}.progress: must be less than or equal to 100, not "101"',
         ),
         ({"status": "failed"}, f"{queue.table}.status: there is no such field"),
-        ([], "The body: must be a valid dictionary, not a list"),
+        ([], "The body: must be an object, not a list"),
     ):
         assert_error(await api.post(address, json=body), 400, message)
     assert stored(queue) == before

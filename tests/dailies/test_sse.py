@@ -4,24 +4,35 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
-from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
+from jobs_client import clearing
 from server_process import ServerProcess, run_dailies
 
 NUMBER_OF_STREAMS = 3
 STREAM = {"Accept": "text/event-stream"}
 
 
+@pytest.fixture(scope="module")
+def shared_site(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[tuple[ServerProcess, Callable[[], None]]]:
+    with ServerProcess(tmp_path_factory.mktemp("site") / "data") as running:
+        names = ("campaigns.db", "yt-builder.db")
+        yield running, clearing(running.data_dir / name for name in names)
+
+
 @pytest.fixture
-def site(data_dir: Path) -> Iterator[ServerProcess]:
-    with ServerProcess(data_dir) as running:
-        yield running
+def site(shared_site: tuple[ServerProcess, Callable[[], None]]) -> ServerProcess:
+    """The server of the module, with empty databases of campaigns and builds."""
+    running, clear = shared_site
+    clear()
+    return running
 
 
 @contextmanager

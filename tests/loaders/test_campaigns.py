@@ -145,9 +145,9 @@ def test_a_duplicate_id_is_both_errors(db: sqlite_utils.Database) -> None:
         ({"id": "a", "job_name": None}, r"jobs\.job_name: a job needs a name"),
         (
             {"id": "a", "job_name": "n", "enabled": "perhaps"},
-            r"jobs\.enabled: must be true or false \(1 or 0\), not 'perhaps'",
+            r"jobs\.enabled: must be true or false \(1 or 0\), not \"perhaps\"",
         ),
-        ({"id": ["a"], "job_name": "n"}, "id must be text"),
+        ({"id": ["a"], "job_name": "n"}, "jobs.id: must be text, not a list"),
         ({"id": "a", "job_name": "half \ud83d"}, "surrogate"),
         ("no job", "a job is a mapping, not str"),
     ],

@@ -10,8 +10,8 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loaders.formats import json_reader
-from loaders.formats.files import FORMATS, detect_format, read, write
+from loaders.formats import FORMATS, json_reader
+from loaders.formats.files import detect_format, read, write
 from loaders.formats.folder import write_folder
 from loaders.formats.json_form import decode, encode
 from loaders.formats.record import NOT_TEXT, Record

@@ -15,7 +15,13 @@ from loaders import checks, upgrade, yt_builder
 from loaders.connections import connect
 
 CHILDREN = ("job_files", "youtube_uploads")
-NEW_COLUMNS = {"worker": None, "last_heartbeat": None, "attempts": 0}
+NEW_COLUMNS = {
+    "worker": None,
+    "last_heartbeat": None,
+    "attempts": 0,
+    "priority": 0,
+    "run_after": None,
+}
 NEW_YORK = "America/New_York"
 
 OLD_JOB = """

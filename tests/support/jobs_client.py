@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager, closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -39,16 +39,22 @@ def serving_jobs(folder: Path) -> Iterator[tuple[Datasette, Callable[[], None]]]
         patch.setenv("DAILIES_DATA_DIR", str(folder))
         create_databases(resource.database for resource in RESOURCES.values())
         paths = [database_path(resource.database) for resource in RESOURCES.values()]
-        filled = {path: tables_to_clear(path) for path in paths}
-
-        def clear() -> None:
-            for path, tables in filled.items():
-                with closing(connect(path)) as connection, transaction(connection):
-                    for table in [*tables, *tables]:  # triggers log deletions in other tables
-                        connection.execute(f"delete from [{table}]")
-
+        clear = clearing(paths)
         with serving() as datasette:
             yield datasette, clear
+
+
+def clearing(paths: Iterable[Path]) -> Callable[[], None]:
+    """A function that empties these databases, which are new now, while a server has them open."""
+    tables_of = {path: tables_to_clear(path) for path in paths}
+
+    def clear() -> None:
+        for path, tables in tables_of.items():
+            with closing(connect(path)) as connection, transaction(connection):
+                for table in [*tables, *tables]:  # triggers log deletions in other tables
+                    connection.execute(f"delete from [{table}]")
+
+    return clear
 
 
 def tables_to_clear(path: Path) -> list[str]:

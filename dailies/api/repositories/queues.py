@@ -16,10 +16,10 @@ from dailies.api.schemas import Model, validate
 from loaders.connections import acting_as
 from loaders.errors import Conflict, DomainError, Invalid, NotFound, for_each
 from loaders.messages import quoted
-from loaders.migrations.life_cycle import LifeCycle
 from loaders.queues import claims, job_rows
 from loaders.queues.claims import LeaseError
 from loaders.queues.job_rows import LARGEST_INTEGER, LifeCycleError, Row, Table
+from loaders.queues.life_cycle import LifeCycle
 from loaders.rows import Record, Version
 
 Document = dict[str, Any]

@@ -14,7 +14,7 @@ from datasette.utils import tilde_encode
 
 from dailies.auth.permissions import Actor
 from dailies.web.pages.viewer import PageQuery, Row, Viewer
-from loaders.migrations.instants import instant
+from loaders.queues.instants import instant
 
 TIME_LIMIT_MS = 50
 MAX_COUNTED = 10_000

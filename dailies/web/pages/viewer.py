@@ -9,7 +9,7 @@ from datasette.app import Datasette
 from datasette.database import QueryInterrupted, Results
 from datasette.utils import named_parameters
 
-from dailies.auth.permissions import Actor, everything_open
+from dailies.auth.permissions import Actor, all_allowed
 
 Row = dict[str, Any]
 
@@ -34,14 +34,14 @@ class Viewer:
 
     async def can_view(self, database: str, *tables: str) -> bool:
         """True if the database is attached and the actor may see all these tables and views."""
-        allowed = await everything_open(self.datasette, self.actor, "view-table")
+        allowed = await all_allowed(self.datasette, self.actor, "view-table")
         return database in self.datasette.databases and all(
             (database, table) in allowed for table in tables
         )
 
     async def can_run(self, database: str, name: str) -> bool:
         """True if the actor may see the canned query."""
-        return (database, name) in await everything_open(self.datasette, self.actor, "view-query")
+        return (database, name) in await all_allowed(self.datasette, self.actor, "view-query")
 
     async def rows(self, query: PageQuery, **values: Any) -> list[Row] | None:
         """The rows; None if the actor may not see them, or the query takes too long."""

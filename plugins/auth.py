@@ -26,7 +26,7 @@ from dailies.auth.sign_in import (
 from dailies.auth.tokens import Actor, InvalidTokenError
 from dailies.errors import RequestError
 from dailies.web.forms import read_form
-from dailies.web.methods import FORM, refuse_method
+from dailies.web.page import FORM, refuse_method
 
 SIGN_IN = "/-/sign-in"
 MAX_FORM_BYTES = 10_000

@@ -28,13 +28,14 @@ async def read_form(request: Request, max_bytes: int = MAX_BYTES) -> dict[str, s
 
 
 def as_browsers_show(text: str) -> str:
+    """The text as a text area shows and submits it."""
     return text.replace("\r\n", "\n").replace("\r", "\n").replace("\0", "\ufffd")
 
 
-def by_field(refusal: RequestError, names: Collection[str]) -> dict[str, list[str]]:
-    """The messages under the field that each is about; under "" those about none of `names`."""
+def by_field(error: RequestError, names: Collection[str]) -> dict[str, list[str]]:
+    """The messages by the field that each is about; those about none of `names` under ""."""
     found: dict[str, list[str]] = {}
-    for message in refusal.messages:
+    for message in error.messages:
         place, _, text = message.partition(": ")
         column = place.rpartition(".")[2]
         if column in names:

@@ -15,8 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loaders import campaigns, upgrade
-from loaders.connections import connect
 from loaders.campaigns.columns import COLUMNS, FIELDS, SEARCHED
+from loaders.connections import connect
 
 IDS = ("a", "b", "ü c")
 TEXT_KEYS = ("product", "persona", "hook", "language", "avatar_id", "avatarId", "scriptFile")

@@ -46,7 +46,7 @@ DATABASES = {
     for spec in (
         DatabaseSpec(
             "campaigns",
-            ("jobs", "job_history", "deleted_jobs", "set_aside"),
+            ("jobs", "job_history", "job_versions", "deleted_jobs", "set_aside"),
             signature=("id", "job_name"),
             resource="campaigns",
         ),

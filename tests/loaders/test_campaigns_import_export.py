@@ -199,7 +199,7 @@ def test_csv_and_renamed_fields(db: sqlite_utils.Database, tmp_path: Path) -> No
     report = load(db, path, rename={"job_name": "title"})
     assert counts(report) == (1, 1, 0, 0, 0)
     job = campaigns.get_job(db, "007")
-    assert job == {"id": "007", "job_name": "no", "enabled": "false"}
+    assert job == {"id": "007", "job_name": "no", "enabled": False}
     assert (job.enabled, job.product) == (0, None)
 
 

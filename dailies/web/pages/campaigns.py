@@ -43,7 +43,7 @@ VERSIONS = Question(
       actor,
       changed_at,
       case when length(data) <= :longest then data end as data
-    from job_history
+    from job_versions
     where job_id = :id
     order by version desc
     limit :most + 1

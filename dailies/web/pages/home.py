@@ -28,9 +28,8 @@ MOST_LISTED = 5
 COUNT_CAMPAIGNS = """
     select
       coalesce(sum(jobs), 0) as jobs,
-      coalesce(sum(enabled_jobs), 0) as enabled
+      coalesce(sum(jobs) filter (where enabled), 0) as enabled
     from job_counts
-    where field = 'all'
     """
 CAMPAIGNS = Question("campaigns", ("jobs",), COUNT_CAMPAIGNS)
 

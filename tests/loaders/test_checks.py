@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from dailies.cli import build as building
 from loaders import checks, open_database, schema, upgrade
 from loaders.restore import restore
 
@@ -192,3 +193,13 @@ def test_a_current_file_is_recognized_quickly(path: Path) -> None:
         connection.set_progress_handler(count, 100)
         assert not checks.needs_work("trends", connection)
     assert steps < 100
+
+
+def test_reset_refuses_while_the_file_is_open(data_dir: Path) -> None:
+    path = data_dir / "trends.db"
+    with closing(open_database("trends").conn) as connection:
+        connection.execute("select * from trending_topics").fetchall()
+        report = building.build("trends", reset=True)
+        assert report.error == f"trends: {path} is in use: stop the server first"
+    assert building.build("trends", reset=True).created
+    assert len(list(data_dir.glob("*.backup-*"))) == 1

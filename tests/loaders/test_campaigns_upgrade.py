@@ -15,10 +15,10 @@ from typing import Any
 
 import pytest
 from legacy import rows, unpack
+from loaders.migrations.campaigns_projection import FIELDS
 
 from loaders import checks, open_database, upgrade
 from loaders.connections import connect
-from loaders.migrations.campaigns_projection import FIELDS
 
 OLD_FILES = (
     "campaigns_v1.db",

@@ -105,11 +105,27 @@ def test_our_objects_are_problems(path: Path, damage: str, problem: str) -> None
     assert checks.check("trends", path) == []
 
 
-def test_missing_rows_of_the_schema_come_back(path: Path) -> None:
-    execute(path, "drop trigger write_context_bd; delete from write_context")
-    assert "write_context: triggers are paused; set `paused` to 0" in checks.check("trends", path)
-    upgrade.build("trends", path)
-    assert checks.check("trends", path) == []
+def test_missing_rows_of_the_schema_come_back(tmp_path: Path) -> None:
+    path = tmp_path / "jobs.db"
+    upgrade.build("yt-builder", path)
+    moves = "select count(*) from job_status_moves"
+    with closing(sqlite3.connect(path)) as connection:
+        expected = connection.execute(moves).fetchone()
+    execute(
+        path,
+        """
+        drop trigger write_context_bd;
+        delete from write_context;
+        drop table job_status_moves;
+        """,
+    )
+    assert "table job_status_moves is missing: run `dailies build yt-builder`" in checks.check(
+        "yt-builder", path
+    )
+    upgrade.build("yt-builder", path)
+    assert checks.check("yt-builder", path) == []
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute(moves).fetchone() == expected
 
 
 def write_text(path: Path) -> None:

@@ -43,7 +43,7 @@ VERSIONS = PageQuery(
       actor,
       changed_at,
       case when length(data) <= :max then data end as data
-    from job_history
+    from job_versions
     where job_id = :id
     order by version desc
     limit :versions + 1

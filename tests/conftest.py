@@ -12,9 +12,10 @@ import httpx2
 import hypothesis
 import pytest
 import server_process
+from browser_site import Site
 from cli_runner import run_in_process
 from datasette.app import Datasette
-from in_process import asking
+from in_process import asking, serving
 from jobs_client import serving_jobs, token_of
 from playwright.sync_api import Browser, Page, sync_playwright
 from server_process import RunDailies, ServerProcess
@@ -69,6 +70,42 @@ def samples(sample_data: Path, data_dir: Path) -> Path:
     """The data folder of the test, with the sample rows."""
     shutil.copytree(sample_data, data_dir, dirs_exist_ok=True)
     return data_dir
+
+
+@pytest.fixture(scope="module")
+def shared_samples(sample_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A data folder with the sample rows for the read-only tests of a module."""
+    folder = tmp_path_factory.mktemp("shared") / "data"
+    shutil.copytree(sample_data, folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DAILIES_DATA_DIR", str(folder))
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def shared_datasette(shared_samples: Path) -> Iterator[Datasette]:
+    """An instance over the sample rows for the read-only tests of a module."""
+    with serving() as served:
+        yield served
+
+
+@pytest.fixture(scope="session")
+def site(sample_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """A server over the sample rows and one stale build, for all tests that only read."""
+    data_dir = tmp_path_factory.mktemp("site") / "data"
+    shutil.copytree(sample_data, data_dir)
+    with Site(data_dir) as running:
+        running.add_stale_build()
+        yield running
+
+
+@pytest.fixture(scope="module")
+def own_site(sample_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """A server over the sample rows for the tests of one module that write."""
+    data_dir = tmp_path_factory.mktemp("own") / "data"
+    shutil.copytree(sample_data, data_dir)
+    with Site(data_dir) as running:
+        yield running
 
 
 @pytest.fixture

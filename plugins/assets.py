@@ -1,4 +1,4 @@
-"""The style sheet and the script of every page, beside Datasette's own."""
+"""The style sheet and the script of every page."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from datasette import hookimpl
 from dailies.server import HOME
 
 
-def address(name: str) -> str:
-    """One that changes with the file, so that no browser keeps an old one."""
+def versioned(name: str) -> str:
+    """The path of a static file, which changes with its content: browsers cache it."""
     content = (HOME / "static" / name).read_bytes()
     return f"/static/{name}?{sha256(content).hexdigest()[:12]}"
 
 
-SHEET = address("dailies.css")
-SCRIPT = address("pages.js")
+STYLE_SHEET = versioned("dailies.css")
+SCRIPT = versioned("pages.js")
 
 
 @hookimpl
 def extra_css_urls() -> list[str]:
-    return [SHEET]
+    return [STYLE_SHEET]
 
 
 @hookimpl
 def extra_js_urls() -> list[dict[str, object]]:
-    return [{"url": SCRIPT, "module": True}]  # a module runs once the page is there
+    return [{"url": SCRIPT, "module": True}]  # modules run after the page is parsed

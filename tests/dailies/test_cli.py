@@ -158,7 +158,7 @@ def test_restore_takes_one_sound_regular_file_only(
     [
         (["build", "nothing"], 2, 'unknown database "nothing": choose from campaigns'),
         (["import", "campaigns"], 2, "Missing argument"),
-        (["import", "campaigns", "none.yaml"], 1, "No such file or directory"),
+        (["import", "campaigns", "none.yaml"], 1, "Error: none.yaml: No such file or directory"),
         (["import", "campaigns", "none.yaml", "--map", "x"], 2, "--map needs COLUMN=FIELD"),
         (["import", "campaigns", "none.yaml", "--table", "secrets"], 1, 'has no table "secrets"'),
         (["build", "--timezone", "Mars/Base"], 2, 'unknown time zone "Mars/Base"'),

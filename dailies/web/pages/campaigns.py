@@ -35,7 +35,7 @@ JOB = PageQuery(
 # One version more than is shown, to compare the last one with.
 VERSIONS = PageQuery(
     "campaigns",
-    ("job_history",),
+    ("job_history", "job_versions"),
     """
     select
       version,
@@ -43,7 +43,7 @@ VERSIONS = PageQuery(
       actor,
       changed_at,
       case when length(data) <= :max then data end as data
-    from job_history
+    from job_versions
     where job_id = :id
     order by version desc
     limit :versions + 1

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 import sqlite3
+import time
 from collections.abc import Callable, Container, Iterable
 from typing import Any, NamedTuple
 
@@ -17,24 +18,34 @@ import datasette.handle_exception
 import datasette.utils.internal_db
 from datasette import NotFound, Request, Response
 from datasette.app import Datasette
-from datasette.database import Database, QueryInterrupted
+from datasette.database import Database
 from datasette.default_actions import register_actions
+from datasette.facets import ColumnFacet
 from datasette.permissions import _skip_permission_checks
 from datasette.utils import (
     CustomJSONEncoder,
-    StartupError,
     add_cors_headers,
+    baseconv,
+    escape_fts,
     escape_sqlite,
+    make_slot_function,
+    path_with_added_args,
     sqlite_timelimit,
+    urlsafe_components,
 )
+from datasette.utils.asgi import BadRequest
 from datasette.views.base import DatasetteError
 
 __all__ = [
+    "BadRequest",
+    "ColumnFacet",
     "CustomJSONEncoder",
-    "QueryInterrupted",
-    "StartupError",
     "add_cors_headers",
+    "escape_fts",
+    "make_slot_function",
+    "path_with_added_args",
     "sqlite_timelimit",
+    "urlsafe_components",
 ]
 
 INSERT_QUERY = """
@@ -112,6 +123,15 @@ def permission_checks_skipped() -> bool:
 def core_actions() -> tuple[str, ...]:
     """The names of Datasette's own permissions."""
     return tuple(action.name for action in register_actions())
+
+
+def signed_actor(instance: Datasette, actor: dict[str, Any], seconds: int) -> str:
+    """The content of Datasette's cookie for an actor who is signed in for so many seconds.
+
+    `Datasette.set_actor_cookie` would set it without Secure and Max-Age.
+    """
+    expires_at = baseconv.base62.encode(int(time.time()) + seconds)
+    return str(instance.sign({"a": actor, "e": expires_at}, "actor"))
 
 
 async def core_page(

@@ -71,7 +71,7 @@ def examine_open(name: str, connection: sqlite3.Connection) -> Findings:
 
 
 def problems_of_rows(name: str, connection: sqlite3.Connection) -> Iterator[str]:
-    for index in stale_search_indexes(connection):
+    for index in stale_search_indexes(connection, name):
         yield f"search index {index} does not agree with its table: run `dailies build {name}`"
     yield from foreign_keys(connection)
     yield from write_context(connection)
@@ -79,13 +79,13 @@ def problems_of_rows(name: str, connection: sqlite3.Connection) -> Iterator[str]
     yield from importlib.import_module(f"loaders.{database_spec(name).stem}").check(connection)
 
 
-def stale_search_indexes(connection: sqlite3.Connection) -> list[str]:
-    """Full-text search indexes that do not hold what their tables hold.
+def stale_search_indexes(connection: sqlite3.Connection, name: str) -> list[str]:
+    """Search indexes of the database `name` that do not hold what their tables hold.
 
     FTS5 compares with the table only if `rank` is 1. The check has the form of an insert.
     """
     stale = []
-    for index in list(schema.fts_tables(connection)):
+    for index in [one.name for one in schema.reference(name).values() if one.is_fts]:
         connection.execute("begin immediate")
         try:
             connection.execute(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from loaders import tables
 from loaders.campaigns import files
-from loaders.campaigns.diff import Comparison
+from loaders.comparison import Comparison
 from loaders.connections import Connection
 from loaders.formats import YOUTUBE_TRENDING
 from loaders.formats.atomic_write import ExportReport

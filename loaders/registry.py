@@ -46,19 +46,19 @@ DATABASES = {
     for spec in (
         DatabaseSpec(
             "campaigns",
-            ("jobs", "job_history", "deleted_jobs", "set_aside"),
+            ("jobs", "job_history", "job_versions", "deleted_jobs", "set_aside"),
             signature=("id", "job_name"),
             resource="campaigns",
         ),
         DatabaseSpec(
             "yt-builder",
-            ("jobs", "job_files", "youtube_uploads", "job_events", "set_aside"),
+            ("jobs", "job_files", "youtube_uploads", "job_events", "job_attempts", "set_aside"),
             signature=("job_id", "run_id"),
             resource="builds",
         ),
         DatabaseSpec(
             "presentation_jobs",
-            ("presentation_jobs", "job_events", "set_aside"),
+            ("presentation_jobs", "job_events", "job_attempts", "set_aside"),
             signature=("job_id", "status"),
             resource="presentations",
         ),

@@ -42,9 +42,15 @@ def repair(name: str, connection: sqlite3.Connection) -> list[str]:
 def rebuild(name: str, connection: sqlite3.Connection) -> None:
     """Make right what triggers keep in step with rows, while there are no triggers.
 
-    `rebuild.sql` fills search indexes, which upgrades need as well; `repair.sql` does the rest.
+    `rebuild.sql` of each database derives rows from others; `repair.sql`, which only some have,
+    does what an upgrade must not do.
     """
     database = database_spec(name).stem
+    if not (script.FOLDER / database / "m001_create.sql").exists():
+        for one in schema.reference(name).values():
+            if one.is_fts:
+                connection.execute(f"insert into {one.name} ({one.name}) values ('rebuild')")  # noqa: S608
+        return
     insert_fixed_rows(connection, database)
     set_orphans_aside(name, connection)
     for part in ("rebuild", "repair"):
@@ -61,14 +67,15 @@ def insert_fixed_rows(connection: sqlite3.Connection, database: str) -> None:
 
 def set_orphans_aside(name: str, connection: sqlite3.Connection) -> None:
     """Set rows aside whose parent was deleted while no trigger deleted them with it."""
-    for one in schema.reference(name).values():
+    for table in database_spec(name).tables:
         keys = connection.execute(
-            'select "from", "table", "to" from pragma_foreign_key_list(?)', (one.name,)
+            'select "from", "table", "to" from pragma_foreign_key_list(?)', (table,)
         )
         for column, parent, target in keys.fetchall():
             orphan = f"{column} is not null and {column} not in (select {target} from {parent})"  # noqa: S608
-            key = tuple(key_columns(connection, one.name))
-            tables.set_rows_aside(connection, one.name, key, orphan, f"its row of {parent} is gone")
+            key = tuple(key_columns(connection, table))
+            reason = f"its row of {parent} is gone"
+            tables.set_rows_aside(connection, table, key, orphan, reason)
 
 
 def restore_tables(connection: sqlite3.Connection, found: Differences) -> None:
@@ -149,9 +156,9 @@ def key_columns(connection: sqlite3.Connection, table: str) -> dict[str, str]:
     return dict(rows.fetchall())
 
 
-def rebuild_search_indexes(connection: sqlite3.Connection) -> list[str]:
+def rebuild_search_indexes(name: str, connection: sqlite3.Connection) -> list[str]:
     """Rebuild those that do not agree with their tables, as after a restore from a dump."""
-    stale = checks.stale_search_indexes(connection)
+    stale = checks.stale_search_indexes(connection, name)
     for index in stale:
         connection.execute(f"insert into {index} ({index}) values ('rebuild')")  # noqa: S608
     return [f"search index {index}" for index in stale]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import re
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import cache
@@ -68,7 +68,7 @@ class Differences:
 
 def migrations_of(name: str) -> Migrations:
     stem = database_spec(name).stem
-    if (script.FOLDER / stem).is_dir():
+    if (script.FOLDER / stem / "m001_create.sql").exists():
         return runner.migrations_of(name, stem)
     return cast(Migrations, importlib.import_module(f"loaders.migrations.{stem}").migrations)
 
@@ -174,10 +174,3 @@ def columns_of(table: SchemaObject) -> list[str]:
         connection.execute(table.sql)
         rows = connection.execute("select name from pragma_table_xinfo(?)", (table.name,))
         return [name for (name,) in rows]
-
-
-def fts_tables(connection: sqlite3.Connection) -> Iterator[str]:
-    """The names of the full-text search indexes, also of those that the user added."""
-    for one in objects_of(connection).values():
-        if one.is_fts:
-            yield one.name

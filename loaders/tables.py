@@ -12,14 +12,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from loaders.campaigns.diff import Comparison
+from loaders.comparison import Comparison
 from loaders.conflicts import resolve_conflict
 from loaders.connections import Connection, sqlite_connection
 from loaders.errors import translated
 from loaders.formats.atomic_write import ExportReport, write_export
 from loaders.formats.files import read
 from loaders.formats.json_form import encode
-from loaders.formats.record import Record
+from loaders.formats.record import FileRecord
 from loaders.import_options import DEFAULT_OPTIONS, ImportOptions, import_transaction
 from loaders.import_report import ImportReport, Origin
 from loaders.registry import database_spec
@@ -171,7 +171,7 @@ def check_columns(target: Table, columns: Iterable[str]) -> None:
 
 def records_of(
     target: Table, paths: Iterable[Path], format: str | None, columns: Mapping[str, str]
-) -> Iterator[Record]:
+) -> Iterator[FileRecord]:
     texts = target.text_columns
     texts |= {name for name, column in columns.items() if column in texts}
     for path in paths:
@@ -180,7 +180,7 @@ def records_of(
 
 def store(
     target: Table,
-    record: Record,
+    record: FileRecord,
     columns: Mapping[str, str],
     policy: str,
     report: ImportReport,
@@ -273,7 +273,7 @@ def verify_rows(
     return comparison
 
 
-def compare(target: Table, record: Record, comparison: Comparison) -> dict[str, Any] | None:
+def compare(target: Table, record: FileRecord, comparison: Comparison) -> dict[str, Any] | None:
     """Compare one record with its stored row, which is returned; ValueError for a bad record."""
     if record.value is None:
         raise ValueError(record.error)

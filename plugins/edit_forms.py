@@ -15,12 +15,12 @@ from urllib.parse import urlencode
 from datasette import Forbidden, NotFound, Request, Response, hookimpl
 from datasette.app import Datasette
 from datasette.utils import tilde_encode
-from datasette.utils.asgi import BadRequest
 from markupsafe import Markup
 
 from dailies.api.request import precondition
 from dailies.api.responses import entity_tag
 from dailies.auth.permissions import is_allowed
+from dailies.datasette_compat import BadRequest
 from dailies.errors import FAILURES, RequestError, request_error
 from dailies.storage.databases import read_from, write_to_database
 from dailies.web import job_form

@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import Any
 
 from datasette import hookimpl
-from datasette.facets import ColumnFacet
-from datasette.utils import path_with_added_args
+
+from dailies.datasette_compat import ColumnFacet, path_with_added_args
 
 COUNTS = """
     select

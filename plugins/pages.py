@@ -12,14 +12,9 @@ from urllib.parse import urlencode
 from datasette import Forbidden, Request, Response, hookimpl
 from datasette.app import Datasette
 from datasette.plugins import pm
-from datasette.utils import (
-    await_me_maybe,
-    escape_fts,
-    make_slot_function,
-    tilde_decode,
-    urlsafe_components,
-)
+from datasette.utils import await_me_maybe, tilde_decode
 
+from dailies.datasette_compat import escape_fts, make_slot_function, urlsafe_components
 from dailies.web.page import refuse_method, render
 from dailies.web.pages import campaigns, home, image_library, metrics, queues, search, trends
 from dailies.web.pages.viewer import Viewer

@@ -13,7 +13,6 @@ from urllib.parse import parse_qsl, quote, urlencode
 
 from datasette import Request, Response
 from datasette.app import Datasette
-from datasette.utils import add_cors_headers
 
 from dailies.api.idempotency import Write, check_key, once, repeatable
 from dailies.api.request import JSON, Check, key_from_path, matches, precondition, read_body
@@ -26,6 +25,7 @@ from dailies.api.responses import (
     rows_text,
 )
 from dailies.auth.permissions import is_allowed, may_see, require
+from dailies.datasette_compat import add_cors_headers
 from dailies.errors import FAILURES, RequestError, request_error
 from dailies.storage.databases import read_from, write_to
 from loaders.errors import Invalid

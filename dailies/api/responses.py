@@ -100,6 +100,6 @@ def rows_text(texts: Iterable[str], others: Mapping[str, Any] | None = None) -> 
 def without_lone_surrogates(text: str) -> str:
     """JSON text in which each escaped surrogate that lacks its other half became U+FFFD.
 
-    SQLite takes such escapes for valid, and stores them for whoever writes past the API.
+    SQLite takes such escapes for valid, and stores them when other programs write them.
     """
     return ESCAPE.sub(lambda found: found["sound"] or REPLACEMENT, text)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any, Protocol, TypeVar, cast
+from typing import Any, Protocol, TypeVar
 from weakref import WeakKeyDictionary
 
 from datasette.app import Datasette
@@ -75,12 +75,12 @@ async def cached(
     cache = caches.setdefault(datasette, {})
     key = (json.dumps(actor, sort_keys=True, default=repr), *question)
     until, answer = cache.get(key, (0.0, None))
-    if time.monotonic() < until:
-        return cast(Result, answer)
-    found = await ask()
-    if len(cache) >= MAX_CACHED:
-        cache.clear()
-    cache[key] = (time.monotonic() + CACHE_SECONDS, found)
+    if time.monotonic() >= until:
+        answer = await ask()
+        if len(cache) >= MAX_CACHED:
+            cache.clear()
+        cache[key] = (time.monotonic() + CACHE_SECONDS, answer)
+    found: Result = answer
     return found
 
 

@@ -86,7 +86,7 @@ def build(
 def fill(connection: sqlite3.Connection, report: BuildReport, sample: bool) -> None:
     """Rebuild stale search indexes; import from an earlier system into a new file; add samples."""
     if not report.created:
-        report.repaired += repair.rebuild_search_indexes(connection)
+        report.repaired += repair.rebuild_search_indexes(report.name, connection)
     earlier = os.environ.get("CAMPAIGNS_YAML_PATH")
     if report.created and report.name == "campaigns" and earlier:
         source = Path(earlier).expanduser()

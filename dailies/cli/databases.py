@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 def build(names: tuple[str, ...], sample: bool, reset: bool, yes: bool) -> Output:
     """Create, upgrade and repair databases.
 
-    Without NAME, all databases. A file is backed up in its folder before it is changed.
+    A file is backed up beside itself before it is upgraded or repaired.
     """
     if reset and not yes:
         raise click.UsageError("--reset deletes all rows: add --yes to confirm")
@@ -115,7 +115,9 @@ def vacuum(names: tuple[str, ...]) -> Output:
 
 @click.command()
 @NAMES
-@click.option("--to", "folder", required=True, type=click.Path(path_type=Path), help="Folder.")
+@click.option(
+    "--to", "folder", required=True, type=click.Path(path_type=Path), help="Folder to copy to."
+)
 @command
 def backup(names: tuple[str, ...], folder: Path) -> Output:
     """Copy databases to a folder, also while they are in use, and check each copy."""

@@ -58,7 +58,7 @@ def jobs() -> None:
 @NAME
 @WHERE
 @WORDS
-@click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True)
+@click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True, help="Jobs.")
 @command
 def list_jobs(name: str, conditions: tuple[str, ...], words: str | None, limit: int) -> Output:
     """List jobs, newest first."""

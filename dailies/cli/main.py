@@ -18,7 +18,11 @@ hookimpl = pluggy.HookimplMarker("sqlite_utils")  # sqlite_utils.hookimpl, which
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="dailies")
 def main() -> None:
-    """Import, check and serve the data of short-form video pipelines."""
+    """Import, check and serve the data of short-form video pipelines.
+
+    NAME in the commands is a database: campaigns, yt-builder, presentation_jobs, trends, metrics or
+    image_library. Commands with [NAME]... act on all of them if none is named.
+    """
     load_environment()
 
 

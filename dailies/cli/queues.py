@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from loaders.queues.recovery import Recovered
 
 QUEUES = ("yt-builder", "presentation_jobs")
-STALE_MINUTES = 10.0
+STALE_MINUTES = 10
 
 
 @click.command()

@@ -13,11 +13,16 @@ from loaders.registry import DATABASES
 
 
 @click.command(context_settings={"ignore_unknown_options": True})
-@click.option("--host", "-h", default="127.0.0.1", show_default=True)
-@click.option("--port", "-p", default=8001, show_default=True, type=click.IntRange(0, 65535))
+@click.option("--host", "-h", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option(
+    "--port", "-p", default=8001, show_default=True, type=click.IntRange(0, 65535), help="TCP port."
+)
 @click.argument("options", nargs=-1, type=click.UNPROCESSED, metavar="[DATASETTE OPTIONS]...")
 def serve(host: str, port: int, options: tuple[str, ...]) -> None:
-    """Build and upgrade all databases, then serve them with Datasette."""
+    """Build and upgrade all databases, then serve them with Datasette.
+
+    Other options are passed to `datasette serve`.
+    """
     from dailies.server import serve
 
     try:

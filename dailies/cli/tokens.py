@@ -11,8 +11,16 @@ from dailies.cli.options import Output, command
 
 @click.command()
 @click.argument("actor", required=False)
-@click.option("--can", "actions", multiple=True, metavar="ACTION", help="Allow this; repeatable.")
-@click.option("--expires-after", type=click.IntRange(min=1), metavar="SECONDS")
+@click.option(
+    "--can",
+    "actions",
+    multiple=True,
+    metavar="ACTION",
+    help="Allow create-job, update-job or delete-job; repeatable.",
+)
+@click.option(
+    "--expires-after", type=click.IntRange(min=1), metavar="SECONDS", help="Default: never."
+)
 @click.option("--list", "listing", is_flag=True, help="List tokens, without their secrets.")
 @click.option("--revoke", metavar="ID", help="Revoke a token immediately.")
 @command

@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 from datasette.app import Datasette
 from datasette.database import QueryInterrupted, Results
 from datasette.resources import QueryResource
-from datasette.utils import CustomJSONEncoder
 from jinja2.utils import htmlsafe_json_dumps
 
 from dailies.auth.permissions import Actor
+from dailies.datasette_compat import CustomJSONEncoder
 from dailies.web.charts import Chart, Field, Source, measures
 from dailies.web.pages.viewer import run_canned
 

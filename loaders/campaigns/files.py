@@ -13,13 +13,14 @@ from typing import Any
 from loaders import backups
 from loaders.campaigns import jobs
 from loaders.campaigns.columns import FIELDS, INSERT_JOB, UPDATE_JOB, instants, normalized
-from loaders.campaigns.diff import Comparison, differences
+from loaders.campaigns.diff import differences
+from loaders.comparison import Comparison
 from loaders.conflicts import GIVEN_TWICE, resolve_conflict
 from loaders.connections import Connection, bulk_cache, sqlite_connection
 from loaders.errors import translated
 from loaders.formats.atomic_write import ExportReport, write_export
 from loaders.formats.files import read
-from loaders.formats.record import Record
+from loaders.formats.record import FileRecord
 from loaders.import_options import DEFAULT_OPTIONS, ImportOptions, import_transaction
 from loaders.import_report import ImportReport, Origin
 
@@ -57,7 +58,7 @@ def import_jobs(
     return load(db, records, options)
 
 
-def renamed(record: Record, columns: Mapping[str, str]) -> Record:
+def renamed(record: FileRecord, columns: Mapping[str, str]) -> FileRecord:
     """The record with the fields that `columns` maps under their column's name."""
     if not columns or record.value is None:
         return record
@@ -68,7 +69,7 @@ def renamed(record: Record, columns: Mapping[str, str]) -> Record:
 
 def load(
     db: Connection,
-    records: Iterable[Record],
+    records: Iterable[FileRecord],
     options: ImportOptions = DEFAULT_OPTIONS,
 ) -> ImportReport:
     """Store the jobs of `records` in one transaction."""
@@ -86,7 +87,7 @@ def load(
     return report
 
 
-def to_entry(record: Record, report: ImportReport) -> Entry | None:
+def to_entry(record: FileRecord, report: ImportReport) -> Entry | None:
     """The job of a record. If it has none, that is an error of the report."""
     if record.value is None:
         report.fail(record.source, record.position, None, record.error or "cannot be read")

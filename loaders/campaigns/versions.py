@@ -18,18 +18,17 @@ NOT_COPIED = ("id", "created_at", "updated_at")
 # A job without a creation time in `data` was created when it was inserted.
 FIND_VERSION = """
 select
-  coalesce(job_history.data, jobs.data),
+  data,
   (
     select changed_at
     from job_history as inserted
     where inserted.job_id = :id
       and inserted.operation = 'insert'
-      and inserted.version <= job_history.version
+      and inserted.version <= job_versions.version
     order by inserted.version desc
     limit 1
   )
-from job_history
-left join jobs on jobs.id = job_id
+from job_versions
 where job_id = :id
   and (:version is null or version = :version)
 order by version desc
@@ -44,13 +43,9 @@ select
     'operation', operation,
     'actor', actor,
     'changed_at', changed_at,
-    'data', json(case when json_valid(content) then content else json_quote(content) end)
+    'data', json(case when json_valid(data) then data else json_quote(data) end)
   )
-from (
-  select job_history.*, coalesce(job_history.data, jobs.data) as content
-  from job_history
-  left join jobs on jobs.id = job_id
-)
+from job_versions
 where job_id = :id
   and (:before is null or version < :before)
 order by version desc

@@ -12,26 +12,26 @@ from pathlib import Path
 from typing import IO, Any
 
 from loaders.formats.json_writer import json_text
-from loaders.formats.record import NOT_TEXT, Record, open_text
+from loaders.formats.record import NOT_TEXT, FileRecord, open_text
 
 _MAX_CELL = 1 << 27  # characters
 
 
-def read_csv(path: Path) -> Iterator[Record]:
+def read_csv(path: Path) -> Iterator[FileRecord]:
     """The rows of a CSV file, which has a header."""
     csv.field_size_limit(max(csv.field_size_limit(), _MAX_CELL))
     with open_text(path) as file:
         reader = csv.reader(file, strict=True)
         header = _next_row(reader)
         if problem := _header_problem(header):
-            yield Record(str(path), "line 1", None, problem)
+            yield FileRecord(str(path), "line 1", None, problem)
             return
         number = 0
         while (row := _next_row(reader)) is not None:
             if row:
                 number += 1
                 position = f"row {number} (line {reader.line_num})"
-                yield Record(str(path), position, *_row_value(header or [], row))
+                yield FileRecord(str(path), position, *_row_value(header or [], row))
 
 
 def _next_row(reader: Any) -> list[str] | str | None:

@@ -17,7 +17,7 @@ from loaders.formats.csv import read_csv, write_csv
 from loaders.formats.folder import read_folder
 from loaders.formats.json_reader import read_json, read_ndjson
 from loaders.formats.json_writer import json_lines, json_list
-from loaders.formats.record import Record, detect_encoding
+from loaders.formats.record import FileRecord, detect_encoding
 from loaders.formats.yaml_reader import read_yaml
 from loaders.formats.yaml_writer import yaml_list
 
@@ -73,7 +73,7 @@ def read(
     format: str | None = None,
     text_fields: frozenset[str] = frozenset(),
     list_key: str = "jobs",
-) -> Iterator[Record]:
+) -> Iterator[FileRecord]:
     """The records of a file or folder.
 
     Raises at once ValueError for an unknown format, OSError for a file that cannot be read.

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from loaders.formats.json_writer import json_text
-from loaders.formats.record import Record
+from loaders.formats.record import FileRecord
 from loaders.formats.yaml_reader import read_yaml_job
 from loaders.formats.yaml_truncation import CommonKeys
 from loaders.formats.yaml_writer import yaml_document
@@ -18,7 +18,7 @@ _UNSAFE = re.compile(r"""[%/\\:*?"<>|\x00-\x1f\x7f]|^\.|[. ]\Z""")
 _RESERVED = re.compile(r"(?:con|prn|aux|nul|com[0-9]|lpt[0-9])(?=\.|\Z)", re.IGNORECASE)
 
 
-def read_folder(path: Path, text_fields: frozenset[str], list_key: str) -> Iterator[Record]:
+def read_folder(path: Path, text_fields: frozenset[str], list_key: str) -> Iterator[FileRecord]:
     """The jobs of a folder, in the order of the file names; a manifest is skipped."""
     common = CommonKeys()
     for file in sorted(path.iterdir()):
@@ -27,7 +27,7 @@ def read_folder(path: Path, text_fields: frozenset[str], list_key: str) -> Itera
         try:
             yield from read_yaml_job(file, text_fields, list_key, common)
         except OSError as error:
-            yield Record(str(file), "line 1", None, f"cannot be read: {error.strerror}")
+            yield FileRecord(str(file), "line 1", None, f"cannot be read: {error.strerror}")
 
 
 def write_folder(

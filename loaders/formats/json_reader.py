@@ -12,7 +12,14 @@ from pathlib import Path
 from typing import IO, Any
 
 from loaders.formats.json_form import MAX_DEPTH, check_forms, check_text, is_form
-from loaders.formats.record import INCOMPLETE, MANIFEST, NOT_TEXT, Record, is_manifest, open_text
+from loaders.formats.record import (
+    INCOMPLETE,
+    MANIFEST,
+    NOT_TEXT,
+    FileRecord,
+    is_manifest,
+    open_text,
+)
 from loaders.formats.yaml_scalars import MAX_DIGITS, float_form
 
 _CHUNK = 1 << 16
@@ -88,7 +95,7 @@ def _reason(error: Exception) -> str:
     return str(error)
 
 
-def read_ndjson(path: Path, text_fields: frozenset[str]) -> Iterator[Record]:
+def read_ndjson(path: Path, text_fields: frozenset[str]) -> Iterator[FileRecord]:
     """The objects of a file with one object per line; blank lines are skipped."""
     source, number = str(path), 0
     with open_text(path, newline="\n") as file:
@@ -97,11 +104,11 @@ def read_ndjson(path: Path, text_fields: frozenset[str]) -> Iterator[Record]:
                 value = _checked(line, _line_value(line), text_fields)
             except (ValueError, RecursionError) as error:
                 if line.strip():
-                    yield Record(source, f"line {number}", None, _line_reason(error, line))
+                    yield FileRecord(source, f"line {number}", None, _line_reason(error, line))
             else:
-                yield Record(source, f"line {number}", value, None)
+                yield FileRecord(source, f"line {number}", value, None)
     if number == 0:
-        yield Record(source, "line 1", None, "is empty")
+        yield FileRecord(source, "line 1", None, "is empty")
 
 
 def _line_value(line: str) -> Any:
@@ -210,7 +217,7 @@ class _ListReader:
         self._number = 0
         self._position = ""
 
-    def records(self) -> Iterator[Record]:
+    def records(self) -> Iterator[FileRecord]:
         with open_text(self._path) as file:
             buffer = _Buffer(file)
             try:
@@ -222,10 +229,10 @@ class _ListReader:
                 position = self._position or f"line {buffer.line()}"
                 yield self._record(None, str(error), position)
 
-    def _record(self, value: dict[str, Any] | None, error: str | None, position: str) -> Record:
-        return Record(str(self._path), position, value, error)
+    def _record(self, value: dict[str, Any] | None, error: str | None, position: str) -> FileRecord:
+        return FileRecord(str(self._path), position, value, error)
 
-    def _root(self, buffer: _Buffer) -> Iterator[Record]:
+    def _root(self, buffer: _Buffer) -> Iterator[FileRecord]:
         if buffer.peek() == "[":
             yield from self._array(buffer)
         elif buffer.peek() == "{":
@@ -237,7 +244,7 @@ class _ListReader:
         self._number += 1
         self._position = f"job {self._number} (line {line})"
 
-    def _array(self, buffer: _Buffer) -> Iterator[Record]:
+    def _array(self, buffer: _Buffer) -> Iterator[FileRecord]:
         buffer.take("[")
         while buffer.peek() != "]":
             self._begin(buffer.line())
@@ -247,14 +254,14 @@ class _ListReader:
                 buffer.take(",")
         buffer.take("]")
 
-    def _item(self, buffer: _Buffer) -> Record:
+    def _item(self, buffer: _Buffer) -> FileRecord:
         try:
             value, raw = buffer.value(_DECODER)
             return self._record(_checked(raw, value, self._text_fields), None, self._position)
         except ValueError as error:
             return self._record(None, str(error), self._position)
 
-    def _object(self, buffer: _Buffer) -> Iterator[Record]:
+    def _object(self, buffer: _Buffer) -> Iterator[FileRecord]:
         """Read the array under the list key; without one, the object itself is a record."""
         line, buffer.kept, has_list = buffer.line(), buffer.at, False
         buffer.take("{")
@@ -275,7 +282,7 @@ class _ListReader:
         buffer.take("}")
         buffer.kept = None
 
-    def _object_record(self, buffer: _Buffer) -> Record:
+    def _object_record(self, buffer: _Buffer) -> FileRecord:
         raw = buffer.text[buffer.kept : buffer.at + 1]
         try:
             value = _checked(raw, _DECODER.decode(raw), self._text_fields)
@@ -286,6 +293,6 @@ class _ListReader:
         return self._record(value, None, self._position)
 
 
-def read_json(path: Path, text_fields: frozenset[str], list_key: str) -> Iterator[Record]:
+def read_json(path: Path, text_fields: frozenset[str], list_key: str) -> Iterator[FileRecord]:
     """The objects of a JSON file: an array, an object with an array under the key, or objects."""
     return _ListReader(path, text_fields, list_key).records()

@@ -9,7 +9,7 @@ MANIFEST = "is a manifest of job files: import their folder"
 NOT_TEXT = "contains bytes that are not valid UTF-8 (or UTF-16 with a byte order mark)"
 
 
-class Record(NamedTuple):
+class FileRecord(NamedTuple):
     """One record of a file; exactly one of `value` and `error` is None."""
 
     source: str

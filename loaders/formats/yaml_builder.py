@@ -257,7 +257,7 @@ class Builder:
         return target
 
     def _record_anchor(self, event: Any, get: NextEvent) -> _AnchoredNode:
-        """Record the events of a node with an anchor, for its aliases.
+        """FileRecord the events of a node with an anchor, for its aliases.
 
         Aliases in it are resolved now, because their names may be reused later.
         """

@@ -23,7 +23,7 @@ from yaml.events import (
 )
 
 from loaders.formats.json_form import check_text
-from loaders.formats.record import INCOMPLETE, MANIFEST, Record, is_manifest
+from loaders.formats.record import INCOMPLETE, MANIFEST, FileRecord, is_manifest
 from loaders.formats.yaml_builder import NOT_A_MAPPING, Builder, NextEvent, describe
 from loaders.formats.yaml_recovery import (
     MAX_SECTION,
@@ -50,13 +50,13 @@ class Item(NamedTuple):
     value: dict[str, Any] | None
     error: str | None
 
-    def record(self, source: Path) -> Record:
+    def record(self, source: Path) -> FileRecord:
         line = f"line {self.line}"
         position = f"job {self.number} ({line})" if self.number else line
-        return Record(str(source), position, self.value, self.error)
+        return FileRecord(str(source), position, self.value, self.error)
 
 
-def read_yaml(path: Path, text_fields: frozenset[str], list_key: str) -> Iterator[Record]:
+def read_yaml(path: Path, text_fields: frozenset[str], list_key: str) -> Iterator[FileRecord]:
     """The jobs of a YAML file: a list, a mapping with a list, or one job per document."""
     reader = _Reader(path, text_fields, list_key, one_job=False)
     common = CommonKeys()
@@ -75,7 +75,7 @@ def read_yaml(path: Path, text_fields: frozenset[str], list_key: str) -> Iterato
 
 def read_yaml_job(
     path: Path, text_fields: frozenset[str], list_key: str, common: CommonKeys
-) -> Iterator[Record]:
+) -> Iterator[FileRecord]:
     """The job of one file of a folder; nothing for a manifest."""
     reader = _Reader(path, text_fields, list_key, one_job=True)
     for item in list(reader.items()):

@@ -10,6 +10,7 @@ from yaml.constructor import SafeConstructor
 TAG = "tag:yaml.org,2002:"
 MAX_DIGITS = 4300  # the longest integer that Python converts to text
 
+_TOO_LARGE = 10**MAX_DIGITS
 SCALAR_KINDS = frozenset({"str", "bool", "int", "float", "null", "timestamp", "binary"})
 _RESOLVERS = {
     first: [(tag.removeprefix(TAG), pattern) for tag, pattern in resolvers]
@@ -61,7 +62,7 @@ def construct(kind: str, text: str) -> Any:
 
 def check_integer(value: int) -> int:
     """The integer itself; ValueError if it is too long."""
-    if abs(value) >= 10**MAX_DIGITS:
+    if abs(value) >= _TOO_LARGE:
         raise too_many_digits()
     return value
 

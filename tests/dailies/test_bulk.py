@@ -102,7 +102,7 @@ async def test_a_retried_job_begins_anew(api: httpx2.AsyncClient, queue: Resourc
     await act(api, queue, action="retry", filter={"status": "failed"})
     [job] = (await rows(api, queue)).values()
     began = {name: job[name] for name in ("status", "worker", "attempts", "progress")}
-    assert began == {"status": "queued", "worker": None, "attempts": 0, "progress": 0}
+    assert began == {"status": "queued", "worker": None, "attempts": 3, "progress": 0}
     events = (await api.get(f"/api/{queue.name}/{key(queue, 1)}/events")).json()["rows"]
     assert (events[0]["status_to"], events[0]["actor"]) == ("queued", "root")
 

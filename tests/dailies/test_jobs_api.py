@@ -610,7 +610,7 @@ async def test_datasettes_own_rows_take_no_blob_as_data(datasette: Datasette, to
     ):
         answer = await ask(datasette, "POST", path, json=body, headers=bearer(token))
         assert answer.status_code == 400
-        assert "jobs.data: must be a JSON object as text, not a blob" in answer.json()["error"]
+        assert "jobs.data: must be a JSON object, as text" in answer.json()["error"]
     rows = (await ask(datasette, "GET", "/api/campaigns")).json()["rows"]
     assert [(row["id"], row["job_name"]) for row in rows] == [("1", "x")]
 

@@ -13,12 +13,14 @@ from typing import Any
 import pytest
 import sqlite_utils
 import yaml
+from empty_databases import built
 from hypothesis import given
 from hypothesis import strategies as st
 from legacy import unpack, unpack_jobs
 
 from loaders import campaigns, checks, open_database
 from loaders.campaigns import files
+from loaders.connections import Connection, connect
 from loaders.import_options import ImportOptions
 from loaders.import_report import ImportReport
 
@@ -38,15 +40,32 @@ def db(tmp_path: Path) -> Iterator[sqlite_utils.Database]:
         yield opened
 
 
+def empty_in_memory() -> closing[sqlite3.Connection]:
+    """An empty campaigns database, which need not be built."""
+    connection = connect(":memory:")
+    with closing(sqlite3.connect(built() / "campaigns.db")) as empty:
+        empty.backup(connection)
+    return closing(connection)
+
+
+@pytest.fixture(scope="module")
+def real_jobs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[sqlite_utils.Database]:
+    """A database with the jobs of a real file, for tests that only read it."""
+    folder = tmp_path_factory.mktemp("real")
+    with open_database("campaigns", folder / "campaigns.db") as opened:
+        load(opened, unpack("campaigns.yaml", folder))
+        yield opened
+
+
 def counts(report: ImportReport) -> tuple[int, int, int, int, int]:
     return report.found, report.imported, report.updated, report.skipped, report.failed
 
 
-def load(db: sqlite_utils.Database, path: Path, **options: Any) -> ImportReport:
+def load(db: Connection, path: Path, **options: Any) -> ImportReport:
     return files.import_jobs(db, [path], ImportOptions(**options))
 
 
-def stored(db: sqlite_utils.Database) -> list[dict[str, Any]]:
+def stored(db: Connection) -> list[dict[str, Any]]:
     return list(campaigns.iterate_documents(db))
 
 
@@ -59,7 +78,7 @@ def test_any_yaml_comes_out_equal(
     folder = tmp_path_factory.mktemp("yaml")
     jobs = [{"id": str(i), "job_name": "n", "settings": one} for i, one in enumerate(settings)]
     (folder / "in.yaml").write_text(yaml.safe_dump({"jobs": jobs}, sort_keys=False))
-    with open_database("campaigns", folder / "campaigns.db") as db:
+    with empty_in_memory() as db:
         report = load(db, folder / "in.yaml")
         assert counts(report) == (len(jobs), len(jobs), 0, 0, 0)
         files.export_jobs(db, folder / "out.yaml")
@@ -84,21 +103,22 @@ def test_the_real_file(db: sqlite_utils.Database, tmp_path: Path) -> None:
     before = stored(db)
     assert counts(load(db, path)) == (576, 0, 0, 571, 5)
     assert stored(db) == before
-    assert checks.stale_search_indexes(db.conn) == []
+    assert checks.stale_search_indexes(db.conn, "campaigns") == []
     assert list(campaigns.check(db.conn)) == []
 
 
 @pytest.mark.parametrize("name", ["out.yaml", "out", "out.json", "out.ndjson"])
-def test_the_real_jobs_out_and_back(db: sqlite_utils.Database, tmp_path: Path, name: str) -> None:
-    load(db, unpack("campaigns.yaml", tmp_path))
-    exported = files.export_jobs(db, tmp_path / name)
+def test_the_real_jobs_out_and_back(
+    real_jobs: sqlite_utils.Database, tmp_path: Path, name: str
+) -> None:
+    exported = files.export_jobs(real_jobs, tmp_path / name)
     assert exported.rows == 571
-    assert files.verify_jobs(db, [tmp_path / name]).as_dict() == {
+    assert files.verify_jobs(real_jobs, [tmp_path / name]).as_dict() == {
         "ok": True, "found": 571, "missing": [], "extra": [], "different": [], "errors": [],
     }  # fmt: skip
     with open_database("campaigns", tmp_path / "again.db") as again:
         assert load(again, tmp_path / name).ok
-        one = {job["id"]: json.dumps(job) for job in stored(db)}
+        one = {job["id"]: json.dumps(job) for job in stored(real_jobs)}
         assert {job["id"]: json.dumps(job) for job in stored(again)} == one
 
 
@@ -199,7 +219,7 @@ def test_csv_and_renamed_fields(db: sqlite_utils.Database, tmp_path: Path) -> No
     report = load(db, path, rename={"job_name": "title"})
     assert counts(report) == (1, 1, 0, 0, 0)
     job = campaigns.get_job(db, "007")
-    assert job == {"id": "007", "job_name": "no", "enabled": "false"}
+    assert job == {"id": "007", "job_name": "no", "enabled": False}
     assert (job.enabled, job.product) == (0, None)
 
 

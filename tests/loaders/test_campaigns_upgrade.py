@@ -15,10 +15,10 @@ from typing import Any
 
 import pytest
 from legacy import rows, unpack
+from loaders.migrations.campaigns_projection import FIELDS
 
 from loaders import checks, open_database, upgrade
 from loaders.connections import connect
-from loaders.migrations.campaigns_projection import FIELDS
 
 OLD_FILES = (
     "campaigns_v1.db",
@@ -59,7 +59,7 @@ def test_every_old_job_is_there_with_all_it_said(tmp_path: Path, name: str) -> N
             expected["id"] = old["id"]
         assert json.loads(new["data"]) == expected
     with closing(connect(path)) as connection:
-        assert checks.stale_search_indexes(connection) == []
+        assert checks.stale_search_indexes(connection, "campaigns") == []
 
 
 @pytest.mark.parametrize("name", OLD_FILES)

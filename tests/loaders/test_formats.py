@@ -14,18 +14,18 @@ from loaders.formats import FORMATS, json_reader
 from loaders.formats.files import detect_format, read, write
 from loaders.formats.folder import write_folder
 from loaders.formats.json_form import decode, encode
-from loaders.formats.record import NOT_TEXT, Record
+from loaders.formats.record import NOT_TEXT, FileRecord
 
 TEXT_FIELDS = frozenset({"id", "job_name"})
 
 
-def records(folder: Path, text: str | bytes, name: str, **options: object) -> list[Record]:
+def records(folder: Path, text: str | bytes, name: str, **options: object) -> list[FileRecord]:
     path = folder / name
     path.write_bytes(text.encode() if isinstance(text, str) else text)
     return list(read(path, **options))  # type: ignore[arg-type]
 
 
-def outcome(found: list[Record]) -> list[tuple[str, object]]:
+def outcome(found: list[FileRecord]) -> list[tuple[str, object]]:
     return [(record.position, record.error or record.value) for record in found]
 
 

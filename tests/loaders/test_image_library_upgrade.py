@@ -182,4 +182,4 @@ def test_programs_for_the_old_file_go_on_working(old_file: Path, foreign_keys: i
     assert used["last_used_at"].endswith("Z")
     assert all_rows(old_file, "image_usage", "image_id = 1") == []
     with closing(connect(old_file)) as connection:
-        assert checks.stale_search_indexes(connection) == []
+        assert checks.stale_search_indexes(connection, "image_library") == []

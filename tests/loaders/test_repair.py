@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import sqlite3
 import subprocess
@@ -64,9 +65,9 @@ def content(path: Path, table: str) -> list[dict[str, Any]]:
 
 
 def everything(path: Path, name: str) -> dict[str, list[dict[str, Any]]]:
-    """All rows, search indexes too."""
+    """All rows, search indexes too, in an order of their own."""
     tables = [one.name for one in schema.reference(name).values() if one.kind == "table"]
-    return {table: content(path, table) for table in tables}
+    return {table: sorted(content(path, table), key=repr) for table in tables}
 
 
 def column_of(db: sqlite_utils.Database, table: str) -> str:
@@ -158,12 +159,20 @@ def test_a_build_restores_whatever_was_dropped(
         with closing(sqlite3.connect(path)) as connection:
             connection.execute(f'drop {kind} "{one.name}"')
         assert checks.check(name, path)
+    missing = [one.label for one in dropped]
+    missing += [one.label for one in triggers_of(name, dropped)]
     problems = checks.check(name, path)
-    for one in dropped:
-        assert f"{one.label} is missing: run `dailies build {name}`" in problems
-    assert upgrade.build(name, path).repaired == [one.label for one in dropped]
+    for label in missing:
+        assert f"{label} is missing: run `dailies build {name}`" in problems
+    assert upgrade.build(name, path).repaired == missing
     assert_as_new(path, name)
     assert everything(path, name) == expected
+
+
+def triggers_of(name: str, views: list[SchemaObject]) -> list[SchemaObject]:
+    """Triggers that go with views."""
+    names = {one.name for one in views if one.kind == "view"}
+    return [one for one in derived_objects(name) if one.kind == "trigger" and one.table in names]
 
 
 @every_database
@@ -173,7 +182,7 @@ def test_a_build_replaces_whatever_was_altered(copy: Callable[[str], Path], name
     altered = [one for one in derived_objects(name) if not one.is_fts]
     with closing(sqlite3.connect(path)) as connection:
         for one in altered:
-            connection.execute(f'drop {one.kind} "{one.name}"')
+            connection.execute(f'drop {one.kind} if exists "{one.name}"')
             connection.execute(other_definition(one))
     found = checks.check(name, path)
     assert {f"{one.label} was altered: run `dailies build {name}`" for one in altered} <= set(found)
@@ -189,7 +198,8 @@ def other_definition(one: SchemaObject) -> str:
         return f'create index "{one.name}" on "{one.table}" (rowid + 1)'.replace(
             "rowid + 1", "1 + 1"
         )
-    return f'create trigger "{one.name}" after delete on "{one.table}" begin select 1; end'
+    time = "instead of" if "instead of" in one.sql else "after"
+    return f'create trigger "{one.name}" {time} delete on "{one.table}" begin select 1; end'
 
 
 @pytest.mark.skipif(not shutil.which("sqlite3"), reason="needs the sqlite3 shell")
@@ -298,7 +308,7 @@ def test_rows_that_a_definition_refuses_are_set_aside(
     required = next(
         (
             (one, column)
-            for one in tables_of(name)
+            for one in DATABASES[name].tables
             for column in columns_with_not_null(path, one)
             if content(path, one)
         ),
@@ -312,9 +322,11 @@ def test_rows_that_a_definition_refuses_are_set_aside(
         connection.execute(f'update "{table}" set "{column}" = null where rowid = 1')
         connection.commit()
     upgrade.build(name, path)
-    [aside] = rows(path, "select table_name, reason from set_aside")
-    assert aside == {"table_name": table, "reason": "breaks NOT NULL or UNIQUE of its table"}
-    assert len(content(path, table)) == len(before) - 1
+    aside = rows(path, "select table_name, reason, content from set_aside order by id")[0]
+    assert aside["table_name"] == table
+    assert aside["reason"] == "breaks NOT NULL or UNIQUE of its table"
+    assert json.loads(aside["content"]) == {**before[0], column: None}
+    assert {**before[0], column: None} not in content(path, table)
 
 
 def columns_with_not_null(path: Path, table: str) -> list[str]:
@@ -361,8 +373,8 @@ WRITES = {
         insert into trending_topics (topic, source) values ('New zebra', 'test');
     """,
     "metrics": """
-        delete from video_metadata where rowid = 1;
         update video_metadata set title = 'Zebra' where rowid = 2;
+        insert into video_metadata (video_id, title) values ('new', 'New zebra');
         insert into video_metrics (video_id, platform, timestamp, views, likes)
         values ('new', 'youtube', '2030-01-01T00:00:00.000Z', 10, 5);
     """,
@@ -427,3 +439,64 @@ def test_counts_of_campaigns_are_right_after_a_repair(written: Callable[[str], P
         order by 1, 2, 3, 4
         """,
     )
+
+
+@pytest.mark.parametrize("name", ["yt-builder", "presentation_jobs"])
+def test_logs_of_jobs_are_right_after_a_repair(written: Callable[[str], Path], name: str) -> None:
+    path = written(name)
+    table = DATABASES[name].main_table
+    jobs = f"select job_id, status from {table} order by job_id"
+    assert rows(path, "select job_id, status from job_states order by job_id") == rows(path, jobs)
+    assert rows(path, f"{jobs} limit 0") == rows(
+        path,
+        f"select job_id, null from {table} where job_id not in (select job_id from job_events)",
+    )
+    events = rows(
+        path,
+        """
+        select iif(detail is 'deleted', detail, status_to) as event, count(*) as times
+        from job_events
+        where id > (select max(id) from job_events) - 3
+        group by event
+        order by event
+        """,
+    )
+    created = {"yt-builder": "preparing", "presentation_jobs": "queued"}[name]
+    assert [row["event"] for row in events] == sorted(["deleted", "failed", created])
+
+
+def test_histories_of_campaigns_are_right_after_a_repair(
+    copy: Callable[[str], Path], written: Callable[[str], Path]
+) -> None:
+    before = {row["rowid"]: row for row in rows(copy("campaigns"), "select rowid, * from jobs")}
+    path = written("campaigns")
+
+    def versions(job_id: str) -> list[tuple[str, dict[str, Any] | None]]:
+        found = rows(
+            path,
+            f"""
+            select operation, data
+            from job_versions
+            where job_id = '{job_id}'
+            order by version
+            """,
+        )
+        return [(row["operation"], row["data"] and json.loads(row["data"])) for row in found]
+
+    deleted, changed, drifted = (str(before[number]["id"]) for number in (1, 2, 3))
+    assert [operation for operation, _ in versions(deleted)] == ["insert", "delete"]
+    data = json.loads(before[2]["data"])
+    [first, second] = versions(changed)
+    assert (first[0], (first[1] or {})["product"]) == ("insert", data["product"])
+    assert second == ("update", {**data, "product": "Changed"})
+    data = json.loads(before[3]["data"])
+    [first, second] = versions(drifted)
+    assert (first[0], (first[1] or {})["product"]) == ("insert", "Drifted")
+    assert second == ("update", data)
+    assert [operation for operation, _ in versions("new")] == ["insert"]
+    flat = json.loads(rows(path, "select data from jobs where id = 'flat'")[0]["data"])
+    assert (flat["id"], flat["job_name"], flat["enabled"]) == ("flat", "Flat Zebra", False)
+    aside = rows(path, "select row_key, content from set_aside")
+    assert aside == [{"row_key": "odd", "content": "no JSON"}]
+    stored = rows(path, f"select product from jobs where id in ('{changed}', '{drifted}')")
+    assert [row["product"] for row in stored] == ["Changed", data["product"]]

@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from loaders.formats import yaml_reader
 from loaders.formats.files import read, write
 from loaders.formats.json_form import decode, encode
-from loaders.formats.record import Record
+from loaders.formats.record import FileRecord
 
 TEXT_FIELDS = frozenset({"id", "job_name", "language", "hook"})
 
 
-def records(folder: Path, text: str | bytes, **options: object) -> list[Record]:
+def records(folder: Path, text: str | bytes, **options: object) -> list[FileRecord]:
     path = folder / "jobs.yaml"
     path.write_bytes(text.encode() if isinstance(text, str) else text)
     return list(read(path, "yaml", **options))  # type: ignore[arg-type]
@@ -30,7 +30,7 @@ def values(folder: Path, text: str | bytes, **options: object) -> list[object]:
     return [record.value for record in found]
 
 
-def outcome(found: list[Record]) -> list[tuple[str, object]]:
+def outcome(found: list[FileRecord]) -> list[tuple[str, object]]:
     return [(record.position, record.error or record.value) for record in found]
 
 
@@ -429,7 +429,7 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path, bad: str) -> None:
         return size
 
     peak(10)
-    assert peak(8000) < peak(2000) + 1_500_000
+    assert peak(4000) < peak(1000) + 750_000
 
 
 texts = st.text(max_size=20) | st.sampled_from(

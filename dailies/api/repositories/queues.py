@@ -37,7 +37,7 @@ limit :limit
 
 @dataclass(frozen=True)
 class Queue:
-    """A table of jobs that workers claim, and the types of what is said about its jobs."""
+    """A table of jobs that workers claim, and the models of its bodies."""
 
     table: Table
     cycle: LifeCycle

@@ -24,6 +24,10 @@ demo *options: _install
 test *options: _install
     pytest --quiet --numprocesses $((2 * {{ num_cpus() }})) --dist worksteal {{ options }}
 
+# Run the tests that start no server, browser or command
+test-fast *options: _install
+    pytest --quiet --numprocesses {{ num_cpus() }} --dist worksteal -m "not process" {{ options }}
+
 # Check style, types and the direction of imports
 lint:
     ruff check

@@ -12,6 +12,7 @@ import yaml
 from loaders.formats.yaml_reader import LOADER
 from loaders.registry import DATABASES
 
+FOLDER = Path(__file__).parent.parent / "canned_queries"
 CHARTS = "charts.yml"  # lies with the queries that it draws: dailies/web/charts.py
 KEYS = frozenset({"title", "description", "sql", "params"})
 

@@ -6,13 +6,14 @@ db = open_database("campaigns")
 campaigns.add_job(db, {"id": "a1", "job_name": "Spring launch"})
 """
 
-from pathlib import Path
+from __future__ import annotations
 
-import sqlite_utils
+from typing import TYPE_CHECKING
 
-from loaders import upgrade
-from loaders.connections import connect
-from loaders.registry import database_path
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import sqlite_utils
 
 __all__ = ["open_database"]
 
@@ -22,6 +23,15 @@ def open_database(name: str, path: str | Path | None = None) -> sqlite_utils.Dat
 
     ValueError when the file is no SQLite file, is damaged, or is another database of ours.
     """
+    # Imported here, so that `dailies --help` is fast.
+    from pathlib import Path
+
+    import sqlite_utils
+
+    from loaders import upgrade
+    from loaders.connections import connect
+    from loaders.registry import database_path
+
     file = Path(path) if path is not None else database_path(name)
     upgrade.build(name, file)
     return sqlite_utils.Database(connect(file))

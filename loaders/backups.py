@@ -1,4 +1,4 @@
-"""Copies of a database that are whole, whatever else is going on, and checked before they count."""
+"""Consistent copies of a database while it is in use, verified before they get their name."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import os
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from itertools import count
 from pathlib import Path
 
-from loaders import integrity
+from loaders import checks
 from loaders.progress import Progress
 from loaders.times import file_stamp
 
@@ -19,7 +19,7 @@ PAGES_AT_ONCE = 4096
 
 
 def back_up(connection: sqlite3.Connection, path: Path, progress: Progress | None = None) -> Path:
-    """A verified copy beside `path`, named `NAME.db.backup-YYYYMMDDTHHMMSSZ`, its owner's alone."""
+    """A verified copy beside `path`, `NAME.db.backup-YYYYMMDDTHHMMSSZ`, with mode 0600."""
     return copy(connection, path.with_name(f"{path.name}.backup-{file_stamp()}"), progress)
 
 
@@ -42,7 +42,7 @@ def copy_beside(path: Path) -> Path:
 
 
 def free_name(path: Path) -> Path:
-    """`path`, or with a number behind it where that is taken."""
+    """`path`, or that with a number appended if it exists."""
     return next(name for name in numbered(path) if not name.exists())
 
 
@@ -53,20 +53,14 @@ def numbered(path: Path) -> Iterator[Path]:
 
 
 def copy(connection: sqlite3.Connection, wanted: Path, progress: Progress | None = None) -> Path:
-    """Write beside `wanted`, check, make it durable, give it that name or one like it; which."""
+    """Write beside `wanted`, verify, sync and rename; the name it got."""
     descriptor, name = tempfile.mkstemp(".partial", f"{wanted.name}.", wanted.parent)
     os.close(descriptor)
     partial = Path(name)
     try:
         with closing(sqlite3.connect(partial, isolation_level=None)) as destination:
             destination.execute("pragma synchronous = off")
-            connection.backup(
-                destination,
-                pages=PAGES_AT_ONCE,
-                progress=(lambda _, left, total: progress(total - left, total))
-                if progress
-                else None,
-            )
+            connection.backup(destination, pages=PAGES_AT_ONCE, progress=report_pages(progress))
             destination.execute("pragma journal_mode = delete")
             verify(connection, destination)
         sync(partial)
@@ -77,33 +71,37 @@ def copy(connection: sqlite3.Connection, wanted: Path, progress: Progress | None
     return target
 
 
+def report_pages(progress: Progress | None) -> Callable[[int, int, int], None] | None:
+    return (lambda _, left, total: progress(total - left, total)) if progress else None
+
+
 def publish(partial: Path, wanted: Path) -> Path:
-    """Name the finished copy, whoever else may be doing so; what has the name already stays."""
+    """Give the finished copy a name that is free, also if others publish at the same time."""
     for name in numbered(wanted):
         with suppress(FileExistsError):
             claim(name, partial)
             return name
-    raise AssertionError("numbers do not end")
+    raise AssertionError("unreachable")
 
 
 def claim(name: Path, partial: Path) -> None:
-    """FileExistsError if the name is taken."""
+    """Rename without replacing a file; FileExistsError if the name is taken."""
     try:
         name.hardlink_to(partial)
     except FileExistsError:
         raise
-    except OSError:  # no hard links there, as on most memory sticks
+    except OSError:  # file systems without hard links, as on most memory sticks
         os.close(os.open(name, os.O_CREAT | os.O_WRONLY | os.O_EXCL, 0o600))
         partial.replace(name)
 
 
 def verify(original: sqlite3.Connection, copied: sqlite3.Connection) -> None:
-    """ValueError unless the copy is sound and holds the same tables."""
+    """ValueError unless the copy is undamaged and has the same schema."""
     schema = "select name, sql from sqlite_master order by name"
     if copied.execute(schema).fetchall() != original.execute(schema).fetchall():
-        raise ValueError("the backup lacks something: nothing was changed")
-    if found := integrity.damage(copied, quick=True):
-        raise ValueError(f"the backup is not sound ({found[0]}): nothing was changed")
+        raise ValueError("the backup is incomplete: nothing was changed")
+    if found := checks.damage(copied, quick=True):
+        raise ValueError(f"the backup is damaged ({found[0]}): nothing was changed")
 
 
 def sync(path: Path) -> None:

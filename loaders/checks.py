@@ -1,68 +1,91 @@
-"""`dailies check`: everything in a database that is not as it should be, in words."""
+"""Identify and check database files: `dailies check`, and what is refused before it is changed."""
 
 from __future__ import annotations
 
 import importlib
 import sqlite3
-from collections.abc import Iterator
-from contextlib import closing
-from functools import cache
+from collections.abc import Iterator, Mapping
+from contextlib import closing, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 
-import sqlite_utils
+from loaders import schema
+from loaders.registry import DATABASES, database_spec
 
-from loaders import integrity, upgrade
-from loaders.connections import connect
-from loaders.registry import database_spec
+SQLITE_HEADER = b"SQLite format 3\x00"
+TIMEOUT = 5  # seconds to wait for another program's lock
+MAX_KEYS = 20  # in one message
+MAX_MESSAGES = 20  # about damage
+# Rows of an old file may break the constraints of their own table, and a search index that
+# disagrees can be rebuilt: the file is readable all the same.
+NOT_DAMAGE = ("check constraint failed in", "null value in")
 
-MOST_NAMED = 20  # keys named in one message
+
+@dataclass
+class Findings:
+    """What `dailies check` reports of a file, in lines; notes are no faults."""
+
+    problems: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
 
 def check(name: str, path: Path) -> list[str]:
-    """The problems found in the file, each one line; it is not changed."""
+    """The problems found in the file, which is not changed."""
+    return examine(name, path).problems
+
+
+def examine(name: str, path: Path) -> Findings:
+    """Check the file, without changing it."""
     if not path.exists():
-        return [f"{path} does not exist: run `dailies build {name}`"]
+        return Findings([f"{path} does not exist: run `dailies build {name}`"])
     try:
-        upgrade.inspect(name, path)
+        inspect(name, path)
         with closing(connect_to_check(path)) as connection:
-            return list(problems(name, connection))
+            return examine_open(name, connection)
     except ValueError as error:
-        return [str(error)]
+        return Findings([str(error)])
     except sqlite3.DatabaseError as error:
-        return [f"{path} {integrity.fault(error)}"]
+        return Findings([f"{path} {describe_error(error)}"])
 
 
 def connect_to_check(path: Path) -> sqlite3.Connection:
-    """Without the pragmas of `connect`, some of which write to the file of an earlier system."""
-    return sqlite3.connect(path, timeout=5, isolation_level=None)
+    """Connect without the pragmas of `connect`, some of which write to an old file."""
+    return sqlite3.connect(path, timeout=TIMEOUT, isolation_level=None)
 
 
-def problems(name: str, connection: sqlite3.Connection) -> Iterator[str]:
-    yield from (f"integrity: {message}" for message in integrity.damage(connection))
-    pending = upgrade.pending(name, connection)
-    if pending:
-        yield f"migrations are pending ({', '.join(pending)}): run `dailies build {name}`"
-        return
-    yield from schema_differences(name, connection)
-    yield from search_indexes(name, connection)
+def examine_open(name: str, connection: sqlite3.Connection) -> Findings:
+    findings = Findings([f"integrity: {message}" for message in damage(connection)])
+    if pending := schema.pending(name, connection):
+        names = ", ".join(pending)
+        findings.problems.append(f"migrations are pending ({names}): run `dailies build {name}`")
+        return findings
+    differences = schema.differences(name, connection)
+    findings.notes += [f"{label}: not created by Dailies" for label in differences.added]
+    findings.problems += [f"{line}: run `dailies build {name}`" for line in differences.problems]
+    try:
+        findings.problems += problems_of_rows(name, connection)
+    except sqlite3.OperationalError:
+        if not differences.problems:  # of which a missing table or column is one
+            raise
+    return findings
+
+
+def problems_of_rows(name: str, connection: sqlite3.Connection) -> Iterator[str]:
+    for index in stale_search_indexes(connection, name):
+        yield f"search index {index} does not agree with its table: run `dailies build {name}`"
     yield from foreign_keys(connection)
     yield from write_context(connection)
     yield from set_aside(connection)
     yield from importlib.import_module(f"loaders.{database_spec(name).stem}").check(connection)
 
 
-def search_indexes(name: str, connection: sqlite3.Connection) -> Iterator[str]:
-    for index in stale_search_indexes(connection):
-        yield f"search index {index} does not agree with its table: run `dailies build {name}`"
+def stale_search_indexes(connection: sqlite3.Connection, name: str) -> list[str]:
+    """Search indexes of the database `name` that do not hold what their tables hold.
 
-
-def stale_search_indexes(connection: sqlite3.Connection) -> list[str]:
-    """Full-text indexes that do not hold what their tables hold.
-
-    The check compares with the table only when `rank` is 1, and is spelt as an insert.
+    FTS5 compares with the table only if `rank` is 1. The check has the form of an insert.
     """
     stale = []
-    for index in full_text_indexes(connection):
+    for index in [one.name for one in schema.reference(name).values() if one.is_fts]:
         connection.execute("begin immediate")
         try:
             connection.execute(
@@ -77,27 +100,6 @@ def stale_search_indexes(connection: sqlite3.Connection) -> list[str]:
     return stale
 
 
-def rebuild_search_indexes(connection: sqlite3.Connection) -> list[str]:
-    """Build anew those that are stale, as after a restore from a dump; their names."""
-    stale = stale_search_indexes(connection)
-    for index in stale:
-        connection.execute(f"insert into {index} ({index}) values ('rebuild')")  # noqa: S608
-    return stale
-
-
-def full_text_indexes(connection: sqlite3.Connection) -> list[str]:
-    rows = connection.execute(
-        """
-        select name
-        from sqlite_master
-        where type = 'table'
-          and sql like 'create virtual table%using fts5%'
-        order by name
-        """
-    )
-    return [name for (name,) in rows]
-
-
 def foreign_keys(connection: sqlite3.Connection) -> Iterator[str]:
     for table, rowid, parent, _ in connection.execute("pragma foreign_key_check"):
         yield f"{table}: row {rowid} refers to a row of {parent} that does not exist"
@@ -106,7 +108,7 @@ def foreign_keys(connection: sqlite3.Connection) -> Iterator[str]:
 def write_context(connection: sqlite3.Connection) -> Iterator[str]:
     row = connection.execute("select paused from write_context where id = 1").fetchone()
     if row != (0,):
-        yield "write_context: triggers are at rest; set `paused` to 0"
+        yield "write_context: triggers are paused; set `paused` to 0"
 
 
 def set_aside(connection: sqlite3.Connection) -> Iterator[str]:
@@ -121,52 +123,90 @@ def set_aside(connection: sqlite3.Connection) -> Iterator[str]:
         yield f"set_aside: {count} of {table} ({reason}): {shortened((keys or '').split(', '))}"
 
 
+def named_rows(connection: sqlite3.Connection, queries: Mapping[str, str]) -> Iterator[str]:
+    """For each query that selects keys of rows: its message, followed by those keys."""
+    for message, sql in queries.items():
+        if keys := [str(key) for (key,) in connection.execute(sql)]:
+            yield f"{message}: {shortened(keys)}"
+
+
 def shortened(keys: list[str]) -> str:
     """The keys as one text, cut where there are too many to read."""
-    named = ", ".join(keys[:MOST_NAMED])
-    return named if len(keys) <= MOST_NAMED else f"{named} and {len(keys) - MOST_NAMED} more"
+    named = ", ".join(keys[:MAX_KEYS])
+    return named if len(keys) <= MAX_KEYS else f"{named} and {len(keys) - MAX_KEYS} more"
 
 
-def schema_differences(name: str, connection: sqlite3.Connection) -> Iterator[str]:
-    """What the schema holds beside ours, or lacks of it; tables of others are named only."""
-    expected, actual = reference_schema(name), schema_of(connection)
-    shadows = tuple(f"{index}_" for index in full_text_indexes(connection))
-    known = {thing for kind, thing, _ in expected if kind == "table"}
-    for kind, thing, _ in sorted(actual - expected):
-        if belongs_to(thing, shadows) or (kind == "column" and thing.split(".")[0] not in known):
-            continue
-        yield f"{kind} {thing} is not ours"
-    for kind, thing, _ in sorted(expected - actual):
-        if not belongs_to(thing, shadows):
-            yield f"{kind} {thing} is missing or changed"
+def damage(connection: sqlite3.Connection, quick: bool = False) -> list[str]:
+    """What SQLite finds broken in the file; empty for a sound one."""
+    pragma = "quick_check" if quick else "integrity_check"
+    messages = connection.execute(f"pragma {pragma}({MAX_MESSAGES * 50})")
+    return [message for (message,) in messages if is_damage(message)][:MAX_MESSAGES]
 
 
-def belongs_to(thing: str, prefixes: tuple[str, ...]) -> bool:
-    """Is it one of the tables in which a search index keeps itself?"""
-    return bool(prefixes) and thing.startswith(prefixes)
+def is_damage(message: str) -> bool:
+    text = message.lower()
+    return text != "ok" and "fts5" not in text and not text.startswith(NOT_DAMAGE)
 
 
-@cache
-def reference_schema(name: str) -> frozenset[tuple[str, str, str]]:
-    """What a database just built holds; see `schema_of`."""
-    with closing(connect(":memory:")) as connection:
-        upgrade.migrations_of(name).apply(sqlite_utils.Database(connection))
-        return schema_of(connection)
+def describe_error(error: sqlite3.DatabaseError) -> str:
+    """Why SQLite could not read a file: `is in use ...` or `is damaged ...`."""
+    if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY:
+        return "is in use by another program, which may be upgrading it"
+    return f"is damaged ({error})"
 
 
-def schema_of(connection: sqlite3.Connection) -> frozenset[tuple[str, str, str]]:
-    """(kind, name, text) of all there is in the schema, columns too; text for triggers only."""
-    things = connection.execute(
-        """
-        select type, name, case type when 'trigger' then sql else '' end
-        from sqlite_master
-        where name not like 'sqlite_%'
-        union all
-        select 'column', master.name || '.' || columns.name, ''
-        from sqlite_master as master
-        join pragma_table_info(master.name) as columns
-        where master.type = 'table'
-          and master.name not like 'sqlite_%'
-        """
-    )
-    return frozenset(things.fetchall())
+def inspect(name: str, path: Path) -> None:
+    """ValueError if the file is no database `name`, or is damaged and due for a change."""
+    with path.open("rb") as file:
+        if file.read(len(SQLITE_HEADER)) != SQLITE_HEADER:
+            raise ValueError(f"{path} is not a SQLite file: it was left as it is")
+    roll_back_unfinished(path)
+    with closing(open_read_only(path)) as connection:
+        try:
+            identity = identify(connection)
+            if identity == name and needs_work(name, connection):
+                refuse_damaged(path, connection)
+        except sqlite3.DatabaseError as error:
+            message = f"{path} {describe_error(error)}: it was left as it is"
+            raise ValueError(message) from error
+    if identity is None:
+        raise ValueError(f"{path} holds other tables than {name}: it was left as it is")
+    if identity not in ("", name):
+        raise ValueError(f"{path} is a {identity} database, not {name}: it was left as it is")
+
+
+def needs_work(name: str, connection: sqlite3.Connection) -> bool:
+    """True if an upgrade or a repair is due."""
+    return bool(schema.pending(name, connection) or schema.differences(name, connection).labels)
+
+
+def roll_back_unfinished(path: Path) -> None:
+    """Roll back the journal of a writer that was killed, which a read-only connection cannot."""
+    real = path.resolve()
+    if not real.with_name(f"{real.name}-journal").exists():
+        return
+    with closing(connect_to_check(real)) as connection, suppress(sqlite3.DatabaseError):
+        identify(connection)
+
+
+def open_read_only(path: Path, timeout: int = TIMEOUT) -> sqlite3.Connection:
+    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=timeout)
+
+
+def identify(connection: sqlite3.Connection) -> str | None:
+    """The name of the database; empty for a file without tables; None if it is unknown."""
+    for name, spec in DATABASES.items():
+        found = connection.execute("select name from pragma_table_info(?)", (spec.main_table,))
+        if {column for (column,) in found} >= set(spec.signature):
+            return name
+    tables = connection.execute("select count(*) from sqlite_master").fetchone()[0]
+    return None if tables else ""
+
+
+def refuse_damaged(path: Path, connection: sqlite3.Connection) -> None:
+    try:
+        found = damage(connection)
+    except sqlite3.DatabaseError as error:
+        raise ValueError(f"{path} {describe_error(error)}: it was left as it is") from error
+    if found:
+        raise ValueError(f"{path} is damaged ({found[0]}): it was left as it is")

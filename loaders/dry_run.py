@@ -1,21 +1,23 @@
-"""`--dry-run`: the work itself, in a transaction that is rolled back."""
+"""`--dry-run`: do the work in a transaction and roll it back."""
 
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 
-class Rehearsal:
-    """A transaction around the work that is rolled back at its end when it is only a rehearsal."""
+@contextmanager
+def dry_run_transaction(connection: sqlite3.Connection, dry_run: bool) -> Iterator[None]:
+    """Roll back what the block writes if `dry_run`; do nothing otherwise.
 
-    def __init__(self, connection: sqlite3.Connection, dry_run: bool) -> None:
-        self.connection = connection
-        self.dry_run = dry_run
-
-    def __enter__(self) -> None:
-        if self.dry_run:
-            self.connection.execute("begin immediate")
-
-    def __exit__(self, *_: object) -> None:
-        if self.dry_run:
-            self.connection.rollback()
+    The block's own `transaction` joins the one opened here, so that it does not commit.
+    """
+    if not dry_run:
+        yield
+        return
+    connection.execute("begin immediate")
+    try:
+        yield
+    finally:
+        connection.rollback()

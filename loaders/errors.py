@@ -1,37 +1,67 @@
 """Errors of the domain. All are ValueError, so that bad input needs one `except`.
 
-HTTP statuses are chosen in dailies/api/responses.py, exit codes in dailies/cli/options.py.
+HTTP statuses are chosen in dailies/errors.py, exit codes in dailies/cli/options.py.
 """
 
 from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 RULE = re.compile(r"\w+\.(?P<column>\w+): ")
 
 
-class Invalid(ValueError):
+class DomainError(ValueError):
+    """Base of the errors below; `messages` has one entry for each fault."""
+
+    def __init__(self, *messages: str) -> None:
+        super().__init__("; ".join(messages))
+        self.messages = list(messages)
+
+
+class Invalid(DomainError):
     """A value or combination of values that is not allowed; the message names it."""
 
 
-class NotFound(ValueError):
+class NotFound(DomainError):
     """The record does not exist."""
 
 
-class Conflict(ValueError):
+class Conflict(DomainError):
     """The record is not in a state that allows this, or was changed by somebody else."""
 
 
-class Locked(ValueError):
+class Locked(DomainError):
     """Another program holds the write lock for longer than the busy timeout."""
 
 
 class DuplicateKey(Conflict, sqlite3.IntegrityError):
     """A record with this key already exists."""
+
+
+def for_each(items: Sequence[Item], store: Callable[[Item], Result]) -> list[Result]:
+    """Results of `store` for every item; one error names every fault and its position.
+
+    It is of the type of the faults where they are all of one type, else `Invalid`.
+    """
+    results: list[Result] = []
+    faults: list[str] = []
+    types: set[type[DomainError]] = set()
+    for position, item in enumerate(items, 1):
+        try:
+            results.append(store(item))
+        except DomainError as error:
+            types.add(type(error))
+            faults += [f"{position} of {len(items)}: {message}" for message in error.messages]
+    if faults:
+        raise (types.pop() if len(types) == 1 else Invalid)(*faults)
+    return results
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""One at a time in a folder, of all threads and programs that ask; no file is left behind."""
+"""A lock on a folder, for threads and processes; it leaves no file behind."""
 
 from __future__ import annotations
 
@@ -13,11 +13,8 @@ if sys.platform != "win32":
 
 
 @contextmanager
-def alone_in(folder: Path) -> Iterator[None]:
-    """Wait until nobody else is; where folders cannot be locked, go on at once.
-
-    Do not ask again while inside: that would wait for itself.
-    """
+def exclusive(folder: Path) -> Iterator[None]:
+    """Wait for the lock; where folders cannot be locked, go on without it. Not reentrant."""
     descriptor = lock(folder)
     try:
         yield
@@ -27,7 +24,7 @@ def alone_in(folder: Path) -> Iterator[None]:
 
 
 def lock(folder: Path) -> int | None:
-    """A descriptor that holds the lock, which ends with the process at the latest."""
+    """Wait for the lock; its descriptor, or None where folders cannot be locked."""
     if sys.platform == "win32":
         return None
     try:
@@ -36,7 +33,7 @@ def lock(folder: Path) -> int | None:
         return None
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
-    except OSError:  # some network file systems know no such locks
+    except OSError:  # some network file systems have no such locks
         os.close(descriptor)
         return None
     except BaseException:

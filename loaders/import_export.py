@@ -1,74 +1,70 @@
-"""`dailies import`, `export` and `verify`: which loader reads or writes which kind of file."""
+"""Imports, exports and comparisons: chooses the loader by database, table and kind of file."""
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 from loaders import tables
 from loaders.campaigns import files
+from loaders.comparison import Comparison
 from loaders.connections import Connection
-from loaders.formats import documents
-from loaders.formats.atomic_write import Exported
-from loaders.import_report import ImportReport, Progress
+from loaders.formats import YOUTUBE_TRENDING
+from loaders.formats.atomic_write import ExportReport
+from loaders.import_options import DEFAULT_OPTIONS, ImportOptions
+from loaders.import_report import ImportReport
 from loaders.registry import database_spec
-
-YOUTUBE_TRENDING = "youtube-trending"
-FORMATS = (*documents.FORMATS, YOUTUBE_TRENDING)
 
 
 def import_files(
     name: str,
     db: Connection,
     paths: Iterable[Path],
-    table: str | None = None,
-    format: str | None = None,
-    on_conflict: str = "skip",
-    dry_run: bool = False,
-    actor: str | None = None,
-    rename: Mapping[str, str] | None = None,
-    character: str | None = None,
-    progress: Progress | None = None,
+    options: ImportOptions = DEFAULT_OPTIONS,
 ) -> ImportReport:
-    """Load files; every row is accounted for. ValueError for a combination that means nothing."""
-    common: dict[str, Any] = {
-        "on_conflict": on_conflict, "dry_run": dry_run, "actor": actor, "progress": progress,
-    }  # fmt: skip
+    """Load files into a database; ValueError for options that do not go together."""
     sources = list(paths)
-    if format == YOUTUBE_TRENDING:
+    if options.format == YOUTUBE_TRENDING:
         if name != "metrics":
             raise ValueError(f"{YOUTUBE_TRENDING} files go into metrics, not {name}")
-        report: ImportReport = loader("metrics.youtube_import").load(db, sources, **common)
-        return report
+        return run_loader("metrics.youtube_import", db, sources, options)
     folders = [source for source in sources if source.is_dir()]
     if name == "image_library" and folders:
         if len(folders) < len(sources):
-            raise ValueError("folders of images and files of rows take an import each")
-        if character is None:
-            raise ValueError("a folder of images needs --character, whom they show")
-        loaded: ImportReport = loader("image_library.image_files").load(
-            db, sources, character, **common
-        )
-        return loaded
-    if is_jobs_of_campaigns(name, table):
-        return files.import_jobs(db, sources, format, rename=rename, **common)
-    return tables.import_rows(name, db, sources, table, format, rename=rename, **common)
+            raise ValueError("import folders of images and files of rows separately")
+        return run_loader("image_library.image_files", db, sources, options)
+    if is_jobs_of_campaigns(name, options.table):
+        return files.import_jobs(db, sources, options)
+    return tables.import_rows(name, db, sources, options)
 
 
-def loader(module: str) -> Any:
-    return importlib.import_module(f"loaders.{module}")
+def run_loader(
+    module: str, db: Connection, paths: list[Path], options: ImportOptions
+) -> ImportReport:
+    """Call `load` of a module that is imported only when it is needed, with all its libraries."""
+    load = importlib.import_module(f"loaders.{module}").load
+    report: ImportReport = load(db, paths, options)
+    return report
 
 
 def is_jobs_of_campaigns(name: str, table: str | None) -> bool:
-    """Campaign jobs are documents; every other table holds rows as they stand."""
+    """True for the table of campaign jobs, which are documents; other tables have plain rows."""
     return name == "campaigns" and table in (None, database_spec(name).main_table)
 
 
 def export_files(
     name: str, db: Connection, path: Path, table: str | None = None, format: str | None = None
-) -> Exported:
+) -> ExportReport:
     if is_jobs_of_campaigns(name, table):
         return files.export_jobs(db, path, format)
     return tables.export_rows(name, db, path, table, format)
+
+
+def verify_files(
+    name: str, db: Connection, path: Path, table: str | None = None, format: str | None = None
+) -> Comparison:
+    """Compare a file or folder with the database."""
+    if is_jobs_of_campaigns(name, table):
+        return files.verify_jobs(db, [path], format)
+    return tables.verify_rows(name, db, [path], table, format)

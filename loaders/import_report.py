@@ -1,17 +1,22 @@
-"""What an import says of every row it met."""
+"""The report of an import: every row found is imported, updated, skipped or failed."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
-Progress = Callable[[int], None]  # told of rows as they pass
+
+class Origin(NamedTuple):
+    """Where a row came from: file, position in it, and its key if it has one."""
+
+    source: str
+    position: str
+    key: str | None = None
 
 
 @dataclass
 class ImportReport:
-    """Counts of rows; each row found is imported, updated, skipped, or failed with an error."""
+    """Counts of rows, one error for each failed row, and the backup taken before updates."""
 
     found: int = 0
     imported: int = 0
@@ -32,5 +37,5 @@ class ImportReport:
         self.errors.append({"source": source, "position": position, "id": key, "reason": reason})
 
     def as_dict(self) -> dict[str, Any]:
-        """The document that `dailies import --json` prints."""
+        """The JSON document that `dailies import --json` prints."""
         return {"ok": self.ok, "failed": self.failed, **asdict(self)}

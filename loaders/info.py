@@ -1,4 +1,4 @@
-"""What a database file is: size, pages, rows, schema version; what an old system left near."""
+"""Facts about database files: size, pages, rows, schema version, storage of earlier systems."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from loaders import upgrade
+from loaders import checks, schema
 from loaders.connections import Connection, count_rows, main_file, sqlite_connection
 from loaders.registry import database_path
 
@@ -16,14 +16,14 @@ EARLIER_FOLDER = Path("~/.zyra-video-agent")  # where seed 000's system keeps it
 
 
 def describe(name: str) -> dict[str, Any]:
-    """Facts about the database, also when there is none yet."""
+    """Facts about the database, also if it does not exist yet."""
     path = database_path(name)
     found: dict[str, Any] = {"name": name, "path": str(path), "exists": path.exists()}
     if path.exists():
-        upgrade.inspect(name, path)
-        with closing(sqlite3.connect(path, timeout=5, isolation_level=None)) as connection:
+        checks.inspect(name, path)
+        with closing(checks.connect_to_check(path)) as connection:
             found |= describe_file(connection, path)
-            found["pending_migrations"] = upgrade.pending(name, connection)
+            found["pending_migrations"] = schema.pending(name, connection)
     if name == "campaigns":
         found["earlier_storage"] = detect_storage(path)
     return found
@@ -69,10 +69,10 @@ def schema_version(connection: sqlite3.Connection) -> str | None:
 
 
 def detect_storage(path: Path) -> str:
-    """Which storage an old system left: SQLite, files per job, single file, or none.
+    """Which storage an earlier system left: SQLite, files per job, single file, or none.
 
-    Looked for are the database itself, `CAMPAIGNS_YAML_PATH`, the database's folder and the
-    folder of the earlier system, in this order.
+    Searched in this order: the database, `CAMPAIGNS_YAML_PATH`, the folder of the database, the
+    folder of the earlier system.
     """
     if path.exists() and is_earlier_file(path):
         return "SQLite"
@@ -88,9 +88,9 @@ def detect_storage(path: Path) -> str:
 
 
 def is_earlier_file(path: Path) -> bool:
-    """Is it a campaigns file that no migration of ours has touched?"""
-    with closing(sqlite3.connect(path, timeout=5)) as connection:
-        return upgrade.identify(connection) == "campaigns" and schema_version(connection) is None
+    """True for a campaigns file without a migration of ours."""
+    with closing(checks.connect_to_check(path)) as connection:
+        return checks.identify(connection) == "campaigns" and schema_version(connection) is None
 
 
 def vacuum(db: Connection) -> dict[str, int]:

@@ -12,12 +12,14 @@ import uuid
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from loaders.checks import shortened
+from loaders.checks import named_rows
 from loaders.connections import Connection, acting_as
-from loaders.migrations.instants import instant
-from loaders.migrations.presentation_jobs import LIFE_CYCLE, RULES
 from loaders.queues import claims, job_rows, recovery
+from loaders.queues.instants import instant
 from loaders.queues.job_rows import Row, Table, insert, key, select
+from loaders.queues.life_cycle import PRESENTATIONS
+
+LIFE_CYCLE = PRESENTATIONS
 
 JOBS = Table(
     "presentation_jobs",
@@ -26,6 +28,7 @@ JOBS = Table(
         "status": "text",
         "progress": "number",
         "error": "text",
+        "config": "json",
         "video_url": "text",
         "thumbnail_url": "text",
         "slide_image_path": "text",
@@ -36,8 +39,48 @@ JOBS = Table(
         "worker": "text",
         "attempts": "number",
         "current_step": "text",
+        "priority": "number",
+        "run_after": "time",
     },
 )
+
+CHECKS = {
+    "presentation_jobs.job_id must not be empty": """
+        select job_id
+        from presentation_jobs
+        where job_id = ''
+        """,
+    "presentation_jobs.status must be one of queued, processing, completed, failed": """
+        select job_id
+        from presentation_jobs
+        where status not in ('queued', 'processing', 'completed', 'failed')
+        """,
+    "presentation_jobs.progress must be a number from 0 to 100": """
+        select job_id
+        from presentation_jobs
+        where progress not between 0 and 100
+        """,
+    "presentation_jobs.attempts must be a whole number, 0 or more": """
+        select job_id
+        from presentation_jobs
+        where typeof(attempts) not in ('integer', 'null')
+          or attempts < 0
+        """,
+    "presentation_jobs.config must be a JSON object": """
+        select job_id
+        from presentation_jobs
+        where config is not null
+          and iif(typeof(config) = 'text' and json_valid(config), json_type(config), '')
+            not in ('object', 'null')
+        """,
+    "presentation_jobs.created_files must be a JSON list": """
+        select job_id
+        from presentation_jobs
+        where created_files is not null
+          and iif(typeof(created_files) = 'text' and json_valid(created_files),
+            json_type(created_files), '') not in ('array', 'null')
+        """,
+}
 
 FIND_JOB = "select * from presentation_jobs where job_id = :job_id"
 
@@ -150,11 +193,5 @@ def require(connection: sqlite3.Connection, job_id: str) -> Row:
 
 
 def check(connection: sqlite3.Connection) -> Iterator[str]:
-    """Old rows that break today's rules."""
-    for rule in RULES:
-        rows = connection.execute(
-            f"select job_id from presentation_jobs where {rule.broken.format(rule.column)}"  # noqa: S608
-        )
-        keys = [str(row_key) for (row_key,) in rows]
-        if keys:
-            yield f"presentation_jobs.{rule.column} {rule.message}: {shortened(keys)}"
+    """Name old rows that break today's rules."""
+    yield from named_rows(connection, CHECKS)

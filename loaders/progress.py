@@ -1,4 +1,4 @@
-"""How far long work has come, told to whoever shows it."""
+"""Report the progress of long work to a callback."""
 
 from __future__ import annotations
 
@@ -6,37 +6,37 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-Progress = Callable[[int, int], None]  # how much is done, and of how much
+Progress = Callable[[int, int], None]  # called with the amount done and the total
 
 STEPS_AT_ONCE = 50_000
 
 
 def portion(progress: Progress | None, begin: float, end: float) -> Progress | None:
-    """What to tell of work that takes another from `begin` to `end`, both between 0 and 1."""
+    """The callback for work that is a part of other work: from `begin` to `end`, of 0 to 1."""
     if progress is None:
         return None
-    tell = progress
-    return lambda done, total: tell(round(total * begin + done * (end - begin)), total)
+    report = progress
+    return lambda done, total: report(round(total * begin + done * (end - begin)), total)
 
 
 @contextmanager
-def steps_told(
+def report_steps(
     connection: sqlite3.Connection, expected: int, progress: Progress | None
 ) -> Iterator[None]:
-    """Tell of the steps that SQLite takes meanwhile, of which there are about `expected`."""
+    """Report the steps of SQLite's virtual machine within, about `expected` of them."""
     if progress is None:
         yield
         return
-    tell, taken = progress, 0
+    report, taken = progress, 0
 
     def tick() -> None:
         nonlocal taken
         taken = min(taken + STEPS_AT_ONCE, expected)
-        tell(taken, expected)
+        report(taken, expected)
 
     connection.set_progress_handler(tick, STEPS_AT_ONCE)
     try:
         yield
     finally:
         connection.set_progress_handler(None, 0)
-    tell(expected, expected)
+    report(expected, expected)

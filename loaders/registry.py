@@ -1,6 +1,6 @@
-"""The registry of the six databases: their names, files and served tables.
+"""The six databases: their names, files and served tables.
 
-A database is known by its name, not by its file's name: `CAMPAIGNS_DB_PATH` may point anywhere.
+A file may have any name: `CAMPAIGNS_DB_PATH` may point anywhere.
 """
 
 from __future__ import annotations
@@ -9,19 +9,22 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from dotenv import dotenv_values
-
 SIDE_FILES = ("-wal", "-shm", "-journal")  # what SQLite keeps beside a database file
 
 
 @dataclass(frozen=True)
 class DatabaseSpec:
-    """One database: its name, default file, the variable that moves it, and the tables served."""
+    """One database: its name, the tables served, and columns that identify its main table."""
 
     name: str
-    variable: str
     tables: tuple[str, ...]
+    signature: tuple[str, ...]
     resource: str | None = None
+
+    @property
+    def variable(self) -> str:
+        """The environment variable that moves the file."""
+        return f"{self.stem.upper()}_DB_PATH"
 
     @property
     def filename(self) -> str:
@@ -29,12 +32,12 @@ class DatabaseSpec:
 
     @property
     def main_table(self) -> str:
-        """The table that imports and exports mean when none is named."""
+        """The default table of imports and exports."""
         return self.tables[0]
 
     @property
     def stem(self) -> str:
-        """The name of its Python modules."""
+        """The name of its Python modules and its folder of migrations."""
         return self.name.replace("-", "_")
 
 
@@ -43,35 +46,34 @@ DATABASES = {
     for spec in (
         DatabaseSpec(
             "campaigns",
-            "CAMPAIGNS_DB_PATH",
-            ("jobs", "job_history", "deleted_jobs", "set_aside"),
-            "campaigns",
+            ("jobs", "job_history", "job_versions", "deleted_jobs", "set_aside"),
+            signature=("id", "job_name"),
+            resource="campaigns",
         ),
         DatabaseSpec(
             "yt-builder",
-            "YT_BUILDER_DB_PATH",
-            ("jobs", "job_files", "youtube_uploads", "job_events", "set_aside"),
-            "builds",
+            ("jobs", "job_files", "youtube_uploads", "job_events", "job_attempts", "set_aside"),
+            signature=("job_id", "run_id"),
+            resource="builds",
         ),
         DatabaseSpec(
             "presentation_jobs",
-            "PRESENTATION_JOBS_DB_PATH",
-            ("presentation_jobs", "job_events", "set_aside"),
-            "presentations",
+            ("presentation_jobs", "job_events", "job_attempts", "set_aside"),
+            signature=("job_id", "status"),
+            resource="presentations",
         ),
         DatabaseSpec(
             "trends",
-            "TRENDS_DB_PATH",
             ("trending_topics", "search_history", "set_aside"),
+            signature=("topic",),
         ),
         DatabaseSpec(
             "metrics",
-            "METRICS_DB_PATH",
             ("video_metrics", "video_metadata", "latest_video_metrics", "set_aside"),
+            signature=("video_id", "platform"),
         ),
         DatabaseSpec(
             "image_library",
-            "IMAGE_LIBRARY_DB_PATH",
             (
                 "image_library",
                 "image_usage",
@@ -79,6 +81,7 @@ DATABASES = {
                 "collection_images",
                 "set_aside",
             ),
+            signature=("file_path",),
         ),
     )
 }
@@ -94,7 +97,9 @@ def database_spec(name: str) -> DatabaseSpec:
 
 
 def load_environment(folder: Path | None = None) -> None:
-    """Read `.env` of the working folder; variables that are set already win."""
+    """Read `.env` of the working folder, without changing variables that are set."""
+    from dotenv import dotenv_values  # here: it is slow to import
+
     for key, value in dotenv_values((folder or Path.cwd()) / ".env").items():
         if value is not None:
             os.environ.setdefault(key, value)

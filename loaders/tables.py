@@ -1,6 +1,6 @@
-"""Any table from JSON, NDJSON and CSV, and back: rows as they stand, under the table's own rules.
+"""Imports, exports and verifies the rows of any table, which are plain columns and values.
 
-An import writes in one transaction. Triggers do what they do for every writer.
+Constraints and triggers apply as to every other writer.
 """
 
 from __future__ import annotations
@@ -8,24 +8,26 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from loaders import backups
-from loaders.connections import Connection, acting_as, count_rows, main_file, sqlite_connection
-from loaders.dry_run import Rehearsal
-from loaders.errors import DuplicateKey, Invalid, translated
-from loaders.formats import documents
-from loaders.formats.atomic_write import Exported, write_beside
-from loaders.import_report import ImportReport, Progress
+from loaders.comparison import Comparison
+from loaders.conflicts import resolve_conflict
+from loaders.connections import Connection, sqlite_connection
+from loaders.errors import translated
+from loaders.formats.atomic_write import ExportReport, write_export
+from loaders.formats.files import read
+from loaders.formats.json_form import encode
+from loaders.formats.record import FileRecord
+from loaders.import_options import DEFAULT_OPTIONS, ImportOptions, import_transaction
+from loaders.import_report import ImportReport, Origin
 from loaders.registry import database_spec
 from loaders.times import configured_timezone, to_instant
 
-CONFLICTS = ("skip", "update", "fail")
-
 
 class Table:
-    """A table as an import sees it: its columns, and the keys by which it knows a row again."""
+    """A table with its columns, and the keys that identify a row: primary and unique ones."""
 
     def __init__(self, connection: sqlite3.Connection, name: str) -> None:
         self.connection = connection
@@ -54,15 +56,17 @@ class Table:
             for name in dict.fromkeys(index for index, _ in rows)
         ]
 
+    @cached_property
     def text_columns(self) -> frozenset[str]:
-        """Columns that take a scalar as it was written."""
+        """Columns for which a scalar is read as it is written."""
         kinds = ("TEXT", "CHAR", "DATE", "TIME")
         return frozenset(
             column for column, kind in self.types.items() if any(word in kind for word in kinds)
         )
 
+    @cached_property
     def time_columns(self) -> frozenset[str]:
-        """Columns that hold an instant."""
+        """Columns with times, which are stored in UTC."""
         return frozenset(
             column
             for column, kind in self.types.items()
@@ -72,9 +76,8 @@ class Table:
         )
 
     def stored(self, row: Mapping[str, Any]) -> dict[str, Any] | None:
-        """The row that has a key of `row`; where that has none, a row that says the same."""
-        keys = [key for key in self.keys if key and all(row.get(name) is not None for name in key)]
-        for key in keys or [list(row)]:
+        """The stored row with a key of `row`; if it has no key, a stored row with its values."""
+        for key in self.keys_of(row) or [list(row)]:
             where = " and ".join(f"{quoted(column)} is ?" for column in key)
             cursor = self.connection.execute(
                 f"select * from {quoted(self.name)} where {where} limit 1",  # noqa: S608
@@ -85,11 +88,24 @@ class Table:
                 return dict(zip(names, found, strict=True))
         return None
 
+    def keys_of(self, row: Mapping[str, Any]) -> list[list[str]]:
+        """The keys of which the row has all columns."""
+        return [key for key in self.keys if key and all(row.get(name) is not None for name in key)]
+
+    def key_text(self, row: Mapping[str, Any]) -> str | None:
+        """The values of the row's first key, for messages."""
+        keys = self.keys_of(row)
+        return ", ".join(str(row[column]) for column in keys[0]) if keys else None
+
+    def execute(self, sql: str, values: list[Any], row: Mapping[str, Any]) -> None:
+        with translated(f"{self.name} {self.key_text(row) or 'row'}", row):
+            self.connection.execute(sql, values)
+
     def insert(self, row: Mapping[str, Any]) -> None:
         columns = ", ".join(quoted(column) for column in row)
         marks = ", ".join("?" * len(row))
         sql = f"insert into {quoted(self.name)} ({columns}) values ({marks})"  # noqa: S608
-        self.connection.execute(sql, list(row.values()))
+        self.execute(sql, list(row.values()), row)
 
     def update(self, stored: Mapping[str, Any], row: Mapping[str, Any]) -> None:
         key = self.primary_key
@@ -97,7 +113,7 @@ class Table:
         assignments = ", ".join(f"{quoted(column)} = ?" for column in changes)
         where = " and ".join(f"{quoted(column)} = ?" for column in key)
         sql = f"update {quoted(self.name)} set {assignments} where {where}"  # noqa: S608
-        self.connection.execute(sql, [*changes.values(), *(stored[column] for column in key)])
+        self.execute(sql, [*changes.values(), *(stored[column] for column in key)], row)
 
 
 def place_of(column: tuple[str, str, int]) -> int:
@@ -108,8 +124,8 @@ def quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def table_of(name: str, connection: sqlite3.Connection, table: str | None) -> Table:
-    """The table to load or write; ValueError where it must be named, or is none of ours."""
+def served_table(name: str, connection: sqlite3.Connection, table: str | None) -> Table:
+    """The named table, by default the main table; ValueError if the database does not serve it."""
     choices = [
         served
         for (served,) in connection.execute("select name from sqlite_master where type = 'table'")
@@ -126,131 +142,101 @@ def import_rows(
     name: str,
     db: Connection,
     paths: Iterable[Path],
-    table: str | None = None,
-    format: str | None = None,
-    on_conflict: str = "skip",
-    dry_run: bool = False,
-    actor: str | None = None,
-    rename: Mapping[str, str] | None = None,
-    progress: Progress | None = None,
+    options: ImportOptions = DEFAULT_OPTIONS,
 ) -> ImportReport:
-    """Load rows into `table` (the database's main one if None); each is accounted for.
-
-    A row with the key of a stored one is skipped where it says nothing else; where it does, it is
-    skipped too, updated, or failed, as `on_conflict` says. `rename` maps columns to fields.
-    """
-    if on_conflict not in CONFLICTS:
-        raise ValueError(f'on-conflict is skip, update or fail, not "{on_conflict}"')
-    connection = sqlite_connection(db)
-    target = table_of(name, connection, table)
-    fields = {field: column for column, field in (rename or {}).items()}
-    refuse_unknown(target, fields.values())
+    """Load rows into `options.table`, by default the main table of the database `name`."""
+    target = served_table(name, sqlite_connection(db), options.table)
+    columns = options.columns
+    check_columns(target, columns.values())
     report = ImportReport()
-    if on_conflict == "update" and not dry_run and count_rows(connection, target.name):
-        report.backup = str(backups.back_up(connection, main_file(connection)))
-    with Rehearsal(connection, dry_run), acting_as(connection, actor):
-        for record in records_of(target, paths, format, fields):
+    with import_transaction(db, target.name, options, report):
+        for record in records_of(target, paths, options.format, columns):
             report.found += 1
-            store(target, record, fields, on_conflict, report)
-            if progress:
-                progress(1)
+            store(target, record, columns, options.on_conflict, report)
+            options.progress(1)
     return report
 
 
-def refuse_unknown(target: Table, columns: Iterable[str]) -> None:
+def check_fields(target: Table, row: Mapping[str, Any]) -> None:
+    if not row:
+        raise ValueError("has no fields")
+    check_columns(target, row)
+
+
+def check_columns(target: Table, columns: Iterable[str]) -> None:
     unknown = [column for column in columns if column not in target.types]
     if unknown:
         raise ValueError(f"{target.name} has no column {', '.join(unknown)}")
 
 
 def records_of(
-    target: Table, paths: Iterable[Path], format: str | None, fields: Mapping[str, str]
-) -> Iterator[documents.Record]:
-    texts = target.text_columns()
-    texts |= {field for field, column in fields.items() if column in texts}
+    target: Table, paths: Iterable[Path], format: str | None, columns: Mapping[str, str]
+) -> Iterator[FileRecord]:
+    texts = target.text_columns
+    texts |= {name for name, column in columns.items() if column in texts}
     for path in paths:
-        yield from documents.read(path, format, text_fields=texts, list_key=target.name)
+        yield from read(path, format, text_fields=texts, list_key=target.name)
 
 
 def store(
     target: Table,
-    record: documents.Record,
-    fields: Mapping[str, str],
-    on_conflict: str,
+    record: FileRecord,
+    columns: Mapping[str, str],
+    policy: str,
     report: ImportReport,
 ) -> None:
-    """Write one record, or say in the report why not."""
+    """Insert, update or skip one record, or add its error to the report."""
     if record.value is None:
         report.fail(record.source, record.position, None, record.error or "cannot be read")
         return
-    row = in_our_form(
-        target, {fields.get(name, name): to_sql(value) for name, value in record.value.items()}
-    )
-    key = key_text(target, row)
+    row = sql_row(target, record.value, columns)
+    origin = Origin(record.source, record.position, target.key_text(row))
     try:
-        refuse_unknown(target, row)
-        with translated(f"{target.name} {key or 'row'}", row):
-            count = write(target, row, on_conflict)
-    except (DuplicateKey, Invalid, ValueError, OverflowError) as error:
-        report.fail(record.source, record.position, key, str(error))
-    else:
-        setattr(report, count, getattr(report, count) + 1)
+        check_fields(target, row)
+        stored = target.stored(row)
+        if stored is None:
+            target.insert(row)
+            report.imported += 1
+        elif different_columns(stored, row):
+            resolve_conflict(policy, report, origin, lambda: target.update(stored, row))
+        else:
+            report.skipped += 1
+    except (ValueError, OverflowError) as error:
+        report.fail(*origin, str(error))
 
 
-def in_our_form(target: Table, row: dict[str, Any]) -> dict[str, Any]:
-    """The row with its times as Dailies writes them; the configured zone is meant where none is."""
-    times = target.time_columns()
+def sql_row(target: Table, record: Mapping[str, Any], columns: Mapping[str, str]) -> dict[str, Any]:
+    """The record as column -> SQL value; times without a zone are in the configured one."""
     zone = configured_timezone()
-    return {
-        column: to_instant(value, zone) if column in times and isinstance(value, str) else value
-        for column, value in row.items()
-    }
+    row = {columns.get(name, name): to_sql(value) for name, value in record.items()}
+    for column in target.time_columns & row.keys():
+        if isinstance(row[column], str):
+            row[column] = to_instant(row[column], zone)
+    return row
 
 
-def write(target: Table, row: dict[str, Any], on_conflict: str) -> str:
-    """Insert or update the row; the count of the report that it belongs to."""
-    if not row:
-        raise ValueError("has no fields")
-    stored = target.stored(row)
-    if stored is None:
-        target.insert(row)
-        return "imported"
-    if all(same(stored[column], value) for column, value in row.items()):
-        return "skipped"
-    if on_conflict == "fail":
-        raise ValueError("is stored with other content")
-    if on_conflict == "skip":
-        return "skipped"
-    target.update(stored, row)
-    return "updated"
+def different_columns(stored: Mapping[str, Any], row: Mapping[str, Any]) -> list[str]:
+    return [column for column, value in row.items() if not same(stored.get(column), value)]
 
 
 def same(stored: Any, given: Any) -> bool:
-    """Equal, or equal once SQLite has made a number of a text in a number's column."""
+    """True for equal values, also if SQLite stored the text of a number as a number."""
     return stored == given or (given is not None and str(stored) == str(given))
 
 
-def key_text(target: Table, row: Mapping[str, Any]) -> str | None:
-    """The first of the table's keys that the row has, as text for people."""
-    for key in target.keys:
-        if key and all(row.get(column) is not None for column in key):
-            return ", ".join(str(row[column]) for column in key)
-    return None
-
-
 def to_sql(value: Any) -> Any:
-    """Lists and mappings are stored as their JSON text."""
+    """The value itself; a list or mapping as its JSON text."""
     return json.dumps(value, ensure_ascii=False) if isinstance(value, list | dict) else value
 
 
 def export_rows(
     name: str, db: Connection, path: Path, table: str | None = None, format: str | None = None
-) -> Exported:
-    """Write a table's rows to a file."""
+) -> ExportReport:
+    """Write the rows of a table to a file, by default as JSON."""
     connection = sqlite_connection(db)
-    target = table_of(name, connection, table)
+    target = served_table(name, connection, table)
     chosen = format or (None if path.suffix else "json")
-    return write_beside(path, rows_of(target), chosen, list_key=target.name)
+    return write_export(path, rows_of(target), chosen, list_key=target.name)
 
 
 def rows_of(target: Table) -> Iterator[dict[str, Any]]:
@@ -259,4 +245,44 @@ def rows_of(target: Table) -> Iterator[dict[str, Any]]:
     )
     names = [name for name, *_ in cursor.description]
     for row in cursor:
-        yield documents.encode(dict(zip(names, row, strict=True)))
+        yield encode(dict(zip(names, row, strict=True)))
+
+
+def verify_rows(
+    name: str,
+    db: Connection,
+    paths: Iterable[Path],
+    table: str | None = None,
+    format: str | None = None,
+) -> Comparison:
+    """Compare files with a table; columns that the files do not name are not compared."""
+    target = served_table(name, sqlite_connection(db), table)
+    comparison = Comparison()
+    seen = set()
+    for record in records_of(target, paths, format, {}):
+        comparison.found += 1
+        try:
+            stored = compare(target, record, comparison)
+        except ValueError as error:
+            fault = {"source": record.source, "position": record.position, "id": None}
+            comparison.errors.append({**fault, "reason": str(error)})
+        else:
+            seen.add(stored and target.key_text(stored))
+    keys = map(target.key_text, rows_of(target))
+    comparison.extra = [str(key) for key in keys if key not in seen]
+    return comparison
+
+
+def compare(target: Table, record: FileRecord, comparison: Comparison) -> dict[str, Any] | None:
+    """Compare one record with its stored row, which is returned; ValueError for a bad record."""
+    if record.value is None:
+        raise ValueError(record.error)
+    row = sql_row(target, record.value, {})
+    check_fields(target, row)
+    stored = target.stored(row)
+    key = target.key_text(row) or record.position
+    if stored is None:
+        comparison.missing.append(key)
+    elif columns := different_columns(stored, row):
+        comparison.different.append({"id": key, "paths": [f"$.{column}" for column in columns]})
+    return stored

@@ -10,27 +10,28 @@ import re
 from datetime import UTC, datetime, tzinfo
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+INSTANT = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z", re.ASCII)
 DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 NOW_SQL = "strftime('%Y-%m-%dT%H:%M:%fZ', 'now')"
 
 
 def now() -> str:
-    """The present instant, e.g. `2026-11-20T07:15:00.000Z`."""
+    """The current time, e.g. `2026-11-20T07:15:00.000Z`."""
     return format_instant(datetime.now(UTC))
 
 
 def format_instant(moment: datetime) -> str:
-    """`moment`, which must know its zone, in the form that Dailies writes."""
+    """`moment`, which must have a zone, as `2026-11-20T07:15:00.000Z`."""
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def file_stamp() -> str:
-    """The present instant for a file name, e.g. `20261120T071500Z`."""
+    """The current time for a file name, e.g. `20261120T071500Z`."""
     return datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
 
 
 def configured_timezone() -> tzinfo:
-    """The zone of times that name none: `DAILIES_TIMEZONE`, or UTC. ValueError if unknown."""
+    """The zone of times without one: `DAILIES_TIMEZONE`, or UTC. ValueError if unknown."""
     return timezone(os.environ.get("DAILIES_TIMEZONE", ""))
 
 
@@ -45,9 +46,9 @@ def timezone(name: str) -> tzinfo:
 
 
 def to_instant(text: str, zone: tzinfo) -> str:
-    """The instant that `text` names in Dailies' form; a time without a zone is taken in `zone`.
+    """Normalize an ISO 8601 time; one without a zone is taken in `zone`.
 
-    Text that does not begin with a date as YYYY-MM-DD is returned as it is.
+    Text that does not begin with a date (YYYY-MM-DD) is returned unchanged.
     """
     if not DATE.match(text):
         return text

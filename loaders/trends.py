@@ -10,10 +10,9 @@ import sqlite3
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from loaders.checks import named_rows
 from loaders.connections import Connection, sqlite_connection, transaction
 from loaders.errors import translated
-from loaders.migrations.trends import RELEVANCE, RULES
-from loaders.range_checks import broken_rules
 from loaders.rows import dictionaries, json_text, required_text
 from loaders.times import now
 
@@ -23,22 +22,66 @@ values (:topic, :source, :timestamp, :relevance_score, :category, :metadata)
 returning *
 """
 
-UNUSED_TOPICS = f"""
+UNUSED_TOPICS = """
 select *
 from trending_topics
 where used_flag = 0
   and (:source is null or source = :source)
   and (:category is null or category = :category)
-  and (:min_relevance is null or {RELEVANCE} >= :min_relevance)
-order by {RELEVANCE} desc, id desc
+  and (
+    :min_relevance is null
+    or case when relevance_score between 0 and 1 then relevance_score end >= :min_relevance
+  )
+order by
+  case when relevance_score between 0 and 1 then relevance_score end desc,
+  id desc
 limit :limit
-"""  # noqa: S608
+"""
 
 MARK_USED = """
 update trending_topics
 set used_flag = 1
 where id = :id
 """
+
+CHECKS = {
+    "trending_topics.relevance_score must be a number from 0 to 1": """
+        select id
+        from trending_topics
+        where relevance_score not between 0 and 1
+        """,
+    "trending_topics.used_flag must be 0 or 1": """
+        select id
+        from trending_topics
+        where used_flag not in (0, 1)
+        """,
+    "trending_topics.metadata must be valid JSON": """
+        select id
+        from trending_topics
+        where metadata is not null
+          and not (typeof(metadata) = 'text' and json_valid(metadata))
+        """,
+    "search_history.result_count must be a whole number, 0 or more": """
+        select id
+        from search_history
+        where result_count < 0
+          or typeof(result_count) not in ('integer', 'null')
+        """,
+    "trending_topics_fts does not agree with trending_topics: run `dailies build trends`": """
+        select id
+        from (
+            select id, topic
+            from trending_topics
+            except
+            select rowid, topic
+            from trending_topics_fts
+          )
+        union all
+        select rowid
+        from trending_topics_fts
+        where rowid not in (select id from trending_topics)
+        """,
+}
 
 
 def add_topic(
@@ -50,9 +93,9 @@ def add_topic(
     metadata: Mapping[str, Any] | None = None,
     timestamp: str | None = None,
 ) -> dict[str, Any]:
-    """Store a topic as seen at `timestamp` (now, if None); the row.
+    """Store a topic seen at `timestamp` (now if None) and return its row.
 
-    A topic may be seen often: each time is a row of its own.
+    The same topic may be stored several times.
     """
     values = {
         "topic": required_text("topic", topic),
@@ -74,9 +117,9 @@ def unused_topics(
     min_relevance: float | None = None,
     limit: int = 5,
 ) -> list[dict[str, Any]]:
-    """Topics that no video used, the most relevant first and of equals the newest.
+    """Topics that no video used, ordered by relevance, then newest first.
 
-    A relevance that is no number from 0 to 1 comes last.
+    A relevance that is no number from 0 to 1 is treated as unknown and comes last.
     """
     values = {
         "source": source,
@@ -88,11 +131,11 @@ def unused_topics(
 
 
 def mark_used(db: Connection, topic_id: int) -> bool:
-    """Say that a video uses the topic; False if there is no such topic."""
+    """Mark the topic as used by a video; False if there is no such topic."""
     with transaction(db) as connection:
         return connection.execute(MARK_USED, {"id": topic_id}).rowcount > 0
 
 
 def check(connection: sqlite3.Connection) -> Iterator[str]:
-    """Old rows that break today's rules."""
-    yield from broken_rules(connection, RULES)
+    """Name old rows that break today's rules, and topics that search does not find."""
+    yield from named_rows(connection, CHECKS)

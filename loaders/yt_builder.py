@@ -12,12 +12,17 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from loaders.checks import shortened
+from loaders.checks import named_rows
 from loaders.connections import Connection, acting_as, sqlite_connection
-from loaders.migrations.instants import instant
-from loaders.migrations.yt_builder import FILE_TYPES, KEYS, LIFE_CYCLE, RULES
 from loaders.queues import claims, recovery
+from loaders.queues.instants import instant
 from loaders.queues.job_rows import Row, Table, insert, key, refusing, select, stored, update
+from loaders.queues.life_cycle import BUILDS
+
+FILE_TYPES = ("videos", "music", "sounds", "quotes")
+PRIVACIES = ("private", "unlisted", "public")
+
+LIFE_CYCLE = BUILDS
 
 JOBS = Table(
     "jobs",
@@ -37,6 +42,8 @@ JOBS = Table(
         "worker": "text",
         "last_heartbeat": "time",
         "attempts": "number",
+        "priority": "number",
+        "run_after": "time",
     },
 )
 FILES = Table(
@@ -63,6 +70,55 @@ UPLOADS = Table(
         "uploaded_at": "time",
     },
 )
+
+CHECKS = {
+    "jobs.job_id must be below 4611686018427387904": """
+        select job_id
+        from jobs
+        where job_id >= 1 << 62
+        """,
+    "jobs.status must be one of preparing, queued, running, completed, failed, cancelled": """
+        select job_id
+        from jobs
+        where status not in ('preparing', 'queued', 'running', 'completed', 'failed', 'cancelled')
+        """,
+    "jobs.progress must be a whole number from 0 to 100": """
+        select job_id
+        from jobs
+        where typeof(progress) not in ('integer', 'null')
+          or progress not between 0 and 100
+        """,
+    "jobs.attempts must be a whole number, 0 or more": """
+        select job_id
+        from jobs
+        where typeof(attempts) not in ('integer', 'null')
+          or attempts < 0
+        """,
+    "jobs.config must be a JSON object": """
+        select job_id
+        from jobs
+        where config is not null
+          and iif(typeof(config) = 'text' and json_valid(config), json_type(config), '')
+            not in ('object', 'null')
+        """,
+    "job_files.file_type must be one of videos, music, sounds, quotes": """
+        select id
+        from job_files
+        where file_type not in ('videos', 'music', 'sounds', 'quotes')
+        """,
+    "youtube_uploads.privacy must be one of private, unlisted, public": """
+        select id
+        from youtube_uploads
+        where privacy not in ('private', 'unlisted', 'public')
+        """,
+    "youtube_uploads.tags must be a JSON list": """
+        select id
+        from youtube_uploads
+        where tags is not null
+          and iif(typeof(tags) = 'text' and json_valid(tags), json_type(tags), '')
+            not in ('array', 'null')
+        """,
+}
 
 FIND_JOB = "select * from jobs where job_id = :job_id"
 
@@ -357,12 +413,5 @@ def require(connection: sqlite3.Connection, job_id: int) -> Row:
 
 
 def check(connection: sqlite3.Connection) -> Iterator[str]:
-    """Old rows that break today's rules."""
-    for table, rules in RULES.items():
-        for rule in rules:
-            rows = connection.execute(
-                f"select {KEYS[table][0]} from {table} where {rule.broken.format(rule.column)}"  # noqa: S608
-            )
-            keys = [str(row_key) for (row_key,) in rows]
-            if keys:
-                yield f"{table}.{rule.column} {rule.message}: {shortened(keys)}"
+    """Name old rows that break today's rules."""
+    yield from named_rows(connection, CHECKS)

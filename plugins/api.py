@@ -1,31 +1,32 @@
-"""Jobs over HTTP: /api/{resource}, for programs with a token and people who are signed in.
+"""The jobs API: /api/{resource}, its description, and permissions.
 
-Handlers are in dailies/api/handlers, the registry of resources in dailies/api/resources.py.
+The table of routes is in dailies/api/routes.py, the registry of resources in
+dailies/api/resources.py.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Generator
+from collections.abc import Awaitable, Callable, Generator
+from functools import partial
 from typing import Any
 
-from datasette import Request, hookimpl
+from datasette import Request, Response, hookimpl
 from datasette.app import Datasette
 from datasette.permissions import Action
 from datasette.resources import TableResource
 
-from dailies.api import changes
-from dailies.api.dispatch import actor_id
-from dailies.api.operations import routes_of
-from dailies.api.resources import RESOURCES
-from dailies.api.routes import OPERATIONS
+from dailies.api.dispatch import respond
+from dailies.api.handlers import docs
+from dailies.api.routes import datasette_routes
 from loaders.registry import DATABASES
 
 ACTIONS = {
     "create-job": "Create jobs",
-    "update-job": "Change jobs",
+    "update-job": "Update jobs",
     "delete-job": "Delete jobs",
 }
+Page = Callable[[Datasette, Request], Awaitable[Response]]
 
 
 @hookimpl
@@ -36,30 +37,42 @@ def register_actions() -> list[Action]:
     ]
 
 
-@hookimpl
-def register_routes() -> list[tuple[str, Any]]:
-    return routes_of(OPERATIONS)
-
-
 @hookimpl(trylast=True)
-def startup(datasette: Datasette) -> Any:
-    async def admit_statements() -> None:
-        for resource in RESOURCES.values():
-            if database := datasette.databases.get(resource.database):
-                database.canned.update(changes.statements(resource))
+def register_routes() -> list[tuple[str, Any]]:
+    return [
+        (r"/api/openapi\.json\Z", get(docs.read_openapi)),
+        (r"/api/docs\Z", get(docs.docs_page)),
+        *datasette_routes(),
+        (r"/api(?:/.*)?\Z", not_found),
+    ]
 
-    return admit_statements
+
+def get(page: Page) -> Callable[..., Awaitable[Response]]:
+    async def view(request: Request, datasette: Datasette) -> Response:
+        return await respond(datasette, request, {"GET": partial(page, datasette, request)})
+
+    return view
+
+
+async def not_found(request: Request, datasette: Datasette) -> Response:
+    """404 as JSON, where Datasette would send a page."""
+    return await respond(datasette, request, {})
+
+
+@hookimpl
+def menu_links(datasette: Datasette) -> list[dict[str, str]]:
+    return [{"href": str(datasette.urls.path("/api/docs")), "label": "Jobs API"}]
 
 
 @hookimpl
 def write_wrapper(database: str, request: Request | None, transaction: bool) -> Any:
-    """Histories name who wrote through Datasette's own pages, too."""
+    """Record the actor of writes through Datasette's own pages and API, too."""
     if request is None or not transaction or database not in DATABASES:
         return None
-    actor = actor_id(request)
+    actor = (request.actor or {}).get("id")
 
     def as_actor(conn: sqlite3.Connection) -> Generator[None, Any, None]:
-        conn.execute("update write_context set actor = :actor", {"actor": actor})
+        conn.execute("update write_context set actor = :actor", {"actor": actor and str(actor)})
         yield
         conn.execute("update write_context set actor = null")
 

@@ -1,4 +1,7 @@
-"""Sees to it that a program is answered with errors in one shape, whatever part of us made them."""
+"""JSON errors for programs, whichever part of the server made the error.
+
+This is about the jobs API and Datasette's own API for rows.
+"""
 
 from __future__ import annotations
 
@@ -11,12 +14,10 @@ from typing import Any
 from datasette import Request, Response, hookimpl
 from datasette.app import Datasette
 
-from dailies.api.dispatch import answer
-from dailies.api.responses import error_text
-from dailies.auth.permissions import TRY_AGAIN
+from dailies.errors import RETRY, error_text
 
 ROW_API = re.compile(r"/-/(?:insert|upsert|update|delete)\Z")
-# What SQLite, or a trigger, says of a write that Datasette answers by 400.
+# Parts of messages of SQLite and of triggers, for which Datasette responds with 400.
 STATUSES = {
     "database is locked": HTTPStatus.SERVICE_UNAVAILABLE,
     ".status: cannot go ": HTTPStatus.CONFLICT,
@@ -24,19 +25,9 @@ STATUSES = {
 CROSS_SITE = "Requests from other sites are refused"
 
 
-@hookimpl(trylast=True)
-def register_routes() -> list[tuple[str, Any]]:
-    return [(r"/api(?:/.*)?\Z", nothing)]
-
-
-async def nothing(request: Request, datasette: Datasette) -> Response:
-    """What no endpoint is registered for, which Datasette would answer by a page."""
-    return await answer(datasette, request, {})
-
-
 @hookimpl(tryfirst=True)
 def handle_exception(request: Request, exception: Exception) -> Response | None:
-    """400 for bodies that Datasette's own write API fails to read, which it would answer by 500."""
+    """400 for bodies that Datasette's own write API cannot parse; it would respond with 500."""
     if request.method == "POST" and isinstance(
         exception, UnicodeError | RecursionError | OverflowError
     ):
@@ -50,7 +41,7 @@ def asgi_wrapper(datasette: Datasette) -> Callable[[Any], Any]:
 
     def wrap(app: Any) -> Any:
         async def wrapped(scope: dict[str, Any], receive: Any, send: Any) -> None:
-            if scope["type"] == "http" and is_for_programs(scope, base):
+            if scope["type"] == "http" and is_api(scope, base):
                 send = JsonErrors(send)
             await app(scope, receive, send)
 
@@ -59,8 +50,7 @@ def asgi_wrapper(datasette: Datasette) -> Callable[[Any], Any]:
     return wrap
 
 
-def is_for_programs(scope: dict[str, Any], base: str) -> bool:
-    """The jobs API, and Datasette's own for rows."""
+def is_api(scope: dict[str, Any], base: str) -> bool:
     path = scope["path"]
     return path.startswith(f"{base}/api/") or (
         scope["method"] == "POST" and ROW_API.search(path) is not None
@@ -68,16 +58,15 @@ def is_for_programs(scope: dict[str, Any], base: str) -> bool:
 
 
 class JsonErrors:
-    """Sends what it is given, but pages that report an error as JSON.
+    """An ASGI `send` that replaces error pages by JSON, and corrects statuses.
 
-    Datasette answers 400 to every write that SQLite refuses: some of those are worth another try,
-    and some conflict with what the row is.
+    Datasette responds with 400 to every write that SQLite refuses; a lock is 503, a conflict 409.
     """
 
     def __init__(self, send: Any) -> None:
         self._send = send
         self._replaced = False
-        self._refusal: dict[str, Any] | None = None
+        self._pending: dict[str, Any] | None = None
 
     async def __call__(self, message: dict[str, Any]) -> None:
         if self._replaced:
@@ -88,16 +77,16 @@ class JsonErrors:
             forbidden = status == HTTPStatus.FORBIDDEN
             await self._send_error([CROSS_SITE if forbidden else HTTPStatus(status).phrase], status)
         elif message["type"] == "http.response.start" and message["status"] == 400:
-            self._refusal = message
-        elif self._refusal:
-            await self._send_refusal(self._refusal, message)
+            self._pending = message
+        elif self._pending:
+            await self._send_corrected(self._pending, message)
         else:
             await self._send(message)
 
-    async def _send_refusal(self, start: dict[str, Any], body: dict[str, Any]) -> None:
+    async def _send_corrected(self, start: dict[str, Any], body: dict[str, Any]) -> None:
         messages = messages_in(body.get("body", b""))
         status = next((known for text, known in STATUSES.items() if text in messages[0]), 400)
-        self._refusal = None
+        self._pending = None
         if status == HTTPStatus.BAD_REQUEST:
             await self._send(start)
             await self._send(body)
@@ -113,7 +102,7 @@ class JsonErrors:
             (b"cache-control", b"private, no-store"),
         ]
         if status == HTTPStatus.SERVICE_UNAVAILABLE:
-            headers += [(name.encode(), text.encode()) for name, text in TRY_AGAIN.items()]
+            headers += [(name.encode(), text.encode()) for name, text in RETRY.items()]
         await self._send({"type": "http.response.start", "status": status, "headers": headers})
         await self._send({"type": "http.response.body", "body": body})
 

@@ -1,44 +1,47 @@
-"""Proves who is asking: tokens in a header for programs, a session in a cookie for people.
+"""Authentication: tokens in a header for programs, a session in a cookie for people.
 
-A session is a signed cookie that names the token it was opened with. Whether that token still holds
-is looked up at every request, so revoking it ends the session too.
+Tokens are checked in dailies/auth/tokens.py, sessions in dailies/auth/sign_in.py.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
-from http.cookies import CookieError
 from typing import Any
-from urllib.parse import parse_qs, urlencode
+from urllib.parse import urlencode
 from weakref import WeakKeyDictionary
 
 from datasette import Request, Response, hookimpl
 from datasette.app import Datasette
 from datasette.tokens import TokenHandler, TokenInvalid
-from datasette.utils import baseconv
-from itsdangerous import BadSignature
 
 from dailies.auth import tokens
-from dailies.auth.sign_in import SESSION_SECONDS, Throttle, local_path
+from dailies.auth.sign_in import (
+    Throttle,
+    end_session,
+    local_path,
+    reason_session_ended,
+    start_session,
+    without_broken_cookies,
+)
 from dailies.auth.tokens import Actor, InvalidTokenError
-from dailies.web.methods import FORM, refuse_method
+from dailies.errors import RequestError
+from dailies.web.forms import read_form
+from dailies.web.page import FORM, refuse_method
 
-COOKIE = "ds_actor"
 SIGN_IN = "/-/sign-in"
-LONGEST_FORM = 10_000
+MAX_FORM_BYTES = 10_000
 CHALLENGE = {"WWW-Authenticate": "Bearer", "Cache-Control": "private, no-store"}
 
 throttles: WeakKeyDictionary[Datasette, Throttle] = WeakKeyDictionary()
 
 
 class StoredTokens(TokenHandler):
-    """Knows every token there is: what the store does not hold is bad, not merely unknown."""
+    """The only token handler: a token that is not stored is invalid."""
 
     name = "dailies"
 
     async def create_token(self, *_: Any, **__: Any) -> str:
-        raise ValueError("Tokens are made by the command `dailies token`")
+        raise ValueError("Tokens are created by the command `dailies token`")
 
     async def verify_token(self, _: Datasette, token: str) -> Actor:
         try:
@@ -54,66 +57,36 @@ def register_token_handler() -> StoredTokens:
 
 @hookimpl
 def actor_from_request(datasette: Datasette, request: Request) -> Any:
-    """The spellings of `Bearer` that Datasette overlooks, and so would take for anonymous."""
+    """Read other spellings of `Bearer`, which Datasette would take for anonymous requests."""
     header = request.headers.get("authorization", "")
     scheme, _, token = header.partition(" ")
     if scheme.lower() != "bearer" or header.startswith("Bearer "):
         return None
-
-    async def verified() -> Any:
-        return await datasette.verify_token(token.strip())
-
-    return verified
+    return lambda: datasette.verify_token(token.strip())
 
 
 @hookimpl
 def asgi_wrapper(datasette: Datasette) -> Callable[[Any], Any]:
-    """Answers 401 to a session whose token no longer holds, and has the browser forget it."""
+    """Respond with 401 to a session whose token is invalid, and delete its cookie."""
 
     def wrap(app: Any) -> Any:
         async def wrapped(scope: dict[str, Any], receive: Any, send: Any) -> None:
             if scope["type"] != "http":
                 await app(scope, receive, send)
                 return
-            scope = with_sound_cookies(scope)
+            scope = without_broken_cookies(scope)
             request = Request(scope, receive)
-            reason = end_of_session(datasette, request)
+            reason = reason_session_ended(datasette, request)
             if reason is None:
                 await app(scope, receive, send)
                 return
             response = await unauthorized(datasette, request, reason)
-            forget_session(response)
+            end_session(response)
             await response.asgi_send(send)
 
         return wrapped
 
     return wrap
-
-
-def with_sound_cookies(scope: dict[str, Any]) -> dict[str, Any]:
-    """The request without cookies that cannot be parsed, which Datasette answers by 500."""
-    try:
-        _ = Request(scope, None).cookies
-    except CookieError:
-        headers = [header for header in scope["headers"] if header[0].lower() != b"cookie"]
-        return {**scope, "headers": headers}
-    return scope
-
-
-def end_of_session(datasette: Datasette, request: Request) -> str | None:
-    """Why the session in this request's cookie is over; None if it is not, or there is none."""
-    cookie = request.cookies.get(COOKIE)
-    if not cookie:
-        return None
-    try:
-        token_id = datasette.unsign(cookie, "actor")["a"]["token"]
-    except (BadSignature, KeyError, TypeError):
-        return None
-    try:
-        tokens.verify_session(str(token_id))
-    except InvalidTokenError as error:
-        return str(error)
-    return None
 
 
 @hookimpl
@@ -142,13 +115,17 @@ async def sign_in(request: Request, datasette: Datasette) -> Response:
 async def check_form(datasette: Datasette, request: Request) -> Response:
     throttle = throttles.setdefault(datasette, Throttle())
     address = (request.scope.get("client") or ("",))[0]
-    target, token = await read_form(request)
+    try:
+        fields = await read_form(request, MAX_FORM_BYTES)
+    except RequestError as error:
+        return await form(datasette, request, "", str(error), error.status)
+    target = fields.get("next", "")
     if wait := throttle.seconds_to_wait(address):
         response = await form(datasette, request, target, "Too many attempts: wait a minute", 429)
         response.headers["Retry-After"] = str(wait)
         return response
     try:
-        actor = tokens.verify(token)
+        actor = tokens.verify(fields.get("token", "").strip())
     except InvalidTokenError as error:
         throttle.failed(address)
         return await form(datasette, request, target, str(error), 401)
@@ -156,13 +133,6 @@ async def check_form(datasette: Datasette, request: Request) -> Response:
     response = Response.redirect(local_path(target, home), status=303)
     start_session(datasette, request, response, actor)
     return response
-
-
-async def read_form(request: Request) -> tuple[str, str]:
-    """Where to go afterwards, and the token."""
-    body = await request.post_body(max_bytes=LONGEST_FORM)
-    fields = parse_qs(body.decode(errors="replace"))
-    return fields.get("next", [""])[0], fields.get("token", [""])[0].strip()
 
 
 async def form(
@@ -181,23 +151,3 @@ async def unauthorized(datasette: Datasette, request: Request, message: str) -> 
     if request.method == "GET" and "text/html" in (request.headers.get("accept") or ""):
         return await form(datasette, request, request.full_path, message, 401)
     return Response.error(message, 401, headers=dict(CHALLENGE))
-
-
-def start_session(datasette: Datasette, request: Request, response: Response, actor: Actor) -> None:
-    expires_at = baseconv.base62.encode(int(time.time()) + SESSION_SECONDS)
-    response.set_cookie(
-        COOKIE,
-        datasette.sign({"a": actor, "e": expires_at}, "actor"),
-        max_age=SESSION_SECONDS,
-        secure=is_encrypted(datasette, request),
-        httponly=True,
-        samesite="lax",
-    )
-
-
-def forget_session(response: Response) -> None:
-    response.set_cookie(COOKIE, "", expires=0, max_age=0, httponly=True)
-
-
-def is_encrypted(datasette: Datasette, request: Request) -> bool:
-    return request.scheme == "https" or bool(datasette.setting("force_https_urls"))

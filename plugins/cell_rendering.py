@@ -1,6 +1,6 @@
-"""Cells of tables and queries as people read them: statuses, times, JSON, long texts, links.
+"""Format cells of tables and queries for people: statuses, times, JSON, long texts, links.
 
-JSON, CSV and everything else for programs stay as they are.
+JSON, CSV and the other formats for programs are not changed.
 """
 
 from __future__ import annotations
@@ -41,11 +41,11 @@ TIMES = frozenset(
 )
 STATUSES = frozenset({"operation", "privacy", "status", "status_from", "status_to"})
 PROGRESS = "progress"
-VIEWS = frozenset({"deleted_jobs", "latest_video_metrics"})
-LONGEST_IN_LISTS = 4_000  # fifty rows of more would make a slow page
+KEYLESS_VIEWS = frozenset({"deleted_jobs", "latest_video_metrics"})
+MAX_IN_LISTS = 4_000  # characters; fifty rows with longer texts make a slow page
 
-# What a column of a canned query names: the row of which table.
-NAMED_BY_QUERIES = {
+# The table whose row a column of a canned query identifies.
+ROW_LINKS = {
     ("campaigns", "id"): ("campaigns", "jobs"),
     ("yt-builder", "job_id"): ("yt-builder", "jobs"),
     ("presentation_jobs", "job_id"): ("presentation_jobs", "presentation_jobs"),
@@ -55,33 +55,21 @@ NAMED_BY_QUERIES = {
     ("_memory", "job_id"): ("yt-builder", "jobs"),
     ("_memory", "image_id"): ("image_library", "image_library"),
 }
-# What a column of a table names may be gone: the rows beside it are not.
-LISTED_BESIDE = frozenset(
+# Columns that link to the rows with the same value, as the job may have been deleted.
+FILTER_LINKS = frozenset(
     {
         ("campaigns", "job_history", "job_id"),
         ("yt-builder", "job_events", "job_id"),
         ("presentation_jobs", "job_events", "job_id"),
     }
 )
-HOLDS_VIDEOS = frozenset({"_memory", "image_library", "metrics", "yt-builder"})
-HOLDS_TOPICS = frozenset({"_memory", "metrics"})
-
-
-FILTERS = (
-    tilde_encode,
-    formatting.folded_text,
-    formatting.lasting,
-    formatting.link,
-    formatting.pill,
-    formatting.progress,
-    formatting.shown,
-    formatting.when,
-)
+WITH_VIDEOS = frozenset({"_memory", "image_library", "metrics", "yt-builder"})
+WITH_TOPICS = frozenset({"_memory", "metrics"})
 
 
 @hookimpl
 def prepare_jinja2_environment(env: Environment) -> None:
-    env.filters |= {function.__name__: function for function in FILTERS}
+    env.filters |= {**formatting.FILTERS, "tilde_encode": tilde_encode}
 
 
 @hookimpl
@@ -93,26 +81,26 @@ def render_cell(
     column: str,
     value: Any,
 ) -> Any:
-    if isinstance(value, bytes) and table in VIEWS:  # whose rows have no page to load it from
+    if isinstance(value, bytes) and table in KEYLESS_VIEWS:  # no row page to download it from
         return Markup("{:,} bytes").format(len(value))
     if value is None or isinstance(value, bytes | dict):  # a dict is a foreign key with its label
         return None
     if column in TIMES:
-        return formatting.when(value)
+        return formatting.time_html(value)
     if column in STATUSES:
-        return formatting.pill(value)
+        return formatting.status_pill(value)
     if column == PROGRESS:
-        return formatting.progress(value)
+        return formatting.progress_bar(value)
     if target := target_of(datasette, request, database, table, column, value):
         return linked(datasette, request, target, value)
     return folded(request, value)
 
 
 def folded(request: Request | None, value: Any) -> Markup | None:
-    """A long value to unfold; in a list of rows Datasette cuts off what is too long for that."""
+    """A long value to unfold; very long ones in lists are left for Datasette to truncate."""
     if not isinstance(value, str):
         return None
-    if len(value) > LONGEST_IN_LISTS and not is_row_page(request):
+    if len(value) > MAX_IN_LISTS and not is_row_page(request):
         return None
     return formatting.folded_json(value) or formatting.folded_text(value)
 
@@ -122,16 +110,16 @@ def is_row_page(request: Request | None) -> bool:
 
 
 def is_canned(request: Request | None) -> bool:
-    """Whether the page is that of a canned query, whose columns mean what we say."""
+    """True on the page of a canned query: in other SQL a column may mean anything."""
     return request is not None and "table" in (request.url_vars or {})
 
 
 class Target(NamedTuple):
-    """What a cell names: a table, and the address of the rows of it that are meant."""
+    """A table, and the address of the rows in it that a cell links to."""
 
     database: str
     table: str
-    address: str
+    href: str
 
 
 def target_of(
@@ -143,28 +131,28 @@ def target_of(
     value: Any,
 ) -> Target | None:
     key = tilde_encode(str(value))
-    if table is None and is_canned(request) and (database, column) in NAMED_BY_QUERIES:
-        named = NAMED_BY_QUERIES[database, column]
+    if table is None and is_canned(request) and (database, column) in ROW_LINKS:
+        named = ROW_LINKS[database, column]
         return Target(*named, str(datasette.urls.row(*named, key)))
-    if (database, table, column) in LISTED_BESIDE:
-        return matching(datasette, database, str(table), column, value)
-    if column == "video_id" and database in HOLDS_VIDEOS:
+    if (database, table, column) in FILTER_LINKS:
+        return filtered(datasette, database, str(table), column, value)
+    if column == "video_id" and database in WITH_VIDEOS:
         return Target("metrics", "video_metadata", str(datasette.urls.path(f"/-/videos/{key}")))
-    if column == "topic" and database in HOLDS_TOPICS:
-        return matching(datasette, "trends", "trending_topics", "topic", value)
+    if column == "topic" and database in WITH_TOPICS:
+        return filtered(datasette, "trends", "trending_topics", "topic", value)
     return None
 
 
-def matching(datasette: Datasette, database: str, table: str, column: str, value: Any) -> Target:
-    """The rows of a table whose column holds the value."""
-    question = urlencode({f"{column}__exact": value})
-    return Target(database, table, f"{datasette.urls.table(database, table)}?{question}")
+def filtered(datasette: Datasette, database: str, table: str, column: str, value: Any) -> Target:
+    """The rows of a table with this value in the column."""
+    arguments = urlencode({f"{column}__exact": value})
+    return Target(database, table, f"{datasette.urls.table(database, table)}?{arguments}")
 
 
 async def linked(
     datasette: Datasette, request: Request | None, target: Target, value: Any
 ) -> Markup | None:
     viewer = Viewer(datasette, request.actor if request else None)
-    if not await viewer.may_see(target.database, target.table):
+    if not await viewer.can_view(target.database, target.table):
         return None
-    return Markup('<a href="{}">{}</a>').format(target.address, value)
+    return Markup('<a href="{}">{}</a>').format(target.href, value)

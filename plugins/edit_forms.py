@@ -1,11 +1,13 @@
-"""Pages to create, edit and delete a campaign job, for people who are signed in and may.
+"""Pages with forms: create or edit a campaign job, and confirm an action on a row.
 
-They work without scripts. That no other site submits them is Datasette's own protection.
+They work without scripts. Datasette refuses forms submitted from other sites.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Awaitable, Callable
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlencode
@@ -13,15 +15,34 @@ from urllib.parse import urlencode
 from datasette import Forbidden, NotFound, Request, Response, hookimpl
 from datasette.app import Datasette
 from datasette.utils import tilde_encode
-from datasette.utils.asgi import BadRequest
+from markupsafe import Markup
 
-from dailies.api.request import RefusalError, precondition
-from dailies.api.resources import CAMPAIGNS
-from dailies.api.responses import Stored
-from dailies.auth.permissions import FAILURES, is_allowed, may_see, read_from, refusal_of, write_to
+from dailies.api.request import precondition
+from dailies.api.responses import entity_tag
+from dailies.auth.permissions import is_allowed
+from dailies.datasette_compat import BadRequest
+from dailies.errors import FAILURES, RequestError, request_error
+from dailies.storage.databases import read_from, write_to_database
 from dailies.web import job_form
-from dailies.web.forms import read_form
-from dailies.web.methods import FORM, refuse_method
+from dailies.web.forms import by_field, read_form
+from dailies.web.page import FORM, refuse_method, render
+from dailies.web.row_actions import (
+    EDIT_JOB,
+    NEW_JOB,
+    RESTORE_JOB,
+    ROW_ACTIONS,
+    FormPage,
+    RowAction,
+)
+from loaders.campaigns import jobs as campaigns
+from loaders.errors import DomainError
+
+Actor = dict[str, Any] | None
+Values = dict[str, str]
+Show = Callable[[Values, RequestError | None], Awaitable[Response]]
+Run = Callable[[Values], Awaitable[tuple[str, str]]]
+
+RESTORE_COLUMN = ("campaigns", "deleted_jobs", "id")
 
 
 @hookimpl
@@ -29,187 +50,256 @@ def register_routes() -> list[tuple[str, Any]]:
     return [
         (r"/campaigns/-/new-job\Z", new_job),
         (r"/campaigns/-/edit-job\Z", edit_job),
-        (r"/campaigns/-/delete-job\Z", delete_job),
+        *((rf"/{one.database}/-/{one.name}\Z", action_handler(one)) for one in ROW_ACTIONS),
     ]
 
 
 @hookimpl
-def table_actions(
-    datasette: Datasette, actor: dict[str, Any] | None, database: str, table: str
-) -> Any:
+def table_actions(datasette: Datasette, actor: Actor, database: str, table: str) -> Any:
     async def links() -> list[dict[str, str]]:
-        if not is_ours(database, table) or not await may(datasette, actor, "create-job"):
+        if (database, table) != (NEW_JOB.database, NEW_JOB.table):
+            return []
+        if await missing_permission(datasette, actor, NEW_JOB):
             return []
         href = datasette.urls.path("/campaigns/-/new-job")
-        return [{"href": href, "label": "New job", "description": "Fill in a form."}]
+        return [{"href": href, "label": NEW_JOB.label, "description": "Fill in a form."}]
 
     return links
 
 
 @hookimpl
-def row_actions(
-    datasette: Datasette, actor: dict[str, Any] | None, database: str, table: str, row: Any
-) -> Any:
+def row_actions(datasette: Datasette, actor: Actor, database: str, table: str, row: Any) -> Any:
     async def links() -> list[dict[str, str]]:
-        if not is_ours(database, table):
-            return []
-        found = []
-        for action, label in (("update-job", "Edit job"), ("delete-job", "Delete job")):
-            if await may(datasette, actor, action):
-                page = label.lower().replace(" ", "-")
-                found.append({"href": address(datasette, page, row["id"]), "label": label})
-        return found
+        return [
+            {"href": page_href(datasette, page, str(row[page.key])), "label": page.label}
+            for page in (EDIT_JOB, *ROW_ACTIONS)
+            if (page.database, page.table) == (database, table)
+            and page.offered(row)
+            and not await missing_permission(datasette, actor, page)
+        ]
 
     return links
 
 
-def is_ours(database: str, table: str) -> bool:
-    return (database, table) == (CAMPAIGNS.database, CAMPAIGNS.table)
+@hookimpl
+def extra_template_vars(
+    datasette: Datasette, request: Request | None, view_name: str, database: str | None
+) -> Any:
+    """`restore_href`: the page that restores a version of a campaign, for actors who may."""
+    if view_name != "row" or request is None or database != RESTORE_JOB.database:
+        return None
+
+    async def variables() -> dict[str, Any]:
+        if await missing_permission(datasette, request.actor, RESTORE_JOB):
+            return {}
+        return {"restore_href": partial(page_href, datasette, RESTORE_JOB)}
+
+    return variables
 
 
-async def may(datasette: Datasette, actor: dict[str, Any] | None, action: str) -> bool:
-    """Whether this actor may do it here; whoever may not see jobs gets no form about one."""
-    return (
-        actor is not None
-        and await is_allowed(datasette, actor, action, CAMPAIGNS)
-        and await may_see(datasette, actor, CAMPAIGNS)
-    )
+@hookimpl(tryfirst=True)
+def render_cell(
+    datasette: Datasette,
+    request: Request | None,
+    database: str,
+    table: str | None,
+    column: str,
+    value: Any,
+) -> Any:
+    """Link a deleted job to the page that restores it."""
+    if (database, table, column) != RESTORE_COLUMN or request is None:
+        return None
+
+    async def link() -> Markup | None:
+        if await missing_permission(datasette, request.actor, RESTORE_JOB):
+            return None
+        href = page_href(datasette, RESTORE_JOB, str(value))
+        return Markup('{} <a href="{}">Restore</a>').format(value, href)
+
+    return link
 
 
-async def enter(datasette: Datasette, request: Request, action: str) -> Response | None:
-    """Forbidden unless the actor may; an answer for methods that a page does not take."""
-    if not await may(datasette, request.actor, action):
-        raise Forbidden(f"You may not {action} here")
+async def missing_permission(datasette: Datasette, actor: Actor, page: FormPage) -> str | None:
+    """The first permission for the page that the actor lacks."""
+    needed = [(name, page.permission_table or page.table) for name in page.permissions]
+    needed += [("view-table", table) for table in (page.table, page.reads) if table]
+    for name, table in needed:
+        if actor is None or not await is_allowed(datasette, actor, name, page, table):
+            return name
+    return None
+
+
+def page_href(datasette: Datasette, page: FormPage, key: str, **values: Any) -> str:
+    arguments = urlencode({"key": key, **values})
+    return str(datasette.urls.path(f"/{page.database}/-/{page.name}?{arguments}"))
+
+
+def row_href(datasette: Datasette, page: FormPage, key: str) -> str:
+    return str(datasette.urls.row(page.database, page.table, tilde_encode(key)))
+
+
+async def check_request(datasette: Datasette, request: Request, page: FormPage) -> Response | None:
+    """Raise Forbidden if the actor may not use the page; a 405 response for a wrong method."""
+    if missing := await missing_permission(datasette, request.actor, page):
+        raise Forbidden(f"Permission denied: need {missing}")
     return refuse_method(request, FORM)
 
 
-async def new_job(request: Request, datasette: Datasette) -> Response:
-    if refused := await enter(datasette, request, "create-job"):
-        return refused
+async def answer(datasette: Datasette, request: Request, show: Show, run: Run) -> Response:
+    """Show the form; or run it, then redirect, or show it again with its error.
+
+    `run` returns the message to show and where to redirect to.
+    """
     if request.method != "POST":
-        return await form(datasette, request, job_form.shown({}))
-    submitted: dict[str, str] = {}
+        return await show({}, None)
+    submitted: Values = {}
     try:
         submitted = await read_form(request)
-        document = job_form.changed({}, submitted)
-        actor = actor_id(request)
-        [stored] = await write_to(
-            datasette, CAMPAIGNS, lambda conn: CAMPAIGNS.add(conn, [document], actor, listed=False)
-        )
+        message, target = await run(submitted)
     except FAILURES as error:
-        return await form(datasette, request, submitted, refusal=refusal_of(error))
-    return done(datasette, request, f"Created {stored.key}", row_address(datasette, stored.key))
-
-
-async def edit_job(request: Request, datasette: Datasette) -> Response:
-    if refused := await enter(datasette, request, "update-job"):
-        return refused
-    stored, document = await read_job(datasette, request)
-    if request.method != "POST":
-        values = job_form.shown(document) | {"etag": stored.etag}
-        return await form(datasette, request, values, document)
-    submitted: dict[str, str] = {}
-    try:
-        submitted = await read_form(request)
-        actor, check = actor_id(request), precondition(submitted.get("etag", ""), None)
-        await write_to(
-            datasette,
-            CAMPAIGNS,
-            lambda conn: CAMPAIGNS.change(
-                conn, stored.key, actor, check, lambda job: job_form.changed(job, submitted)
-            ),
-        )
-    except FAILURES as error:
-        return await form(datasette, request, submitted, document, refusal_of(error))
-    return done(datasette, request, f"Saved {stored.key}", row_address(datasette, stored.key))
-
-
-async def delete_job(request: Request, datasette: Datasette) -> Response:
-    if refused := await enter(datasette, request, "delete-job"):
-        return refused
-    stored, document = await read_job(datasette, request)
-    if request.method != "POST":
-        return await confirmation(datasette, request, document, stored.etag)
-    try:
-        submitted = await read_form(request)
-        actor, check = actor_id(request), precondition(submitted.get("etag", ""), None)
-        await write_to(
-            datasette, CAMPAIGNS, lambda conn: CAMPAIGNS.remove(conn, stored.key, actor, check)
-        )
-    except FAILURES as error:
-        refusal = refusal_of(error)
-        return await confirmation(datasette, request, document, stored.etag, refusal)
-    undo = address(datasette, "restore-job", stored.key, name="key")
-    return done(datasette, request, f"Deleted {stored.key}", undo)
-
-
-async def read_job(datasette: Datasette, request: Request) -> tuple[Stored, dict[str, Any]]:
-    """The job that the address names, as it is stored and as a document."""
-    key = request.args.get("id") or ""
-    try:
-        stored = await read_from(datasette, CAMPAIGNS, lambda conn: CAMPAIGNS.read(conn, key))
-        return stored, json.loads(stored.text)
-    except RefusalError as refusal:
-        raise NotFound(str(refusal)) from refusal
-    except (ValueError, RecursionError) as error:
-        raise BadRequest("This job is too much for a form") from error
-
-
-async def form(
-    datasette: Datasette,
-    request: Request,
-    values: dict[str, str],
-    document: dict[str, Any] | None = None,
-    refusal: RefusalError | None = None,
-) -> Response:
-    """The form with these values in its fields and, beside them, what was wrong with them."""
-    context = {
-        "action": request.full_path,
-        "values": values,
-        "job": document,
-        "fields": [one for one in job_form.FIELDS if one.is_shown(document or {})],
-        "errors": job_form.by_field(refusal) if refusal else {},
-        "changed_meanwhile": refusal is not None
-        and refusal.status == HTTPStatus.PRECONDITION_FAILED,
-    }
-    body = await datasette.render_template("job_form.html", context, request=request)
-    return page(body, refusal)
-
-
-async def confirmation(
-    datasette: Datasette,
-    request: Request,
-    document: dict[str, Any],
-    etag: str,
-    refusal: RefusalError | None = None,
-) -> Response:
-    context = {
-        "action": request.full_path,
-        "job": document,
-        "etag": etag,
-        "errors": refusal.messages if refusal else [],
-        "back": row_address(datasette, document["id"]),
-    }
-    body = await datasette.render_template("job_form_delete.html", context, request=request)
-    return page(body, refusal)
-
-
-def page(body: str, refusal: RefusalError | None) -> Response:
-    return Response.html(body, status=refusal.status if refusal else 200)
-
-
-def done(datasette: Datasette, request: Request, message: str, target: str) -> Response:
+        return await show(submitted, request_error(error))
     datasette.add_message(request, message, datasette.INFO)
     return Response.redirect(target, status=303)
 
 
+async def new_job(request: Request, datasette: Datasette) -> Response:
+    if refused := await check_request(datasette, request, NEW_JOB):
+        return refused
+
+    async def show(submitted: Values, error: RequestError | None) -> Response:
+        return await show_job(datasette, request, {}, submitted or job_form.shown({}), error)
+
+    async def run(submitted: Values) -> tuple[str, str]:
+        job, actor = job_form.changed({}, submitted), actor_id(request)
+        stored = await write_to_database(
+            datasette, "campaigns", lambda conn: campaigns.add_record(conn, job, actor)
+        )
+        return f"Created {stored.key}", row_href(datasette, NEW_JOB, stored.key)
+
+    return await answer(datasette, request, show, run)
+
+
+async def edit_job(request: Request, datasette: Datasette) -> Response:
+    if refused := await check_request(datasette, request, EDIT_JOB):
+        return refused
+    key, job, etag = await read_job(datasette, request)
+
+    async def show(submitted: Values, error: RequestError | None) -> Response:
+        values = submitted or {**job_form.shown(job), "etag": etag}
+        return await show_job(datasette, request, job, values, error)
+
+    async def run(submitted: Values) -> tuple[str, str]:
+        actor, check = actor_id(request), precondition(submitted.get("etag", ""), None)
+        await write_to_database(
+            datasette,
+            "campaigns",
+            lambda conn: campaigns.change_job(
+                conn, key, lambda job: job_form.changed(job, submitted), actor, check
+            ),
+        )
+        return f"Saved {key}", row_href(datasette, EDIT_JOB, key)
+
+    return await answer(datasette, request, show, run)
+
+
+async def read_job(datasette: Datasette, request: Request) -> tuple[str, dict[str, Any], str]:
+    """Key, content and entity tag of the job that `?key=` names."""
+    key = request.args.get("key") or ""
+    try:
+        stored = await read_from(datasette, EDIT_JOB, lambda conn: campaigns.get_record(conn, key))
+        return stored.key, json.loads(stored.text), entity_tag(stored)
+    except (RequestError, DomainError) as error:
+        raise NotFound(str(error)) from error
+    except (ValueError, RecursionError) as error:
+        raise BadRequest("This job is too large or too deep for a form") from error
+
+
+async def show_job(
+    datasette: Datasette,
+    request: Request,
+    job: dict[str, Any],
+    values: Values,
+    error: RequestError | None,
+) -> Response:
+    """The form with these values, and the messages of an error at the fields they are about."""
+    context = {
+        "action": request.full_path,
+        "values": values,
+        "job": job,
+        "fields": [field for field in job_form.FIELDS if field.is_shown(job)],
+        "errors": job_form.by_field(error) if error else {},
+        "conflict": error is not None and error.status == HTTPStatus.PRECONDITION_FAILED,
+    }
+    return await render(datasette, request, "job_form.html", context, status_of(error))
+
+
+def action_handler(action: RowAction) -> Any:
+    async def handler(request: Request, datasette: Datasette) -> Response:
+        return await confirm(datasette, request, action)
+
+    return handler
+
+
+async def confirm(datasette: Datasette, request: Request, action: RowAction) -> Response:
+    if refused := await check_request(datasette, request, action):
+        return refused
+    key = request.args.get("key") or ""
+    if not key:
+        raise NotFound("The address has no key")
+
+    async def show(submitted: Values, error: RequestError | None) -> Response:
+        return await show_question(datasette, request, action, key, submitted, error)
+
+    async def run(submitted: Values) -> tuple[str, str]:
+        actor = actor_id(request)
+        outcome = await write_to_database(
+            datasette, action.database, lambda conn: action.run(conn, key, actor, submitted)
+        )
+        if outcome.undo:
+            return outcome.message, page_href(datasette, outcome.undo, key)
+        return outcome.message, row_href(datasette, action, outcome.other_key or key)
+
+    return await answer(datasette, request, show, run)
+
+
+async def show_question(
+    datasette: Datasette,
+    request: Request,
+    action: RowAction,
+    key: str,
+    submitted: Values,
+    error: RequestError | None,
+) -> Response:
+    values = {field.name: request.args.get(field.name) or "" for field in action.fields}
+    values |= submitted | await prepared(datasette, action, key)
+    question = action.question.format(key=key)
+    if version := values.get("version"):
+        question = f"Restore version {version} of {key}?"
+    visible = {field.name for field in action.fields if field.kind != "hidden"}
+    context = {
+        "page": action,
+        "question": question,
+        "action": request.full_path,
+        "values": values,
+        "errors": by_field(error, visible) if error else {},
+        "cancel": row_href(datasette, action, key),
+    }
+    return await render(datasette, request, "confirm.html", context, status_of(error))
+
+
+async def prepared(datasette: Datasette, action: RowAction, key: str) -> Values:
+    prepare = action.prepare
+    if prepare is None:
+        return {}
+    try:
+        return await read_from(datasette, action, lambda conn: prepare(conn, key))
+    except (RequestError, DomainError) as error:
+        raise NotFound(str(error)) from error
+
+
+def status_of(error: RequestError | None) -> int:
+    return error.status if error else 200
+
+
 def actor_id(request: Request) -> str:
     return str(request.actor["id"])
-
-
-def address(datasette: Datasette, page: str, job_id: str, name: str = "id") -> str:
-    return str(datasette.urls.path(f"/campaigns/-/{page}?{urlencode({name: job_id})}"))
-
-
-def row_address(datasette: Datasette, job_id: str) -> str:
-    return str(datasette.urls.row(CAMPAIGNS.database, CAMPAIGNS.table, tilde_encode(job_id)))

@@ -1,4 +1,7 @@
-"""A question that Datasette cannot make sense of is the asker's mistake, not the server's."""
+"""Errors that Datasette reports as the server's are the client's; JSON is always valid.
+
+Errors of the jobs API and of Datasette's API for rows: plugins/api_errors.py.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +11,9 @@ from typing import Any
 from datasette import Request, hookimpl
 from datasette.app import Datasette
 from datasette.database import QueryInterrupted
-from datasette.handle_exception import handle_exception as answer_error
-from datasette.views.base import DatasetteError
+
+from dailies import datasette_compat
+from dailies.api.responses import finite
 
 # What Datasette 1.0a41 raises, and answers by 500, for odd formats, numbers, JSON and page tokens.
 MISTAKES = (
@@ -23,10 +27,15 @@ MISTAKES = (
     sqlite3.Error,
 )
 
+# Rows of earlier systems hold infinities. Datasette replaces them in rows, but neither in facets
+# nor in what its write API returns.
+datasette_compat.encode_with(finite)
+datasette_compat.log_errors_without_variables()
+
 
 @hookimpl
 def handle_exception(datasette: Datasette, request: Request, exception: Exception) -> Any:
-    if not isinstance(exception, MISTAKES):
+    if not isinstance(exception, MISTAKES) and not datasette_compat.is_unexplained(exception):
         return None
     message = str(exception) or "This request makes no sense here"
-    return answer_error(datasette, request, DatasetteError(message, status=400))
+    return datasette_compat.error_response(datasette, request, message, 400)

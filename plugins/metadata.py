@@ -1,15 +1,18 @@
 """Shows the titles and descriptions of metadata.yml.
 
-Datasette takes permissions and settings from the file that `--config` names, but descriptions only
-from one that `--metadata` names, where it ignores permissions. One file is enough.
+Datasette reads them from the file that `--metadata` names, where it ignores permissions and
+settings. This reads them from the file that `--config` names, so that one file is enough.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from datasette import hookimpl
 from datasette.app import Datasette
+
+from dailies.datasette_compat import store_metadata
 
 KEYS = (
     "title",
@@ -25,27 +28,20 @@ KEYS = (
 
 @hookimpl
 def startup(datasette: Datasette) -> Any:
-    async def describe() -> None:
-        config = datasette.config or {}
-        for key, text in texts(config):
-            await datasette.set_instance_metadata(key, text)
-        for database, settings in (config.get("databases") or {}).items():
-            for key, text in texts(settings):
-                await datasette.set_database_metadata(database, key, text)
-            for table, described in (settings.get("tables") or {}).items():
-                await describe_table(datasette, database, table, described)
-
-    return describe
+    return lambda: store_metadata(datasette, metadata_rows(datasette.config or {}))
 
 
-async def describe_table(
-    datasette: Datasette, database: str, table: str, described: dict[str, Any]
-) -> None:
-    for key, text in texts(described):
-        await datasette.set_resource_metadata(database, table, key, text)
-    for column, text in (described.get("columns") or {}).items():
-        await datasette.set_column_metadata(database, table, column, "description", text)
+def metadata_rows(config: dict[str, Any]) -> Iterator[tuple[str, ...]]:
+    yield from described(config)
+    for database, settings in (config.get("databases") or {}).items():
+        yield from described(settings, database)
+        for table, details in (settings.get("tables") or {}).items():
+            yield from described(details, database, table)
+            for column, text in (details.get("columns") or {}).items():
+                yield database, table, column, "description", text
 
 
-def texts(settings: dict[str, Any]) -> list[tuple[str, str]]:
-    return [(key, str(settings[key])) for key in KEYS if settings.get(key)]
+def described(settings: dict[str, Any], *names: str) -> Iterator[tuple[str, ...]]:
+    for key in KEYS:
+        if settings.get(key):
+            yield *names, key, str(settings[key])

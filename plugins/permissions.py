@@ -1,19 +1,22 @@
 """What of Datasette's own pages and actions is for whom.
 
-That unserved tables and columns stay unread is the work of the connections in plugins/databases.py.
+What is not served of a file is the work of dailies/storage: it has no page for anyone.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
-import datasette.handle_exception
-from datasette import Request, Response, hookimpl
+from datasette import NotFound, Request, Response, hookimpl
 from datasette.app import Datasette
 from datasette.permissions import PermissionSQL
-from datasette.utils.asgi import NotFound
-from datasette.views.special import JsonDataView
+
+from dailies import datasette_compat
+from dailies.auth.derived import closed_names
+from dailies.datasette_compat import add_cors_headers
+from dailies.storage.databases import ServedDatabase
 
 # The schema is the migrations' alone, SQL that writes would go past each table's permissions,
 # and a stored query would answer others with its author's rights.
@@ -40,55 +43,79 @@ DEBUGGING_PAGES = re.compile(
 # Tokens are made by the command line alone; a root link would open a session nobody can revoke.
 ABSENT_PAGES = re.compile(r"/-/(?:create-token|auth-token)\Z")
 DATABASES_PAGE = re.compile(r"/-/databases(?:\.(?P<format>json))?\Z")
+SHOWN = ("name", "route", "size", "is_mutable", "is_memory", "hash")
+SCHEMA_PAGES = tuple(
+    re.compile(rf"{path}/-/schema(?:\.(?P<format>json|md))?\Z")
+    for path in ("", "/(?P<database>[^/.]+)", "/(?P<database>[^/.]+)/(?P<table>[^/.]+)")
+)
+
+CLOSED = """
+select
+  value ->> 0 as parent,
+  value ->> 1 as child,
+  0 as allow,
+  'reads a table that is closed' as reason
+from json_each(:closed)
+"""
 
 
 @hookimpl
-def startup(datasette: Datasette) -> None:
-    # With rich installed every 404 logs all local variables, and with them tokens from headers.
-    forget_rich()
-
-
-def forget_rich() -> None:
-    datasette.handle_exception.rich = None
-
-
-@hookimpl
-def permission_resources_sql(action: str) -> PermissionSQL | None:
-    if action not in REFUSED_ACTIONS:
-        return None
-    return PermissionSQL(restriction_sql="select null as parent, null as child where 0")
+async def permission_resources_sql(
+    datasette: Datasette, actor: dict[str, Any] | None, action: str
+) -> PermissionSQL | None:
+    if action in REFUSED_ACTIONS:
+        return PermissionSQL(restriction_sql="select null as parent, null as child where 0")
+    closed = await closed_names(datasette, actor, action)
+    return PermissionSQL(sql=CLOSED, params={"closed": json.dumps(closed)}) if closed else None
 
 
 @hookimpl
 def register_routes() -> list[tuple[Any, Any]]:
     return [
         (DEBUGGING_PAGES, debugging_page),
+        *((pattern, schema_page) for pattern in SCHEMA_PAGES),
         (ABSENT_PAGES, absent_page),
         (DATABASES_PAGE, databases_page),
     ]
 
 
-async def debugging_page(request: Request, send: Any, datasette: Datasette) -> Response:
+async def debugging_page(request: Request, send: Any, datasette: Datasette) -> Any:
     """A page of Datasette's own, for those who may debug permissions."""
     await datasette.ensure_permission(action="permissions-debug", actor=request.actor)
-    for pattern, view in datasette._routes():
-        match = pattern.match(request.path)
-        if match and pattern is not DEBUGGING_PAGES:
-            request.scope = {**request.scope, "url_route": {"kwargs": match.groupdict()}}
-            return await view(request, send)
-    raise NotFound("Page not found")
+    return await datasette_compat.core_page(datasette, request, send, (DEBUGGING_PAGES,))
+
+
+async def schema_page(request: Request, send: Any, datasette: Datasette) -> Any:
+    """Definitions that name columns which are not served are for root alone."""
+    if "table" in request.url_vars:
+        await datasette.resolve_table(request)  # NotFound for a table that is not served
+    for database in datasette.databases.values():
+        if isinstance(database, ServedDatabase) and await database.tables_with_hidden_columns():
+            await datasette.ensure_permission(action="permissions-debug", actor=request.actor)
+    return await datasette_compat.core_page(datasette, request, send, SCHEMA_PAGES)
 
 
 def absent_page(request: Request) -> Response:
     raise NotFound("Page not found")
 
 
-async def databases_page(request: Request, send: Any, datasette: Datasette) -> Response:
-    """The databases without the paths of their files."""
-
-    async def databases(request: Request) -> dict[str, Any]:
-        shown = await datasette._connected_databases_for_actor(request.actor)
-        return {"databases": [{**database, "path": None} for database in shown]}
-
-    view = JsonDataView.as_view(datasette, "databases.json", databases, needs_request=True)
-    return await view(request, send)
+async def databases_page(request: Request, datasette: Datasette) -> Response:
+    """The databases as Datasette lists them, without the paths of their files."""
+    await datasette.ensure_permission(action="view-instance", actor=request.actor)
+    visible = await datasette.allowed_resources("view-database", request.actor)
+    names = {database.parent async for database in visible.all()}
+    databases = [
+        {key: getattr(database, key) for key in SHOWN} | {"path": None}
+        for name, database in datasette.databases.items()
+        if name in names
+    ]
+    data = {"ok": True, "databases": databases}
+    if request.url_vars.get("format"):
+        headers: dict[str, str] = {}
+        if datasette.cors:
+            add_cors_headers(headers)
+        return Response.json(data, headers=headers)
+    context = {"filename": "databases.json", "data": data, "data_json": json.dumps(data, indent=2)}
+    return Response.html(
+        await datasette.render_template("show_json.html", context, request=request)
+    )

@@ -1,4 +1,4 @@
-"""Thumbnails: /image_library/-/thumbnail/{id}, for whoever may see the library."""
+"""Thumbnails: /image_library/-/thumbnail/{id}, for actors who may see the table."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from datasette.app import Datasette
 from datasette.resources import TableResource
 from markupsafe import Markup
 
-from dailies.web.methods import refuse_method
+from dailies.web.page import refuse_method
 from dailies.web.thumbnails import CONTENT_TYPE, Thumbnails, images_dir
 
 DATABASE = "image_library"
 TABLE = "image_library"
 FIND_FILE = "select file_path from image_library where id = :id"
-HOLD_IMAGES = (DATABASE, "_memory")
+DATABASES = (DATABASE, "_memory")
 PLACEHOLDER = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 160 120" role="img"
- aria-label="No picture"><rect width="160" height="120" fill="#8883"/><path fill="none"
+ aria-label="No image"><rect width="160" height="120" fill="#8883"/><path fill="none"
  stroke="#888" stroke-width="4" d="m20 100 40-50 25 30 20-24 35 44zm80-70a8 8 0 1 0 .1 0z"/>
 </svg>"""
 
@@ -40,8 +40,8 @@ def register_routes() -> list[tuple[str, Any]]:
 def render_cell(
     datasette: Datasette, row: Any, column: str, value: Any, database: str
 ) -> Markup | None:
-    """The picture before its path, wherever images are listed."""
-    if column != "file_path" or database not in HOLD_IMAGES or row is None:
+    """Show the thumbnail before its path in lists of images."""
+    if column != "file_path" or database not in DATABASES or row is None:
         return None
     columns = row.keys()
     key = next((name for name in ("image_id", "id") if name in columns), None)
@@ -68,11 +68,11 @@ async def thumbnail(request: Request, datasette: Datasette) -> Response:
     return Response(found.content, headers=headers, content_type=CONTENT_TYPE)
 
 
-async def find_file(datasette: Datasette, number: str) -> str:
-    """The path of the image of this number, which is whatever its row says."""
+async def find_file(datasette: Datasette, image_id: str) -> str:
+    """The path in the row of an image."""
     if DATABASE not in datasette.databases:
-        raise NotFound(f"The database {DATABASE} is not here")
-    rows = await datasette.databases[DATABASE].execute(FIND_FILE, {"id": number})
+        raise NotFound(f"There is no database {DATABASE}")
+    rows = await datasette.databases[DATABASE].execute(FIND_FILE, {"id": image_id})
     row = rows.first()
     if row is None:
         raise NotFound("There is no such image")

@@ -1,18 +1,17 @@
-// Sends a request as it is written into the form of /api/docs, and shows the answer. Links to a
-// schema unfold it.
+// Sends the request in the form of /api/docs and shows the response. Links to a schema open it.
 "use strict";
 
 const form = document.getElementById("api-try");
 const field = (name) => document.getElementById(`api-${name}`);
 
 function headers() {
-  const found = {};
-  if (field("token").value) found["Authorization"] = `Bearer ${field("token").value}`;
-  if (field("body").value) found["Content-Type"] = "application/json";
-  return found;
+  const values = {};
+  if (field("token").value) values["Authorization"] = `Bearer ${field("token").value}`;
+  if (field("body").value) values["Content-Type"] = "application/json";
+  return values;
 }
 
-function shown(text) {
+function formatted(text) {
   try {
     return JSON.stringify(JSON.parse(text), null, 2);
   } catch {
@@ -25,7 +24,7 @@ async function send(event) {
   const method = field("method").value;
   const address = new URL(field("path").value, window.location.href);
   if (address.origin !== window.location.origin) {
-    field("answer").textContent = "Only this server can be asked from here.";
+    field("response").textContent = "Requests can be sent to this server only.";
     return;
   }
   const body = method === "GET" ? undefined : field("body").value || undefined;
@@ -33,18 +32,18 @@ async function send(event) {
     const response = await fetch(address, { method, headers: headers(), body });
     const tag = response.headers.get("ETag");
     const first = `${response.status} ${response.statusText}${tag ? `\nETag: ${tag}` : ""}`;
-    field("answer").textContent = `${first}\n\n${shown(await response.text())}`;
+    field("response").textContent = `${first}\n\n${formatted(await response.text())}`;
   } catch (error) {
-    field("answer").textContent = `No answer: ${error.message}`;
+    field("response").textContent = `No response: ${error.message}`;
   }
 }
 
-function unfold() {
+function openTarget() {
   const target = document.getElementById(window.location.hash.slice(1));
   if (target instanceof HTMLDetailsElement) target.open = true;
 }
 
 form.hidden = false;
 form.addEventListener("submit", send);
-window.addEventListener("hashchange", unfold);
-unfold();
+window.addEventListener("hashchange", openTarget);
+openTarget();

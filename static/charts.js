@@ -1,10 +1,10 @@
-// Draws the chart of a page from the rows that the page holds. Vega would make functions of texts,
-// which the Content-Security-Policy forbids: its interpreter takes their place.
+// Draws the chart of a page from the rows in the page. By default Vega compiles expressions with
+// eval, which the Content-Security-Policy forbids: vega-interpreter evaluates them instead.
 import { expressionInterpreter } from "./vendor/vega-interpreter.js";
 
 const NARROW = 600;
 
-// The colours are those of charts.css, so that they follow light and dark without drawing again.
+// CSS variables of charts.css, so that colours follow light and dark without drawing again.
 const lines = {
   labelColor: "var(--text)",
   titleColor: "var(--text)",
@@ -30,7 +30,7 @@ async function draw(place, { spec, rows }) {
   const size = { width: "container", autosize: { type: "fit-x", contains: "padding" } };
   const { spec: compiled } = vegaLite.compile(
     { ...spec, ...size, data: { values: rows } },
-    // It would warn of a height that bars of a list never had.
+    // Vega-Lite warns about the height of bar charts without one.
     { config: config(place.clientWidth), logger: vega.logger(vega.Error) },
   );
   const runtime = vega.parse(compiled, null, { ast: true });
@@ -42,6 +42,6 @@ await draw(
   document.getElementById("chart"),
   JSON.parse(document.getElementById("chart-data").textContent),
 );
-// Had it failed, the table would still be open, and the sentence would say why.
-document.getElementById("chart-waits").remove();
+// If drawing fails, the fallback text and the open table remain.
+document.getElementById("chart-fallback").remove();
 document.getElementById("chart-table").open = false;

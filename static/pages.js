@@ -1,5 +1,5 @@
-// What Datasette's pages lack for people who use a keyboard or a screen reader: names of fields, steps
-// between headings that can be followed. Without scripts the pages read the same.
+// Improves Datasette's pages for keyboards and screen readers: names of fields, levels of headings.
+// The pages work without scripts too.
 
 const FIELDS = {
   'select[name^="_filter_column"]': "Column to filter by",
@@ -15,7 +15,7 @@ function nameFields() {
       field.setAttribute("aria-label", name);
     }
   }
-  // What these say is name enough, and their label does not begin with it.
+  // Their text is a sufficient name, and the label does not begin with it.
   for (const button of document.querySelectorAll(".action-menu-button[aria-label]")) {
     button.removeAttribute("aria-label");
   }
@@ -30,18 +30,18 @@ function levelHeadings() {
   }
 }
 
-// The long list of what each column means stands before the rows.
+// The descriptions of the columns are long, and come before the rows.
 function foldDescriptions() {
   for (const list of document.querySelectorAll("dl.column-descriptions")) {
     const fold = document.createElement("details");
-    fold.innerHTML = "<summary>What the columns mean</summary>";
+    fold.innerHTML = "<summary>Column descriptions</summary>";
     list.replaceWith(fold);
     fold.append(list);
   }
 }
 
-// What scrolls by itself must be in reach of the keyboard.
-function reachScrolling() {
+// Elements that scroll must be reachable by keyboard.
+function makeScrollable() {
   for (const box of document.querySelectorAll("main :is(pre, .table-wrapper)")) {
     if (box.scrollWidth > box.clientWidth) box.tabIndex = 0;
   }
@@ -50,6 +50,7 @@ function reachScrolling() {
 nameFields();
 levelHeadings();
 foldDescriptions();
-reachScrolling();
-// The editor and further filters come later.
+makeScrollable();
+addEventListener("resize", makeScrollable);
+// The SQL editor and further filters are added later.
 new MutationObserver(nameFields).observe(document.body, { childList: true, subtree: true });

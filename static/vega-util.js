@@ -1,2 +1,2 @@
-// What vega-interpreter.js imports from the package vega-util, which vega.min.js holds already.
+// The exports of vega-util that vega-interpreter.js imports; vega.min.js contains them.
 export const { ascending, isString, DisallowedObjectProperties } = window.vega;

@@ -4,14 +4,19 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import httpx2
 import hypothesis
 import pytest
 import server_process
-from jobs_client import jobs_client
+from browser_site import Site
+from cli_runner import run_in_process
+from datasette.app import Datasette
+from in_process import asking, serving
+from jobs_client import serving_jobs, token_of
 from playwright.sync_api import Browser, Page, sync_playwright
 from server_process import RunDailies, ServerProcess
 
@@ -21,6 +26,7 @@ hypothesis.settings.register_profile("dailies", deadline=None, print_blob=True)
 hypothesis.settings.load_profile("dailies")
 
 REQUIRE_BROWSER = os.environ.get("DAILIES_REQUIRE_BROWSER") == "1"
+PROCESS_FIXTURES = {"browser", "run_dailies", "server"}
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 BROWSER_OPTIONS = [
     "--no-sandbox",
@@ -54,7 +60,7 @@ def data_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def sample_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data folder with the sample rows of all six databases, to copy from."""
     folder = tmp_path_factory.mktemp("samples") / "data"
-    built = server_process.run_dailies(folder, "build", "--sample")
+    built = run_in_process(folder, "build", "--sample")
     assert built.returncode == 0, built.stderr
     return folder
 
@@ -66,6 +72,42 @@ def samples(sample_data: Path, data_dir: Path) -> Path:
     return data_dir
 
 
+@pytest.fixture(scope="module")
+def shared_samples(sample_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A data folder with the sample rows for the read-only tests of a module."""
+    folder = tmp_path_factory.mktemp("shared") / "data"
+    shutil.copytree(sample_data, folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DAILIES_DATA_DIR", str(folder))
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def shared_datasette(shared_samples: Path) -> Iterator[Datasette]:
+    """An instance over the sample rows for the read-only tests of a module."""
+    with serving() as served:
+        yield served
+
+
+@pytest.fixture(scope="session")
+def site(sample_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """A server over the sample rows and one stale build, for all tests that only read."""
+    data_dir = tmp_path_factory.mktemp("site") / "data"
+    shutil.copytree(sample_data, data_dir)
+    with Site(data_dir) as running:
+        running.add_stale_build()
+        yield running
+
+
+@pytest.fixture(scope="module")
+def own_site(sample_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """A server over the sample rows for the tests of one module that write."""
+    data_dir = tmp_path_factory.mktemp("own") / "data"
+    shutil.copytree(sample_data, data_dir)
+    with Site(data_dir) as running:
+        yield running
+
+
 @pytest.fixture
 def free_port() -> int:
     return server_process.free_port()
@@ -73,14 +115,14 @@ def free_port() -> int:
 
 @pytest.fixture
 def run_dailies(data_dir: Path) -> RunDailies:
-    """Run the installed `dailies` over `data_dir`; keywords become environment variables."""
+    """Run a `dailies` command over `data_dir`; keywords become environment variables."""
+    return partial(run_in_process, data_dir)
 
-    def run(
-        *args: str | Path, stdin: str = "", **settings: str
-    ) -> subprocess.CompletedProcess[str]:
-        return server_process.run_dailies(data_dir, *args, stdin=stdin, **settings)
 
-    return run
+@pytest.fixture
+def run_process(data_dir: Path) -> RunDailies:
+    """Run the installed `dailies` in a process of its own, where that is what is tested."""
+    return partial(server_process.run_dailies, data_dir)
 
 
 @pytest.fixture
@@ -90,10 +132,28 @@ def server(data_dir: Path) -> Iterator[ServerProcess]:
         yield running
 
 
+@pytest.fixture(scope="module")
+def jobs_site(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[tuple[Datasette, Callable[[], None]]]:
+    """One instance for the tests of a module, and what empties its databases."""
+    with serving_jobs(tmp_path_factory.mktemp("jobs")) as site:
+        yield site
+
+
 @pytest.fixture
-async def api(data_dir: Path) -> AsyncIterator[httpx2.AsyncClient]:
-    """A client with root's token, of an instance with empty databases."""
-    async with jobs_client() as client:
+def empty_site(jobs_site: tuple[Datasette, Callable[[], None]]) -> Datasette:
+    """The instance of the module, with empty databases of jobs."""
+    datasette, clear = jobs_site
+    clear()
+    return datasette
+
+
+@pytest.fixture
+async def api(empty_site: Datasette) -> AsyncIterator[httpx2.AsyncClient]:
+    """A client of `empty_site` with root's token."""
+    async with asking(empty_site, None) as client:
+        client.headers |= token_of("root")
         yield client
 
 
@@ -141,5 +201,8 @@ def page(browser: Browser) -> Iterator[Page]:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if "browser" in getattr(item, "fixturenames", ()):
+        fixtures = set(getattr(item, "fixturenames", ()))
+        if "browser" in fixtures:
             item.add_marker("browser")
+        if fixtures & PROCESS_FIXTURES:
+            item.add_marker("process")

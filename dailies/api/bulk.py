@@ -1,4 +1,4 @@
-"""The same done to every job that a filter matches, in one transaction, and undone at once."""
+"""One change to every job that a filter matches, in one transaction; undo of a deletion."""
 
 from __future__ import annotations
 
@@ -9,33 +9,18 @@ from typing import Any
 
 from itsdangerous import BadSignature, URLSafeSerializer
 
-from dailies.api.pagination import Listing, parse_listing
-from dailies.api.repositories import campaigns
-from dailies.api.request import RefusalError, quoted, refuse_unknown
+from dailies.api.pagination import ListQuery, parse_query
+from dailies.api.request import refuse_unknown
 from dailies.api.resources import CAMPAIGNS, Resource
-from dailies.api.schemas import BULK_ACTIONS
 from dailies.auth.secrets import signing_secret
+from loaders.campaigns import versions
 from loaders.connections import acting_as
-from loaders.migrations.life_cycle import LifeCycle
+from loaders.errors import Conflict, Invalid, NotFound
+from loaders.messages import quoted
+from loaders.queues.life_cycle import LifeCycle
 
 RETRY, CANCEL, DELETE = "retry", "cancel", "delete"
 CANCELLED = "cancelled"
-
-FIND_DELETED = """
-select
-  job_id,
-  version,
-  not exists (
-    select 1
-    from job_history as later
-    where later.job_id = deleted.job_id
-      and later.version > deleted.version
-  )
-from job_history as deleted
-where id between :first and :last
-  and operation = 'delete'
-order by id
-"""
 
 LAST_CHANGE = """
 select
@@ -46,97 +31,91 @@ from change_stream
 
 
 @dataclass(frozen=True)
-class Done:
-    """How many jobs a filter matched, how many were changed or would be, and how to undo it.
+class Result:
+    """How many jobs a filter matched, how many changed or would change, and the token for undo.
 
-    The others are `left` as they are, since their life cycle forbids the change.
+    The other jobs are left as they are, since their life cycle forbids the change.
     """
 
     action: str
     matched: int
     changed: int
-    dry_run: bool
+    dry_run: bool = False
     undo: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        left = self.matched - self.changed
         return {
             "ok": True,
             "action": self.action,
             "matched": self.matched,
             "changed": self.changed,
-            "left": left,
+            "left": self.matched - self.changed,
             "dry_run": self.dry_run,
             "undo": self.undo,
         }
 
 
-def actions_of(resource: Resource) -> tuple[str, ...]:
-    """What can be done to many jobs of a resource."""
-    return BULK_ACTIONS[resource.name][0]
-
-
-def rehearse(
-    connection: sqlite3.Connection, resource: Resource, action: str, conditions: Mapping[str, Any]
-) -> Done:
-    """What `act` would do; it only reads."""
-    listing = parse_conditions(resource, conditions)
-    condition = " and ".join(listing.conditions)
-    matched = count(connection, resource, condition, listing)
+def count(
+    connection: sqlite3.Connection, resource: Resource, action: str, filters: Mapping[str, Any]
+) -> Result:
+    """What `change` would do, without writing."""
+    query, condition = parse_filters(resource, filters)
+    matched = count_rows(connection, resource, condition, query)
     changeable = f"{condition} and {changeable_by(resource, action)}"
-    return Done(action, matched, count(connection, resource, changeable, listing), dry_run=True)
+    return Result(action, matched, count_rows(connection, resource, changeable, query), True)
 
 
-def act(
+def change(
     connection: sqlite3.Connection,
     resource: Resource,
     action: str,
-    conditions: Mapping[str, Any],
+    filters: Mapping[str, Any],
     actor: str | None,
-) -> Done:
-    """Do it to all jobs that match `conditions`, named and written as a list's parameters are."""
-    listing = parse_conditions(resource, conditions)
-    condition = " and ".join(listing.conditions)
-    changeable = f"{condition} and {changeable_by(resource, action)}"
+) -> Result:
+    """Retry, cancel or delete all jobs that match; filters are like the parameters of a list."""
+    query, condition = parse_filters(resource, filters)
     with acting_as(connection, actor):
-        matched = count(connection, resource, condition, listing)
+        matched = count_rows(connection, resource, condition, query)
         epoch, before = last_change(connection, resource)
-        statement = f"{statement_for(resource, action)} where {changeable}"
-        changed = connection.execute(statement, listing.values).rowcount
+        statement = (
+            f"{statement_for(resource, action)} "
+            f"where {condition} and {changeable_by(resource, action)}"
+        )
+        changed = connection.execute(statement, query.values).rowcount
         _, after = last_change(connection, resource)
         undo = signer().dumps([epoch, before + 1, after]) if after > before else None
-        return Done(action, matched, changed, dry_run=False, undo=undo)
+        return Result(action, matched, changed, undo=undo)
 
 
-def parse_conditions(resource: Resource, conditions: Mapping[str, Any]) -> Listing:
-    """RefusalError unless there is a condition that is more than words that say nothing."""
-    refuse_unknown(conditions, ("q", *resource.columns), "column")
-    listing = parse_listing(resource, [(name, text_of(conditions[name])) for name in conditions])
-    if not listing.conditions:
-        raise RefusalError(400, "filter: names no condition; all jobs are never meant")
-    return listing
+def parse_filters(resource: Resource, filters: Mapping[str, Any]) -> tuple[ListQuery, str]:
+    """The filters as a query and as a condition in SQL. Invalid if there are none."""
+    refuse_unknown(filters, ("q", *resource.columns), "column")
+    query = parse_query(resource, {name: text_of(value) for name, value in filters.items()})
+    if not query.conditions:
+        raise Invalid("filter: at least one filter is required")
+    return query, " and ".join(query.conditions)
 
 
 def text_of(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def count(
-    connection: sqlite3.Connection, resource: Resource, condition: str, listing: Listing
+def count_rows(
+    connection: sqlite3.Connection, resource: Resource, condition: str, query: ListQuery
 ) -> int:
     sql = f"select count(*) from {resource.table} where {condition}"  # noqa: S608
-    return int(connection.execute(sql, listing.values).fetchone()[0])
+    return int(connection.execute(sql, query.values).fetchone()[0])
 
 
 def statement_for(resource: Resource, action: str) -> str:
-    """SQL: what is done, to be followed by a condition."""
+    """SQL: the statement of an action, without its condition."""
     if action == DELETE:
         return f"delete from {resource.table}"  # noqa: S608
     return f"update {resource.table} set status = '{target(cycle_of(resource), action)}'"  # noqa: S608
 
 
 def changeable_by(resource: Resource, action: str) -> str:
-    """SQL: is the job in a state from which the life cycle lets it go there?"""
+    """SQL: true for jobs whose state allows the action."""
     if action == DELETE:
         return "true"
     cycle = cycle_of(resource)
@@ -157,12 +136,12 @@ def target(cycle: LifeCycle, action: str) -> str:
 
 def cycle_of(resource: Resource) -> LifeCycle:
     if resource.queue is None:
-        raise RefusalError(400, f"{resource.name} have no status")
+        raise Invalid(f"{resource.name} have no status")
     return resource.queue.cycle
 
 
 def last_change(connection: sqlite3.Connection, resource: Resource) -> tuple[str, int]:
-    """The file and the number of its newest version, where versions are kept to go back to."""
+    """The epoch of the file and the number of its last change; zero where none can be undone."""
     if resource.versions is None:
         return "", 0
     epoch, number = connection.execute(LAST_CHANGE).fetchone()
@@ -170,38 +149,20 @@ def last_change(connection: sqlite3.Connection, resource: Resource) -> tuple[str
 
 
 def signer() -> URLSafeSerializer:
-    """Signs tokens: one made up by others could bring back whatever was ever deleted."""
+    """Sign tokens for undo: a forged one could restore anything that was ever deleted."""
     return URLSafeSerializer(signing_secret(), "undo-jobs")
 
 
-def undo(connection: sqlite3.Connection, token: str, actor: str | None) -> Done:
-    """Bring back the campaign jobs that were deleted together.
-
-    One of which more was written since is left as it is, and one that breaks today's rules stays
-    among the deleted.
-    """
+def undo(connection: sqlite3.Connection, token: str, actor: str | None) -> Result:
+    """Restore the campaign jobs that were deleted together: see `versions.restore_deleted`."""
     try:
         epoch, first, last = signer().loads(token)
     except BadSignature:
-        raise RefusalError(400, f"undo: {quoted(token)} is no token of ours") from None
-    values = {"first": first, "last": last}
+        raise Invalid(f"undo: {quoted(token)} is not a token of this API") from None
     with acting_as(connection, actor):
         if epoch != last_change(connection, CAMPAIGNS)[0]:
-            raise RefusalError(409, "undo: another file has taken the database's place since")
-        found = connection.execute(FIND_DELETED, values).fetchall()
+            raise Conflict("undo: the database file was replaced since")
+        found, restored = versions.restore_deleted(connection, first, last, actor)
         if not found:
-            raise RefusalError(404, f"undo: nothing was deleted under {quoted(token)}")
-        gone = [(key, version) for key, version, is_last in found if is_last]
-        changed = sum(bring_back(connection, key, version, actor) for key, version in gone)
-        return Done("undo", len(found), changed, dry_run=False)
-
-
-def bring_back(connection: sqlite3.Connection, key: str, version: int, actor: str | None) -> bool:
-    try:
-        campaigns.restore(connection, key, actor, lambda _: None, version)
-    except RefusalError:
-        return False
-    return True
-
-
-UNDOABLE = {CAMPAIGNS.name: CAMPAIGNS}
+            raise NotFound(f"undo: nothing was deleted under {quoted(token)}")
+        return Result("undo", found, restored)

@@ -1,7 +1,7 @@
-"""What was created, updated or deleted since a token: in order, none missed and none twice.
+"""Changes of a resource since a token, in order, each exactly once.
 
-SQLite lets one program write at a time, so the numbers that triggers give to changes stand in the
-order of their commits, whoever writes. A token names the file as well as the number in it.
+SQLite lets one program write at a time, so the numbers that triggers give to changes are in the
+order of their commits, whoever writes. A token names the file (its epoch) and the number in it.
 """
 
 from __future__ import annotations
@@ -12,18 +12,19 @@ import sqlite3
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from dailies.api.request import RefusalError, quoted
 from dailies.api.resources import Resource
+from loaders.errors import Conflict, DomainError, Invalid
+from loaders.messages import quoted
 
 LATEST = "latest"
-MOST_BYTES = 4_000_000  # of a page: each change comes with its whole job
+MAX_BYTES = 4_000_000  # of a page: each change comes with its whole job
 TOKEN = re.compile(r"([0-9a-f]{8})-([0-9]{1,18})", re.ASCII)
 
 FIND_EPOCH = "select epoch from change_stream"
 
 
 class Token(NamedTuple):
-    """The change after which a reader goes on, in the file of this epoch."""
+    """The last change that a reader got, in the file of this epoch."""
 
     epoch: str
     number: int
@@ -33,7 +34,7 @@ class Token(NamedTuple):
 
 
 class Change(NamedTuple):
-    """A change, and its JSON text."""
+    """A change and its JSON text."""
 
     token: Token
     operation: str
@@ -41,7 +42,7 @@ class Change(NamedTuple):
 
 
 class Changes(NamedTuple):
-    """Changes in their order; `next` is where to go on, whether or not there are more by now."""
+    """Changes in their order; `next` is the token to continue with, even if there are none."""
 
     rows: list[Change]
     next: Token
@@ -62,29 +63,24 @@ def find_last(resource: Resource) -> str:
     return f"select coalesce(max(id), 0) from {resource.log.table}"  # noqa: S608
 
 
-def statements(resource: Resource) -> set[str]:
-    """What reads tables that are not served, so that the connections for readers let it pass."""
-    return {FIND_EPOCH, list_changes(resource), find_last(resource)}
-
-
 def read_changes(
     connection: sqlite3.Connection, resource: Resource, since: str | None, limit: int
 ) -> Changes:
-    """The changes after `since`: from the first on without it, none yet if it is `latest`."""
+    """The changes after `since`: all of them without it, none yet if it is `latest`."""
     connection.execute("begin")  # so that a job is read as its changes left it
     try:
         token = starting_point(connection, resource, since)
         values = {"after": token.number, "limit": limit}
         rows = connection.execute(list_changes(resource), values).fetchall()
         every = (change_of(connection, resource, token.epoch, tuple(row)) for row in rows)
-        found = list(within(MOST_BYTES, every))
+        found = list(within(MAX_BYTES, every))
         return Changes(found, found[-1].token if found else token)
     finally:
         connection.rollback()
 
 
 def within(size: int, changes: Iterator[Change]) -> Iterator[Change]:
-    """The first of the changes: as many as make so many characters, but one at least."""
+    """The first of the changes, up to `size` characters; at least one."""
     for change in changes:
         yield change
         size -= len(change.text)
@@ -101,23 +97,23 @@ def starting_point(connection: sqlite3.Connection, resource: Resource, since: st
         return Token(epoch, last)
     found = TOKEN.fullmatch(since)
     if not found:
-        raise RefusalError(400, f"since: {quoted(since)} is no token of ours")
+        raise Invalid(f"since: {quoted(since)} is not a token of this API")
     token = Token(found[1], int(found[2]))
     if token.epoch != epoch or token.number > last:
-        message = "since: another file has taken the database's place; read it anew, then go on"
-        raise RefusalError(409, f"{message} from since={LATEST}")
+        message = "since: the database file was replaced; read the list again, then continue"
+        raise Conflict(f"{message} from since={LATEST}")
     return token
 
 
 def change_of(
     connection: sqlite3.Connection, resource: Resource, epoch: str, row: tuple[object, ...]
 ) -> Change:
-    """The change with the job as it is by now, or null if it is gone."""
+    """The change with the job as it is now, or null if it was deleted."""
     number, operation, key, actor, at = row
     about = {"change": number, "operation": operation, "id": key, "actor": actor, "at": at}
     try:
-        job = resource.read(connection, str(key)).text
-    except RefusalError:
+        job = resource.get(connection, str(key)).text
+    except DomainError:
         job = "null"
     text = f'{json.dumps(about, ensure_ascii=False)[:-1]}, "job": {job}}}'
     return Change(Token(epoch, int(str(number))), str(operation), text)

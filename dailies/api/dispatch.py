@@ -1,48 +1,59 @@
-"""What all endpoints of the API share: how a request is read, and how it is answered.
+"""From Datasette's routes to handlers: methods, permissions, parameters, errors, CORS.
 
-An endpoint takes Datasette, the request and the resource, and returns its answer or raises one of
-`FAILURES`.
+A handler takes a `JobRequest` and returns a response, or raises one of `FAILURES`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
-from http import HTTPStatus
+import sqlite3
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 from urllib.parse import parse_qsl, quote, urlencode
 
 from datasette import Request, Response
 from datasette.app import Datasette
-from datasette.utils import add_cors_headers
 
-from dailies.api.idempotency import Write, once, repeatable
+from dailies.api.idempotency import Write, check_key, once, repeatable
 from dailies.api.request import (
+    JSON,
     Check,
-    RefusalError,
     key_from_path,
     matches,
     precondition,
+    read_body,
     refuse_unknown,
 )
 from dailies.api.resources import Resource
-from dailies.api.responses import Answer, Stored, error_text, rows_text
-from dailies.auth.permissions import FAILURES, may_see, refusal_of, write_to
+from dailies.api.responses import (
+    JSONResponse,
+    entity_tag,
+    error_response,
+    one_row,
+    rows_text,
+)
+from dailies.auth.permissions import is_allowed, may_see, require
+from dailies.datasette_compat import add_cors_headers
+from dailies.errors import FAILURES, RequestError, request_error
+from dailies.storage.databases import read_from, write_to
+from loaders.errors import Invalid
+from loaders.rows import Record
 
-Endpoint = Callable[[Datasette, Request, Resource], Awaitable[Response]]
+Result = TypeVar("Result")
 Call = Callable[[], Awaitable[Response]]
 
-JSON = ("application/json",)
-NAMED = ("bulk", "changes", "claim", "undo")  # addresses that look like a job's, but are none
+RESERVED = ("bulk", "changes", "claim", "undo")  # path segments that look like the key of a job
 REQUEST_HEADERS = (
     "Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, Last-Event-ID"
 )
 
 
-async def answer(datasette: Datasette, request: Request, calls: Mapping[str, Call]) -> Response:
-    """What the call for this method answers, or why it does not, always as JSON."""
+async def respond(datasette: Datasette, request: Request, calls: Mapping[str, Call]) -> Response:
+    """The response of the call for the request's method, or an error; always JSON."""
     try:
-        response = await dispatch(request, calls)
+        response = await call_for_method(request, calls)
     except FAILURES as error:
-        response = refused(refusal_of(error))
+        response = error_response(request_error(error)).to_datasette()
     if datasette.cors:
         add_cors_headers(response.headers)
         response.headers["Access-Control-Allow-Headers"] = REQUEST_HEADERS
@@ -51,17 +62,16 @@ async def answer(datasette: Datasette, request: Request, calls: Mapping[str, Cal
     return response
 
 
-async def dispatch(request: Request, calls: Mapping[str, Call]) -> Response:
+async def call_for_method(request: Request, calls: Mapping[str, Call]) -> Response:
     if not calls:
-        raise RefusalError(404, "There is nothing at this address")
+        raise RequestError(404, "Not found: no resource has this path")
+    allow = allowed_methods(calls)
     if request.method == "OPTIONS":
-        return Response(b"", 204, headers={"Allow": allowed_methods(calls)})
+        return Response(b"", 204, headers={"Allow": allow})
     call = calls.get("GET" if request.method == "HEAD" else request.method)
     if call is None:
-        allow = allowed_methods(calls)
-        raise RefusalError(
-            405, f"{request.method} is not allowed here: {allow} are", {"Allow": allow}
-        )
+        message = f"{request.method} is not allowed here: use one of {allow}"
+        raise RequestError(405, message, {"Allow": allow})
     response = await call()
     if request.method == "HEAD":
         response.body = b""
@@ -73,97 +83,114 @@ def allowed_methods(calls: Mapping[str, Call]) -> str:
     return ", ".join((*calls, *head, "OPTIONS"))
 
 
-def key_of(request: Request) -> str:
-    return key_from_path(request.url_vars["key"])
+def parse_parameters(request: Request, known: Iterable[str]) -> dict[str, str]:
+    """Parameters of the query string. Invalid for an unknown one and one that comes twice."""
+    pairs = parse_qsl(request.query_string, keep_blank_values=True)
+    given = dict(pairs)
+    refuse_unknown(given, known, "parameter")
+    if len(given) < len(pairs):
+        raise Invalid("A parameter is given twice")
+    return given
 
 
-def actor_id(request: Request) -> str | None:
-    found = (request.actor or {}).get("id")
-    return None if found is None else str(found)
+@dataclass
+class JobRequest:
+    """A request for a resource; parameters and body are empty until they are read."""
+
+    datasette: Datasette
+    request: Request
+    resource: Resource
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+
+    @property
+    def actor_id(self) -> str | None:
+        found = (self.request.actor or {}).get("id")
+        return None if found is None else str(found)
+
+    @property
+    def key(self) -> str:
+        return self.segment("key")
+
+    @property
+    def check(self) -> Check:
+        headers = self.request.headers
+        return precondition(headers.get("if-match"), headers.get("if-none-match"))
+
+    def segment(self, name: str) -> str:
+        """A named part of the path."""
+        return key_from_path(self.request.url_vars[name])
+
+    async def require(self, action: str, table: str | None = None) -> None:
+        await require(self.datasette, self.request.actor, action, self.resource, table)
+
+    async def is_allowed(self, action: str, table: str | None = None) -> bool:
+        return await is_allowed(self.datasette, self.request.actor, action, self.resource, table)
+
+    async def may_see(self, table: str | None = None) -> bool:
+        """True if the response may contain rows of `table`, by default of the jobs."""
+        return await may_see(self.datasette, self.request.actor, self.resource, table)
+
+    async def require_sight(self, table: str | None = None) -> None:
+        if not await self.may_see(table):
+            await self.require("view-table", table)
+
+    async def read_body(self, types: tuple[str, ...] = JSON, *, optional: bool = False) -> bytes:
+        self.body = await read_body(self.request, types, optional=optional)
+        return self.body
+
+    async def read(self, read: Callable[[sqlite3.Connection], Result]) -> Result:
+        return await read_from(self.datasette, self.resource, read)
+
+    async def write(self, write: Callable[[sqlite3.Connection], Result]) -> Result:
+        """The result of `write`, once its transaction is on the disk."""
+        return await write_to(self.datasette, self.resource, write)
+
+    async def write_once(self, write: Write, table: str | None = None) -> Response:
+        """Like `write`, but a request with an Idempotency-Key is carried out only once.
+
+        An actor who may not see the rows, of the jobs or of `table`, does not get the response
+        that was made for one who may.
+        """
+        request = self.request
+        seen = str(await self.may_see(table))
+        content = (request.method, request.path, request.query_string, seen, self.body)
+        known = repeatable(request.headers.get("idempotency-key"), self.actor_id, *content)
+        response: JSONResponse = await self.write(once(known, write))
+        return response.to_datasette()
+
+    def check_idempotency_key(self) -> None:
+        """Invalid for a malformed key, also where nothing is written."""
+        check_key(self.request.headers.get("idempotency-key"))
+
+    def url_of(self, key: str) -> str:
+        """The path of a job. The first character of a reserved segment is percent-encoded."""
+        part = f"%{ord(key[0]):02X}{key[1:]}" if key in RESERVED else quote(key, safe="")
+        return str(self.datasette.urls.path(f"/api/{self.resource.name}/{part}"))
+
+    def next_url(self, token: str | None, parameter: str = "_next") -> str | None:
+        """The absolute URL of the page after this one, under the same filters."""
+        if token is None:
+            return None
+        query = urlencode({**self.parameters, parameter: token})
+        return str(self.datasette.absolute_url(self.request, f"{self.request.path}?{query}"))
+
+    def page(self, texts: Iterable[str], token: str | None) -> Response:
+        others = {"next": token, "next_url": self.next_url(token)}
+        return JSONResponse(200, rows_text(texts, others)).to_datasette()
+
+    def unless_known(self, record: Record) -> Response:
+        """The row, or 304 if the client has it already."""
+        known, etag = self.request.headers.get("if-none-match"), entity_tag(record)
+        if known is not None and matches(known, etag, weakly=True):
+            return Response(b"", 304, headers={"ETag": etag})
+        return one_row(record).to_datasette()
 
 
-def check_of(request: Request) -> Check:
-    return precondition(request.headers.get("if-match"), request.headers.get("if-none-match"))
+def row_if(seen: bool, record: Record) -> JSONResponse:
+    """The row, or no rows for an actor who may not see it."""
+    return one_row(record) if seen else JSONResponse(200, rows_text([]))
 
 
-def parameters_of(request: Request) -> list[tuple[str, str]]:
-    return parse_qsl(request.query_string, keep_blank_values=True)
-
-
-def refuse_parameters(request: Request) -> None:
-    refuse_unknown([name for name, _ in parameters_of(request)], (), "parameter")
-
-
-def lease_of(request: Request, resource: Resource) -> str | None:
-    """The lease that the address of a deletion names: its request has no body."""
-    given = dict(parameters_of(request))
-    refuse_unknown(given, ("lease",) if resource.queue else (), "parameter")
-    return given.get("lease")
-
-
-def address(datasette: Datasette, resource: Resource, key: str) -> str:
-    """The address of a job; one that is called as something else here is spelt differently."""
-    part = f"%{ord(key[0]):02X}{key[1:]}" if key in NAMED else quote(key, safe="")
-    return str(datasette.urls.path(f"/api/{resource.name}/{part}"))
-
-
-def one(stored: Stored, status: int = 200, headers: dict[str, str] | None = None) -> Answer:
-    return Answer(status, rows_text([stored.text]), {"ETag": stored.etag, **(headers or {})})
-
-
-def check_idempotency_key(request: Request) -> None:
-    """RefusalError for a key that is none; what only reads may be asked as often as one likes."""
-    repeatable(request.headers.get("idempotency-key"), actor_id(request))
-
-
-async def write_once(
-    datasette: Datasette,
-    request: Request,
-    resource: Resource,
-    write: Write,
-    body: bytes,
-    table: str | None = None,
-) -> Response:
-    """What `write` answers; a request with an Idempotency-Key is done once, however often it comes.
-
-    Whoever may not see the rows, of jobs or of `table`, gets no answer made for somebody who may.
-    """
-    seen = await may_see(datasette, request.actor, resource, table)
-    content = (request.method, request.path, request.query_string, str(seen), body)
-    key = request.headers.get("idempotency-key")
-    known = repeatable(key, actor_id(request), *content)
-    return respond(await write_to(datasette, resource, once(known, write)))
-
-
-def with_next(request: Request, token: str | None, name: str = "_next") -> str | None:
-    """The address of the page after this one, under the same filters."""
-    if token is None:
-        return None
-    kept = [(other, value) for other, value in parameters_of(request) if other != name]
-    return f"{request.path}?{urlencode([*kept, (name, token)])}"
-
-
-def unless_known(request: Request, stored: Stored) -> Response:
-    """The row, or 304 for who has it already."""
-    known = request.headers.get("if-none-match")
-    if known is not None and matches(known, stored.etag, weakly=True):
-        return Response(b"", 304, headers={"ETag": stored.etag})
-    return respond(one(stored))
-
-
-def page(request: Request, texts: list[str], token: str | None) -> Response:
-    others = {"next": token, "next_url": with_next(request, token)}
-    return respond(Answer(200, rows_text(texts, others)))
-
-
-def refused(refusal: RefusalError) -> Response:
-    text = error_text(refusal.messages, refusal.status)
-    return respond(Answer(refusal.status, text, refusal.headers))
-
-
-def respond(answer: Answer) -> Response:
-    if answer.status == HTTPStatus.NO_CONTENT:
-        return Response(b"", answer.status, dict(answer.headers))
-    body = answer.text.encode()
-    headers = {"Content-Length": str(len(body)), "Cache-Control": "no-cache", **answer.headers}
-    return Response(body, answer.status, headers, "application/json; charset=utf-8")
+def json_response(status: int, text: str = "", **others: Any) -> Response:
+    return JSONResponse(status, text, **others).to_datasette()

@@ -1,7 +1,7 @@
-"""Requests that may come again: a retry gets the answer that the first one got.
+"""Idempotency-Key: a retry within 24 hours gets the response to the first request.
 
-An answer is kept in the transaction of the write that it tells of, so that either both are on the
-disk or neither is. Refusals that a write met are answers too; those of a bad request are not.
+A response is stored in the transaction of its write, so that both are on the disk or neither is.
+Errors of the write are stored as well; errors found before it, such as a bad body, are not.
 """
 
 from __future__ import annotations
@@ -14,11 +14,12 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
-from dailies.api.request import RefusalError
-from dailies.api.responses import Answer, error_text
+from dailies.api.responses import JSONResponse, error_response
+from dailies.errors import RequestError, request_error
+from loaders.errors import DomainError, Invalid, Locked
 from loaders.times import format_instant, now
 
-KEPT = timedelta(hours=24)
+LIFETIME = timedelta(hours=24)
 KEY = re.compile(r"[\x20-\x7e]{1,255}", re.ASCII)
 
 FIND = """
@@ -28,18 +29,18 @@ where actor = :actor
   and key = :key
 """
 
-KEEP = """
+STORE = """
 insert into idempotency_keys (actor, key, fingerprint, status, headers, body, at)
 values (:actor, :key, :fingerprint, :status, :headers, :body, :at)
 """
 
-FORGET = "delete from idempotency_keys where at < :before"
+DELETE_EXPIRED = "delete from idempotency_keys where at < :before"
 
-Write = Callable[[sqlite3.Connection], Answer]
+Write = Callable[[sqlite3.Connection], JSONResponse]
 
 
 class Repeatable(NamedTuple):
-    """A request that its sender gave a key, and what tells it from others of the same key."""
+    """A request with a key, and the digest of its content."""
 
     actor: str
     key: str
@@ -48,10 +49,9 @@ class Repeatable(NamedTuple):
 
 def repeatable(key: str | None, actor: str | None, *content: str | bytes) -> Repeatable | None:
     """The request with this content, if it has a key."""
+    check_key(key)
     if key is None:
         return None
-    if not KEY.fullmatch(key):
-        raise RefusalError(400, "Idempotency-Key: must be 1 to 255 printable ASCII characters")
     digest = hashlib.sha256()
     for part in content:
         part = part.encode() if isinstance(part, str) else part
@@ -59,48 +59,53 @@ def repeatable(key: str | None, actor: str | None, *content: str | bytes) -> Rep
     return Repeatable(actor or "", key, digest.hexdigest())
 
 
+def check_key(key: str | None) -> None:
+    if key is not None and not KEY.fullmatch(key):
+        raise Invalid("Idempotency-Key: must be 1 to 255 printable ASCII characters")
+
+
 def once(request: Repeatable | None, write: Write) -> Write:
-    """`write`, or in its place the answer that the same request got before."""
+    """`write`, or a function that returns the stored response to the same request."""
     if request is None:
         return write
 
-    def write_once(connection: sqlite3.Connection) -> Answer:
-        connection.execute(FORGET, {"before": format_instant(datetime.now(UTC) - KEPT)})
+    def write_once(connection: sqlite3.Connection) -> JSONResponse:
+        connection.execute(DELETE_EXPIRED, {"before": format_instant(datetime.now(UTC) - LIFETIME)})
         if earlier := find(connection, request):
             return earlier
-        answer = attempt(connection, write)
+        response = attempt(connection, write)
         values = {
             **request._asdict(),
-            "status": answer.status,
-            "headers": json.dumps(dict(answer.headers)),
-            "body": answer.text,
+            "status": response.status,
+            "headers": json.dumps(dict(response.headers)),
+            "body": response.text,
             "at": now(),
         }
-        connection.execute(KEEP, values)
-        return answer
+        connection.execute(STORE, values)
+        return response
 
     return write_once
 
 
-def find(connection: sqlite3.Connection, request: Repeatable) -> Answer | None:
+def find(connection: sqlite3.Connection, request: Repeatable) -> JSONResponse | None:
     row = connection.execute(FIND, request._asdict()).fetchone()
     if row is None:
         return None
     fingerprint, status, headers, body = row
     if fingerprint != request.fingerprint:
-        raise RefusalError(422, "Idempotency-Key: another request was sent with this key before")
-    return Answer(status, body, json.loads(headers))
+        raise RequestError(422, "Idempotency-Key: this key was used for another request")
+    return JSONResponse(status, body, json.loads(headers))
 
 
-def attempt(connection: sqlite3.Connection, write: Write) -> Answer:
-    """What `write` answers, be it a refusal, of which no change remains."""
+def attempt(connection: sqlite3.Connection, write: Write) -> JSONResponse:
+    """The response of `write`; an error is rolled back and becomes a response."""
     connection.execute("savepoint attempt")
     try:
-        answer = write(connection)
-    except RefusalError as refusal:
+        response = write(connection)
+    except Locked:
+        raise  # the retry may succeed
+    except (RequestError, DomainError) as error:
         connection.execute("rollback to attempt")
-        answer = Answer(
-            refusal.status, error_text(refusal.messages, refusal.status), refusal.headers
-        )
+        response = error_response(request_error(error))
     connection.execute("release attempt")
-    return answer
+    return response

@@ -1,22 +1,19 @@
-"""The jobs API described as OpenAPI 3.1: made from its operations and the types that validate."""
+"""The description of the jobs API as OpenAPI 3.1, from the table of routes and the models."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from functools import cache
 from http import HTTPStatus
 from importlib.metadata import version
 from typing import Any
 
-from dailies.api.operations import PARTS, Operation, Parameter
+from dailies.api.request import MAX_OBJECTS
 from dailies.api.resources import RESOURCES, Resource
-from dailies.api.routes import OPERATIONS
-from dailies.api.schemas import Adapter
-
-Schema = dict[str, Any]
+from dailies.api.routes import ROUTES, SEGMENT, Parameter, Route
+from dailies.api.schemas import Model, Schema
 
 COMPONENT = "#/components/schemas/{model}"
-TOKEN = "token"  # noqa: S105 - the name of a way to prove oneself
+TOKEN = "token"  # noqa: S105 - the name of a security scheme
 TEXT: Schema = {"type": "string"}
 TEXT_OR_NULL: Schema = {"type": ["string", "null"]}
 ERROR: Schema = {
@@ -31,28 +28,28 @@ ERROR: Schema = {
     "required": ["ok", "error", "errors", "status"],
 }
 ERRORS = {
-    400: "The address, the JSON, a field or a value is wrong; each is named",
-    401: "No token, or one that does not hold",
-    403: "The token does not allow this",
-    404: "There is no such thing",
-    409: "It exists already, or its life cycle forbids this, or the lease is lost",
-    412: "It has changed meanwhile",
+    400: "The path, the JSON, a field or a value is wrong; each is named",
+    401: "No token, or one that is wrong, expired or revoked",
+    403: "The actor or the token does not have the permission",
+    404: "Not found",
+    409: "It exists already, the life cycle forbids this change, or the lease is lost",
+    412: "The job has changed",
     413: "The body is too large",
-    415: "The body is of another type",
-    422: "The Idempotency-Key came with another request before",
-    503: "Another program holds the database: try again",
+    415: "The body has another media type",
+    422: "The Idempotency-Key was used for another request",
+    503: "Another program has locked the database: try again",
 }
 HEADERS = {
-    "ETag": "Names the job as it is now; to be sent as If-Match.",
-    "Location": "The address of what was made.",
+    "ETag": "The version of the job, for If-Match.",
+    "Location": "The path of what was created.",
 }
 CONDITIONS = (
     Parameter("If-Match", "The ETag that the job must have: 412 if it has another."),
     Parameter("If-None-Match", "An ETag that the job must not have."),
 )
-REPEATABLE = Parameter(
+IDEMPOTENCY_KEY = Parameter(
     "Idempotency-Key",
-    "A retry with the same key within 24 hours is answered as the first request was.",
+    "A retry with the same key within 24 hours gets the response to the first request.",
     {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]([ -~]*[!-~])?$"},
 )
 
@@ -60,28 +57,28 @@ REPEATABLE = Parameter(
 def describe(
     resources: Collection[str], prefix: str = "", columns: Mapping[str, Any] | None = None
 ) -> Schema:
-    """The document for these resources; `columns` describes each one's columns, by its name."""
+    """The document for these resources; `columns` describes the columns of each, by its name."""
     paths: dict[str, Schema] = {}
     components: dict[str, Schema] = {"Error": ERROR}
     for resource in (RESOURCES[name] for name in resources):
-        described = (columns or {}).get(resource.name, {})
-        for operation in operations_of(resource):
-            path = prefix + operation.path.replace("{resource}", resource.name)
-            paths.setdefault(path, {})[operation.method.lower()] = describe_operation(
-                operation, resource
-            )
-            for adapter in adapters_of(operation, resource):
-                schema = adapter.json_schema(ref_template=COMPONENT)
+        descriptions = (columns or {}).get(resource.name, {})
+        for route in ROUTES:
+            if resource.name not in route.resources:
+                continue
+            path = prefix + route.path.replace("{resource}", resource.name)
+            paths.setdefault(path, {})[route.method.lower()] = operation(route, resource)
+            for model in models_of(route, resource):
+                schema = model.model_json_schema(ref_template=COMPONENT)
                 components |= schema.pop("$defs", {})
-                components[schema["title"]] = with_descriptions(schema, described)
+                components[model.__name__] = with_descriptions(schema, descriptions)
     return {
         "openapi": "3.1.0",
         "info": {
             "title": "Dailies: jobs",
             "version": version("dailies"),
-            "description": "An answer to a write means that it is on the disk. "
-            "Tokens are made by the command `dailies token`. "
-            "Rows that earlier systems stored may hold values that no new one may.",
+            "description": "A successful response to a write means that it is on the disk. "
+            "The command `dailies token` creates tokens. "
+            "Rows of earlier systems may hold values that are refused in new ones.",
         },
         "servers": [{"url": "/"}],
         "tags": [{"name": name} for name in resources],
@@ -93,68 +90,54 @@ def describe(
     }
 
 
-def operations_of(resource: Resource) -> Iterator[Operation]:
-    return (operation for operation in OPERATIONS if resource.name in operation.resources)
-
-
-def adapters_of(operation: Operation, resource: Resource) -> Iterator[Adapter]:
-    if operation.body:
-        yield operation.body(resource)
-    for model in operation.answers.values():
-        if adapter := model(resource):
-            yield adapter
+def models_of(route: Route, resource: Resource) -> Iterator[Model]:
+    for model_of in (route.body, *route.responses.values()):
+        if model_of and (model := model_of(resource)):
+            yield model
 
 
 def with_descriptions(schema: Schema, columns: Mapping[str, str]) -> Schema:
     properties = {
-        name: {**described, "description": columns[name]}
-        if name in columns and "description" not in described
-        else described
-        for name, described in schema["properties"].items()
+        name: {"description": columns[name], **described} if name in columns else described
+        for name, described in schema.get("properties", {}).items()
     }
     return {**schema, "properties": properties}
 
 
-def describe_operation(operation: Operation, resource: Resource) -> Schema:
-    reading = operation.method == "GET"
+def operation(route: Route, resource: Resource) -> Schema:
     described: Schema = {
-        "operationId": operation_id(operation, resource),
-        "summary": operation.summary,
+        "operationId": operation_id(route, resource),
+        "summary": route.summary,
         "tags": [resource.name],
-        "parameters": list(parameters_of(operation, resource)),
-        "responses": dict(responses_of(operation, resource)),
-        "security": [{}, {TOKEN: []}] if reading else [{TOKEN: []}],
+        "parameters": list(parameters(route, resource)),
+        "responses": dict(responses(route, resource)),
+        "security": [{}, {TOKEN: []}] if route.method == "GET" else [{TOKEN: []}],
     }
-    if operation.body:
-        described["requestBody"] = body_of(operation, operation.body(resource))
+    if route.body and (model := route.body(resource)):
+        described["requestBody"] = request_body(route, model)
     return described
 
 
-def operation_id(operation: Operation, resource: Resource) -> str:
+def operation_id(route: Route, resource: Resource) -> str:
     """Such as `list_builds` for `list_jobs` of builds."""
-    return operation.endpoint.__name__.replace("job", resource.name.removesuffix("s"))
+    return route.handler.__name__.replace("job", resource.name.removesuffix("s"))
 
 
-def parameters_of(operation: Operation, resource: Resource) -> Iterator[Schema]:
-    for part in PARTS.findall(operation.path):
-        if part != "resource":
-            yield {
-                "name": part,
-                "in": "path",
-                "required": True,
-                "schema": key_schema(part, resource),
-            }
-    if operation.parameters:
-        yield from described("query", operation.parameters(resource))
-    if operation.conditional:
+def parameters(route: Route, resource: Resource) -> Iterator[Schema]:
+    for name in SEGMENT.findall(route.path):
+        if name != "resource":
+            schema = segment_schema(name, resource)
+            yield {"name": name, "in": "path", "required": True, "schema": schema}
+    yield from described("query", route.parameters(resource))
+    if route.conditional:
         yield from described("header", CONDITIONS)
-    if operation.method == "POST":
-        yield from described("header", [REPEATABLE])
+    if route.method == "POST":
+        yield from described("header", [IDEMPOTENCY_KEY])
 
 
-def key_schema(part: str, resource: Resource) -> Schema:
-    numbered = part == "key" and resource.queue and resource.queue.cycle.key_type == "INTEGER"
-    return {"type": "integer"} if numbered else {"type": "string", "minLength": 1}
+def segment_schema(name: str, resource: Resource) -> Schema:
+    is_number = name == "key" and resource.columns[resource.key] == "number"
+    return {"type": "integer"} if is_number else {"type": "string", "minLength": 1}
 
 
 def described(place: str, parameters: Iterable[Parameter]) -> Iterator[Schema]:
@@ -167,38 +150,34 @@ def described(place: str, parameters: Iterable[Parameter]) -> Iterator[Schema]:
         }
 
 
-def body_of(operation: Operation, adapter: Adapter) -> Schema:
-    schema = reference(adapter)
-    if operation.listed:
-        listed = {"type": "array", "items": schema, "maxItems": 1000}
+def request_body(route: Route, model: Model) -> Schema:
+    schema = reference(model)
+    if route.listed:
+        listed = {"type": "array", "items": schema, "maxItems": MAX_OBJECTS}
         schema = {"anyOf": [schema, listed]}
-    types = ["application/json"]
-    if operation.patch:
-        types.insert(0, "application/merge-patch+json")
+    types = [*(["application/merge-patch+json"] if route.patch else []), "application/json"]
     content = {name: {"schema": schema} for name in types}
-    return {"required": not operation.optional, "content": content}
+    return {"required": not route.optional, "content": content}
 
 
-def responses_of(operation: Operation, resource: Resource) -> Iterator[tuple[str, Schema]]:
-    for status, model in operation.answers.items():
-        yield str(status), success(operation, resource, status, model(resource))
+def responses(route: Route, resource: Resource) -> Iterator[tuple[str, Schema]]:
+    for status, model_of in route.responses.items():
+        yield str(status), success(route, resource, status, model_of(resource))
     for status, description in ERRORS.items():
-        if can_be_refused(operation, status):
+        if is_possible(route, status):
             yield str(status), error(description)
-    yield "default", error("Whatever else goes wrong")
+    yield "default", error("Any other error")
 
 
-def success(
-    operation: Operation, resource: Resource, status: int, adapter: Adapter | None
-) -> Schema:
+def success(route: Route, resource: Resource, status: int, model: Model | None) -> Schema:
     response: Schema = {"description": HTTPStatus(status).phrase}
-    if adapter is None:
+    if model is None:
         return response
-    schema = reference(adapter) if operation.whole else rows_of(adapter, paged=operation.paged)
+    schema = reference(model) if route.whole else rows_of(model, paged=route.paged)
     response["content"] = {"application/json": {"schema": schema}}
-    if operation.stream:
-        response["content"][operation.stream] = {"schema": TEXT}
-    if adapter is resource.models.row and not operation.paged:
+    if route.stream:
+        response["content"][route.stream] = {"schema": TEXT}
+    if model is resource.models.row and not route.paged:
         names = [name for name in HEADERS if name == "ETag" or status == HTTPStatus.CREATED]
         response["headers"] = {
             name: {"description": HEADERS[name], "schema": TEXT} for name in names
@@ -206,23 +185,23 @@ def success(
     return response
 
 
-def rows_of(adapter: Adapter, *, paged: bool) -> Schema:
+def rows_of(model: Model, *, paged: bool) -> Schema:
     properties: Schema = {
         "ok": {"const": True},
-        "rows": {"type": "array", "items": reference(adapter)},
+        "rows": {"type": "array", "items": reference(model)},
     }
     if paged:
         properties |= {"next": TEXT_OR_NULL, "next_url": TEXT_OR_NULL}
     return {"type": "object", "properties": properties, "required": list(properties)}
 
 
-def can_be_refused(operation: Operation, status: int) -> bool:
+def is_possible(route: Route, status: int) -> bool:
     if status in (413, 415):
-        return operation.body is not None
+        return route.body is not None
     if status == HTTPStatus.PRECONDITION_FAILED:
-        return operation.conditional
+        return route.conditional
     if status == HTTPStatus.UNPROCESSABLE_ENTITY:
-        return operation.method == "POST"
+        return route.method == "POST"
     return True
 
 
@@ -231,10 +210,5 @@ def error(description: str) -> Schema:
     return {"description": description, "content": {"application/json": {"schema": schema}}}
 
 
-def reference(adapter: Adapter) -> Schema:
-    return {"$ref": COMPONENT.format(model=title_of(adapter))}
-
-
-@cache
-def title_of(adapter: Adapter) -> str:
-    return str(adapter.json_schema()["title"])
+def reference(model: Model) -> Schema:
+    return {"$ref": COMPONENT.format(model=model.__name__)}

@@ -1,7 +1,7 @@
-"""Lists of a resource: filters, full-text search, order, and pages that a token leads through.
+"""Lists of a resource: filters, full-text search, order, and pages by a token (keyset pagination).
 
-A page goes on after the last row of the one before, found by its value and row number. Rows that
-come or go meanwhile neither repeat others nor hide them.
+A page continues after the last row of the one before, found by its value and row number, so that
+rows added or deleted meanwhile neither repeat nor hide others.
 """
 
 from __future__ import annotations
@@ -15,45 +15,47 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from dailies.api.request import RefusalError, quoted, refuse_unknown
+from dailies.api.request import refuse_unknown
 from dailies.api.resources import Resource
-from dailies.api.responses import Stored
-from loaders.queues.job_rows import INSTANT
-from loaders.times import configured_timezone, to_instant
+from loaders.errors import Invalid
+from loaders.messages import quoted
+from loaders.rows import Record
+from loaders.times import INSTANT, configured_timezone, to_instant
 
 DEFAULT_SIZE = 100
-MOST_ROWS = 1000
-MOST_WORDS = 100
-LARGEST_INTEGER = 2**63 - 1
+MAX_ROWS = 1000
+MAX_BYTES = 4_000_000  # of a page, but for its last row
+MAX_WORDS = 100
+MAX_INTEGER = 2**63 - 1
 PARAMETERS = ("q", "_sort", "_size", "_next")
 BOOLEANS = {"true": 1, "false": 0, "1": 1, "0": 0}
-NUMBER = re.compile(r"-?[0-9]{1,18}(\.[0-9]{1,18})?", re.ASCII)
+NUMBER = re.compile(r"-?[0-9]{1,400}(\.[0-9]{1,400})?([eE][+-]?[0-9]{1,4})?", re.ASCII)
 
 Value = str | int | float | None
 
 
 class Position(NamedTuple):
-    """Where a page ended: the value that it was sorted by, and the number of the row."""
+    """The end of a page: the value that it was sorted by, and the number of the row."""
 
     value: Value
     row: int
 
 
 class Segment(NamedTuple):
-    """A part of a list: SQL, and the values in it."""
+    """A part of a list: SQL, and its parameters."""
 
     condition: str
     values: Mapping[str, Value]
 
 
 class Page(NamedTuple):
-    rows: list[Stored]
+    records: list[Record]
     next: str | None
 
 
 @dataclass(frozen=True)
-class Listing:
-    """A request for one page; `conditions` are SQL over `values`."""
+class ListQuery:
+    """One page of a list; `conditions` are SQL with the parameters `values`."""
 
     sort: str
     descending: bool
@@ -63,22 +65,19 @@ class Listing:
     values: Mapping[str, Value] = field(default_factory=dict)
 
 
-def parse_listing(resource: Resource, parameters: list[tuple[str, str]]) -> Listing:
-    """What the parameters ask for; RefusalError that names each one that makes no sense."""
-    given = dict(parameters)
+def parse_query(resource: Resource, given: Mapping[str, str]) -> ListQuery:
+    """The page that these parameters ask for. Invalid, naming the first one that is wrong."""
     refuse_unknown(given, (*PARAMETERS, *resource.columns), "parameter")
-    if len(given) < len(parameters):
-        raise RefusalError(400, "A parameter is given twice")
     sort, descending = parse_sort(resource, given.get("_sort", "-created_at"))
     conditions, values = parse_filters(resource, given)
     words = given.get("q", "").replace("\0", " ").split()
-    if len(words) > MOST_WORDS:
-        raise RefusalError(400, f"q: at most {MOST_WORDS} words")
+    if len(words) > MAX_WORDS:
+        raise Invalid(f"q: at most {MAX_WORDS} words")
     if words:
         search = parse_words(resource, words)
         conditions.append(search.condition)
         values.update(search.values)
-    return Listing(
+    return ListQuery(
         sort=sort,
         descending=descending,
         size=parse_size(given.get("_size")),
@@ -89,7 +88,7 @@ def parse_listing(resource: Resource, parameters: list[tuple[str, str]]) -> List
 
 
 def parse_words(resource: Resource, words: list[str]) -> Segment:
-    """Rows that hold every word: as a word, or where there is no search index, as any text."""
+    """Rows that contain every word: as a word, or where there is no search index, as any text."""
     if index := resource.search_index:
         found = f"select rowid from {index} where {index} match :q"  # noqa: S608
         quoted_words = " ".join('"' + word.replace('"', '""') + '"' for word in words)
@@ -102,32 +101,28 @@ def parse_words(resource: Resource, words: list[str]) -> Segment:
     return Segment(" and ".join(held), values)
 
 
-def parse_version_page(parameters: list[tuple[str, str]]) -> tuple[int, int | None]:
-    """How many versions, and below which number."""
-    given = dict(parameters)
-    refuse_unknown(given, ("_size", "_next"), "parameter")
+def parse_numbered_page(given: Mapping[str, str]) -> tuple[int, int | None]:
+    """How many versions or events, and below which number."""
     if not given.get("_next"):
         return parse_size(given.get("_size")), None
     number = parse_token(given["_next"]).value
     if not isinstance(number, int):
-        raise RefusalError(400, f"_next: {quoted(given['_next'])} is no token of ours")
+        raise Invalid(f"_next: {quoted(given['_next'])} is not a token of this API")
     return parse_size(given.get("_size")), number
 
 
 def parse_sort(resource: Resource, text: str) -> tuple[str, bool]:
     column = text.removeprefix("-")
     if column not in resource.columns:
-        raise RefusalError(400, f"_sort: there is no column {quoted(column)}")
+        raise Invalid(f"_sort: there is no column {quoted(column)}")
     return column, text.startswith("-")
 
 
 def parse_size(text: str | None) -> int:
     if text is None:
         return DEFAULT_SIZE
-    if not re.fullmatch(r"[0-9]{1,4}", text, re.ASCII) or not 1 <= int(text) <= MOST_ROWS:
-        raise RefusalError(
-            400, f"_size: must be a number from 1 to {MOST_ROWS}, not {quoted(text)}"
-        )
+    if not re.fullmatch(r"[0-9]{1,4}", text, re.ASCII) or not 1 <= int(text) <= MAX_ROWS:
+        raise Invalid(f"_size: must be a number from 1 to {MAX_ROWS}, not {quoted(text)}")
     return int(text)
 
 
@@ -145,26 +140,24 @@ def parse_filters(
 
 
 def parse_value(column: str, kind: str, text: str) -> Value:
-    """What a column of this kind is compared with; RefusalError for what it never holds."""
+    """The value to compare a column of this kind with. Invalid if it cannot hold such a value."""
     if kind == "boolean":
         if text not in BOOLEANS:
-            raise RefusalError(400, f"{column}: must be true, false, 1 or 0, not {quoted(text)}")
+            raise Invalid(f"{column}: must be true, false, 1 or 0, not {quoted(text)}")
         return BOOLEANS[text]
     if kind == "time":
         instant = to_instant(text, configured_timezone())
         if not INSTANT.fullmatch(instant):
             example = "2026-11-20T07:15:00Z"
-            raise RefusalError(
-                400, f"{column}: must be a time such as {example}, not {quoted(text)}"
-            )
+            raise Invalid(f"{column}: must be a time such as {example}, not {quoted(text)}")
         return instant
     if kind == "number" and not NUMBER.fullmatch(text):
-        raise RefusalError(400, f"{column}: must be a number, not {quoted(text)}")
+        raise Invalid(f"{column}: must be a number, not {quoted(text)}")
     return text
 
 
 def compared(resource: Resource, column: str) -> str:
-    """SQL: what of a column is compared and sorted by."""
+    """SQL: the value of a column by which rows are compared and sorted."""
     return resource.instants.get(column, f"{resource.table}.{column}")
 
 
@@ -179,66 +172,68 @@ def parse_token(token: str) -> Position:
         value, row = json.loads(text)
     except (ValueError, TypeError, binascii.Error, RecursionError):
         value, row = None, None
-    if not is_value(value) or type(row) is not int or abs(row) > LARGEST_INTEGER:
-        raise RefusalError(400, f"_next: {quoted(token)} is no token of ours")
+    if not is_value(value) or type(row) is not int or abs(row) > MAX_INTEGER:
+        raise Invalid(f"_next: {quoted(token)} is not a token of this API")
     return Position(value, row)
 
 
 def is_value(value: Any) -> bool:
     if isinstance(value, int):
-        return abs(value) <= LARGEST_INTEGER
+        return abs(value) <= MAX_INTEGER
     return value is None or isinstance(value, str | float)
 
 
-def read_page(connection: sqlite3.Connection, resource: Resource, listing: Listing) -> Page:
-    """The page, read in one go: nulls stand together, first if ascending, last if descending."""
-    wanted = listing.size + 1
-    found: list[tuple[Any, ...]] = []
-    for condition, values in segments(resource, listing):
-        sql = page_sql(resource, listing, condition)
-        limit = wanted - len(found)
-        found += connection.execute(sql, {**listing.values, **values, "limit": limit}).fetchall()
-        if len(found) == wanted:
-            break
-    shown = found[: listing.size]
-    following = None
-    if len(found) == wanted:
-        last = tuple(shown[-1])
-        following = format_token(Position(sortable(last[-2]), last[-1]))
-    return Page([resource.to_stored(tuple(row)[:-2]) for row in shown], following)
+def read_page(connection: sqlite3.Connection, resource: Resource, query: ListQuery) -> Page:
+    """Read a page. Nulls come together: first if ascending, last if descending."""
+    records: list[Record] = []
+    last = Position(None, 0)
+    bytes_left = MAX_BYTES
+    for condition, values in segments(resource, query):
+        limit = query.size + 1 - len(records)
+        parameters = {**query.values, **values, "limit": limit}
+        for *row, value, number in connection.execute(
+            page_sql(resource, query, condition), parameters
+        ):
+            if len(records) == query.size or bytes_left <= 0:
+                return Page(records, format_token(last))
+            record = resource.to_record(row)
+            records.append(record)
+            last = Position(sortable(value), number)
+            bytes_left -= len(record.text)
+    return Page(records, None)
 
 
 def sortable(value: Any) -> Value:
     return value.decode(errors="replace") if isinstance(value, bytes) else value
 
 
-def segments(resource: Resource, listing: Listing) -> list[Segment]:
-    """Parts of the list that an index can serve, to be read one after the other."""
-    column = compared(resource, listing.sort)
+def segments(resource: Resource, query: ListQuery) -> list[Segment]:
+    """Parts of the list that an index can serve, in their order."""
+    column = compared(resource, query.sort)
     row = f"{resource.table}.rowid"
     nulls = Segment(f"{column} is null", {})
     others = Segment(f"{column} is not null", {})
-    if listing.after is None:
-        return [others, nulls] if listing.descending else [nulls, others]
-    beyond = "<" if listing.descending else ">"
-    values: dict[str, Value] = {"after": listing.after.value, "after_row": listing.after.row}
-    if listing.after.value is None:
+    if query.after is None:
+        return [others, nulls] if query.descending else [nulls, others]
+    beyond = "<" if query.descending else ">"
+    values: dict[str, Value] = {"after": query.after.value, "after_row": query.after.row}
+    if query.after.value is None:
         rest = Segment(f"{nulls.condition} and {row} {beyond} :after_row", values)
-        return [rest] if listing.descending else [rest, others]
+        return [rest] if query.descending else [rest, others]
     rest = Segment(
         f"{column} {beyond}= :after and ({column} {beyond} :after or {row} {beyond} :after_row)",
         values,
     )
-    return [rest, nulls] if listing.descending else [rest]
+    return [rest, nulls] if query.descending else [rest]
 
 
-def page_sql(resource: Resource, listing: Listing, condition: str) -> str:
-    """SQL: the rows in their order. Only those of the page are read whole."""
-    column = compared(resource, listing.sort)
-    direction = "desc" if listing.descending else "asc"
+def page_sql(resource: Resource, query: ListQuery, condition: str) -> str:
+    """SQL: the rows in their order. Whole rows are read of the page only."""
+    column = compared(resource, query.sort)
+    direction = "desc" if query.descending else "asc"
     return f"""
         select
-          {resource.stored},
+          {resource.select},
           page.sorted_by,
           page.number
         from (
@@ -246,7 +241,7 @@ def page_sql(resource: Resource, listing: Listing, condition: str) -> str:
             {column} as sorted_by,
             {resource.table}.rowid as number
           from {resource.table}
-          where {" and ".join((condition, *listing.conditions))}
+          where {" and ".join((condition, *query.conditions))}
           order by sorted_by {direction}, number {direction}
           limit :limit
         ) as page

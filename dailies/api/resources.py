@@ -1,134 +1,147 @@
-"""The registry of the job resources: what /api/{name} stands for, and what may be done with it."""
+"""The registry of job resources: what /api/{name} is, and what can be done with it."""
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from dailies.api import schemas
-from dailies.api.repositories import campaigns
 from dailies.api.repositories.queues import Queue
-from dailies.api.request import Check
-from dailies.api.responses import Stored, Version
-from dailies.api.schemas import Adapter
+from dailies.api.schemas import Model
 from loaders import presentation_jobs, yt_builder
-from loaders.migrations import presentation_jobs as presentations
-from loaders.migrations import yt_builder as builds
-from loaders.migrations.campaigns_counts import CREATED_INSTANT
-from loaders.migrations.campaigns_projection import FIELDS
-from loaders.migrations.instants import instant
+from loaders.campaigns import jobs as campaigns
+from loaders.campaigns import versions
+from loaders.campaigns.columns import CREATED_INSTANT, FIELDS
+from loaders.queues.instants import instant
+from loaders.rows import Record, Version
 
-Document = dict[str, Any]
-Changed = Callable[[Document], Document]
+Change = Callable[[dict[str, Any]], dict[str, Any]]
+Check = Callable[[Record], None]
 
 
 @dataclass(frozen=True)
 class Models:
-    """Types of what is sent to a resource, and of a row that comes back."""
+    """Types of the bodies sent to a resource, and of its rows."""
 
-    new: Adapter
-    changes: Adapter
-    row: Adapter
+    new: Model
+    changes: Model
+    row: Model
+    bulk: Model
+    claimed: Model | None = None
+    heartbeat: Model | None = None
 
 
 @dataclass(frozen=True)
 class Log:
-    """The table that numbers a resource's changes; whoever reads them may see `seen_with`."""
+    """The table that numbers a resource's changes; readers need view-table on `permitted_on`."""
 
     table: str
     time: str
-    seen_with: str
+    permitted_on: str
 
 
 @dataclass(frozen=True)
 class Versions:
-    """What a resource offers whose every version is kept, in `table`."""
+    """Functions of a resource whose every version is kept, in `table`."""
 
     table: str
     list: Callable[[sqlite3.Connection, str, int | None, int], list[Version]]
-    duplicate: Callable[[sqlite3.Connection, str, str | None], Stored]
-    restore: Callable[[sqlite3.Connection, str, str | None, Check, int | None], Stored]
+    duplicate: Callable[[sqlite3.Connection, str, str | None], Record]
+    restore: Callable[[sqlite3.Connection, str, int | None, str | None, Check | None], Record]
 
 
 @dataclass(frozen=True)
 class Resource:
-    """One kind of job. Its functions take a connection first and raise `RefusalError`.
+    """One kind of job. Functions take a connection first, and raise errors of loaders/errors.py.
 
-    `columns` are those that lists filter and sort by, each with its kind (text, number, boolean,
-    time or json); `instants` tells the SQL by which times in columns are compared. Words are looked
-    up in `search_index`, or where there is none in the columns `searched`. `stored` is the SQL list
-    that `to_stored` takes. `queue` is there if workers claim the jobs, `versions` if all are kept.
+    `columns` (name -> text, number, boolean, time or json) are those that lists filter and sort
+    by; `instants` holds the SQL by which times in columns are compared. Words are looked up in
+    `search_index`, or without one in the columns `searched`. `select` is the SQL list that
+    `to_record` takes. `actions` are those on many jobs.
     """
 
     name: str
     database: str
     table: str
     key: str
-    columns: dict[str, str]
-    stored: str
+    columns: Mapping[str, str]
+    select: str
     models: Models
     log: Log
-    to_stored: Callable[[Sequence[Any]], Stored]
-    read: Callable[[sqlite3.Connection, str], Stored]
-    add: Callable[..., list[Stored]]
-    change: Callable[[sqlite3.Connection, str, str | None, Check, Changed], Stored]
-    remove: Callable[[sqlite3.Connection, str, str | None, Check], None]
-    instants: dict[str, str] = field(default_factory=dict)
+    actions: tuple[str, ...]
+    to_record: Callable[[Sequence[Any]], Record]
+    get: Callable[[sqlite3.Connection, str], Record]
+    add: Callable[[sqlite3.Connection, dict[str, Any], str | None], Record]
+    add_all: Callable[[sqlite3.Connection, list[dict[str, Any]], str | None], list[Record]]
+    change: Callable[[sqlite3.Connection, str, Change, str | None, Check | None], Record]
+    remove: Callable[[sqlite3.Connection, str, str | None, Check | None], None]
+    instants: Mapping[str, str] = field(default_factory=dict)
     search_index: str | None = None
     searched: tuple[str, ...] = ()
     queue: Queue | None = None
     versions: Versions | None = None
 
 
+CAMPAIGN_COLUMNS = {"id": "text", **{one.column: one.kind for one in FIELDS}, "data": "text"}
 CAMPAIGNS = Resource(
     name="campaigns",
     database="campaigns",
     table="jobs",
     key="id",
-    columns={
-        "id": "text",
-        **{field.column: field.kind for field in FIELDS},
-        "data": "text",
-    },
-    stored=campaigns.STORED,
-    models=Models(schemas.NEW_CAMPAIGN, schemas.CAMPAIGN_CHANGES, schemas.CAMPAIGN_ROW),
-    log=Log(table="job_history", time="changed_at", seen_with="job_history"),
-    to_stored=campaigns.to_stored,
-    read=campaigns.read,
-    add=campaigns.add,
-    change=campaigns.change,
-    remove=campaigns.remove,
-    instants={"created_at": CREATED_INSTANT.format(row="jobs")},
+    columns=CAMPAIGN_COLUMNS,
+    select=campaigns.RECORD,
+    models=Models(
+        new=schemas.NewCampaign,
+        changes=schemas.CampaignChanges,
+        row=schemas.Campaign,
+        bulk=schemas.bulk_model("Campaigns", ("delete",), CAMPAIGN_COLUMNS),
+    ),
+    log=Log(table="job_history", time="changed_at", permitted_on="job_history"),
+    actions=("delete",),
+    to_record=campaigns.to_record,
+    get=campaigns.get_record,
+    add=campaigns.add_record,
+    add_all=campaigns.add_records,
+    change=campaigns.change_job,
+    remove=campaigns.remove_job,
+    instants={"created_at": CREATED_INSTANT},
     search_index="jobs_fts",
     versions=Versions(
         table="job_history",
-        list=campaigns.versions,
-        duplicate=campaigns.duplicate,
-        restore=campaigns.restore,
+        list=versions.list_versions,
+        duplicate=versions.duplicate_job,
+        restore=versions.restore_job,
     ),
 )
 
 
-def queue_resource(name: str, database: str, queue: Queue, row: Adapter) -> Resource:
-    columns = dict(queue.table.columns)
-    times = [column for column, kind in columns.items() if kind == "time"]
+def queue_resource(
+    name: str, database: str, queue: Queue, models: Models, actions: tuple[str, ...]
+) -> Resource:
+    columns = queue.table.columns
     return Resource(
         name=name,
         database=database,
         table=queue.table.name,
         key="job_id",
         columns=columns,
-        stored=queue.columns,
-        models=Models(queue.new, queue.changes, row),
-        log=Log(table="job_changes", time="at", seen_with="job_events"),
-        to_stored=queue.to_stored,
-        read=queue.read,
+        select=queue.columns,
+        models=models,
+        log=Log(table="job_changes", time="at", permitted_on="job_events"),
+        actions=actions,
+        to_record=queue.to_record,
+        get=queue.get,
         add=queue.add,
+        add_all=queue.add_all,
         change=queue.change,
         remove=queue.remove,
-        instants={column: instant(f"{queue.table.name}.{column}") for column in times},
+        instants={
+            column: instant(f"{queue.table.name}.{column}")
+            for column, kind in columns.items()
+            if kind == "time"
+        },
         searched=tuple(column for column, kind in columns.items() if kind in ("text", "json")),
         queue=queue,
     )
@@ -136,27 +149,48 @@ def queue_resource(name: str, database: str, queue: Queue, row: Adapter) -> Reso
 
 BUILDS_QUEUE = Queue(
     table=yt_builder.JOBS,
-    cycle=builds.LIFE_CYCLE,
+    cycle=yt_builder.LIFE_CYCLE,
     create=yt_builder.add_job,
-    new=schemas.NEW_BUILD,
-    changes=schemas.BUILD_CHANGES,
-    claimed=schemas.CLAIMED["build"],
-    heartbeat=schemas.HEARTBEATS["build"],
+    new=schemas.NewBuild,
+    changes=schemas.BuildChanges,
 )
-BUILDS = queue_resource("builds", "yt-builder", BUILDS_QUEUE, schemas.BUILD_ROW)
+BUILD_ACTIONS = ("retry", "cancel", "delete")
+BUILDS = queue_resource(
+    "builds",
+    "yt-builder",
+    BUILDS_QUEUE,
+    Models(
+        new=schemas.NewBuild,
+        changes=schemas.BuildChanges,
+        row=schemas.Build,
+        bulk=schemas.bulk_model("Builds", BUILD_ACTIONS, yt_builder.JOBS.columns),
+        claimed=schemas.ClaimedBuild,
+        heartbeat=schemas.BuildHeartbeat,
+    ),
+    BUILD_ACTIONS,
+)
+PRESENTATION_ACTIONS = ("retry", "delete")
 PRESENTATIONS = queue_resource(
     "presentations",
     "presentation_jobs",
     Queue(
         table=presentation_jobs.JOBS,
-        cycle=presentations.LIFE_CYCLE,
+        cycle=presentation_jobs.LIFE_CYCLE,
         create=presentation_jobs.create,
-        new=schemas.NEW_PRESENTATION,
-        changes=schemas.PRESENTATION_CHANGES,
-        claimed=schemas.CLAIMED["presentation"],
-        heartbeat=schemas.HEARTBEATS["presentation"],
+        new=schemas.NewPresentation,
+        changes=schemas.PresentationChanges,
     ),
-    schemas.PRESENTATION_ROW,
+    Models(
+        new=schemas.NewPresentation,
+        changes=schemas.PresentationChanges,
+        row=schemas.Presentation,
+        bulk=schemas.bulk_model(
+            "Presentations", PRESENTATION_ACTIONS, presentation_jobs.JOBS.columns
+        ),
+        claimed=schemas.ClaimedPresentation,
+        heartbeat=schemas.PresentationHeartbeat,
+    ),
+    PRESENTATION_ACTIONS,
 )
 
 RESOURCES = {resource.name: resource for resource in (CAMPAIGNS, BUILDS, PRESENTATIONS)}

@@ -1,4 +1,4 @@
-"""What a client gets: rows as JSON text, their entity tags, errors in Datasette's shape."""
+"""JSON responses: rows as JSON text, and entity tags."""
 
 from __future__ import annotations
 
@@ -11,44 +11,57 @@ import sqlite3
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|.)", re.DOTALL)
-HALF_CHARACTER = re.compile(r"\\u[dD][89a-fA-F]")
+from datasette import Response
+
+from dailies.errors import RequestError, error_text
+from loaders.rows import Record
+
+ESCAPE = re.compile(
+    r"""(?P<sound>\\u[dD][89abAB]..\\u[dD][c-fC-F].. # both halves of a character
+      | \\[^u]
+      | \\u(?![dD][89a-fA-F])....
+    ) | \\u....""",
+    re.VERBOSE,
+)
+SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 REPLACEMENT = "\\ufffd"
 
 
-class Stored(NamedTuple):
-    """A row as it is now: its key, its JSON text, its entity tag (with the quotes)."""
-
-    key: str
-    text: str
-    etag: str
-
-
-class Version(NamedTuple):
-    """A row as it was: the number of that version, and its JSON text."""
-
-    number: int
-    text: str
-
-
-class Answer(NamedTuple):
-    """What a write has to say: a status of HTTP, the text of the body, and headers."""
+class JSONResponse(NamedTuple):
+    """A status of HTTP, the text of the body, and headers; writes return it from their thread."""
 
     status: int
     text: str = ""
     headers: Mapping[str, str] = {}
 
+    def to_datasette(self) -> Response:
+        if self.status in (204, 304):
+            return Response(b"", self.status, dict(self.headers))
+        body = self.text.encode()
+        headers = {"Content-Length": str(len(body)), "Cache-Control": "no-cache", **self.headers}
+        return Response(body, self.status, headers, "application/json; charset=utf-8")
 
-def entity_tag(*content: str | int | None) -> str:
-    """A strong tag that changes whenever `content` does."""
-    digest = hashlib.sha256(json.dumps(content).encode())
+
+def entity_tag(record: Record) -> str:
+    """A strong entity tag, which changes whenever the record does."""
+    digest = hashlib.sha256(json.dumps(record).encode())
     return f'"{digest.hexdigest()[:16]}"'
 
 
+def one_row(
+    record: Record, status: int = 200, headers: Mapping[str, str] | None = None
+) -> JSONResponse:
+    return JSONResponse(
+        status, rows_text([record.text]), {"ETag": entity_tag(record), **(headers or {})}
+    )
+
+
+def error_response(error: RequestError) -> JSONResponse:
+    return JSONResponse(error.status, error_text(error.messages, error.status), error.headers)
+
+
 def json_row(row: Mapping[str, Any]) -> str:
-    """A row as JSON text, whatever old rows hold; what JSON does not know is written as Datasette
-    writes it.
-    """
+    """A row as valid JSON text, whatever old rows hold; binary values as Datasette writes them."""
     try:
         text = json.dumps(row, ensure_ascii=False, allow_nan=False, default=encoded)
     except ValueError:
@@ -56,7 +69,7 @@ def json_row(row: Mapping[str, Any]) -> str:
     try:
         text.encode()
     except UnicodeEncodeError:
-        return without_half_characters(json.dumps(finite(row), default=encoded))
+        return without_lone_surrogates(json.dumps(finite(row), default=encoded))
     return text
 
 
@@ -76,44 +89,17 @@ def finite(value: Any) -> Any:
 
 
 def rows_text(texts: Iterable[str], others: Mapping[str, Any] | None = None) -> str:
-    """The body of an answer with these rows, each of them JSON text, and `others` beside them."""
-    beside = "".join(
+    """A body with these rows, each of them JSON text, and the keys and values of `others`."""
+    rest = "".join(
         f", {json.dumps(name)}: {json.dumps(value)}" for name, value in (others or {}).items()
     )
-    text = f'{{"ok": true, "rows": [{", ".join(texts)}]{beside}}}'
-    return without_half_characters(text) if HALF_CHARACTER.search(text) else text
+    text = f'{{"ok": true, "rows": [{", ".join(texts)}]{rest}}}'
+    return without_lone_surrogates(text) if SURROGATE.search(text) else text
 
 
-def without_half_characters(text: str) -> str:
+def without_lone_surrogates(text: str) -> str:
     """JSON text in which each escaped surrogate that lacks its other half became U+FFFD.
 
-    SQLite takes such escapes for valid, and stores them for whoever writes past our own routes.
+    SQLite takes such escapes for valid, and stores them when other programs write them.
     """
-    parts: list[str] = []
-    end = 0
-    high = None  # index in `parts` of a first half that waits for its second
-    for found in ESCAPE.finditer(text):
-        code = int(found[1], 16) if found[1] else 0
-        adjoining = high is not None and found.start() == end
-        parts += [text[end : found.start()], found[0]]
-        end = found.end()
-        if 0xDC00 <= code <= 0xDFFF and adjoining:
-            high = None
-            continue
-        if high is not None:
-            parts[high] = REPLACEMENT
-        high = None
-        if 0xD800 <= code <= 0xDBFF:
-            high = len(parts) - 1
-        elif 0xDC00 <= code <= 0xDFFF:
-            parts[-1] = REPLACEMENT
-    if high is not None:
-        parts[high] = REPLACEMENT
-    return "".join(parts) + text[end:]
-
-
-def error_text(messages: Iterable[str], status: int) -> str:
-    """The body of an error, whatever the messages quote."""
-    shown = [message.encode(errors="replace").decode() for message in messages]
-    document = {"ok": False, "error": "; ".join(shown), "errors": shown, "status": status}
-    return json.dumps(document, ensure_ascii=False)
+    return ESCAPE.sub(lambda found: found["sound"] or REPLACEMENT, text)

@@ -1,61 +1,33 @@
-"""What the jobs API takes and gives, as pydantic types: they validate requests and describe them.
+"""Bodies and rows of the jobs API as pydantic models: they validate requests and describe the API.
 
-The columns of a job may each be given or not, so a job is a dictionary of which no key is required.
+Rows are described only. Campaigns are validated in loaders/campaigns/jobs.py.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Any, Literal, Required
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
+    BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
-    TypeAdapter,
     ValidationError,
     WithJsonSchema,
-    with_config,
+    create_model,
 )
 from pydantic_core import ErrorDetails
-from typing_extensions import TypedDict
 
-from dailies.api.request import RefusalError, kind_of, limited, quoted
-from loaders import presentation_jobs, yt_builder
-from loaders.migrations.campaigns_projection import BROKEN_RULES, FIELDS
-from loaders.migrations.life_cycle import LifeCycle
-from loaders.migrations.presentation_jobs import LIFE_CYCLE as PRESENTATIONS
-from loaders.migrations.rules import LARGEST_INTEGER as JOB_NUMBER
-from loaders.migrations.yt_builder import FILE_TYPES, PRIVACIES
-from loaders.migrations.yt_builder import LIFE_CYCLE as BUILDS
+from loaders.errors import Invalid
+from loaders.messages import but_is
 from loaders.queues.job_rows import to_time
 
-Adapter = TypeAdapter[Any]
-Kinds = Mapping[str, Any]
-
-LARGEST_INTEGER = 2**63 - 1
-FLAGS = (None, True, False, 0, 1, "", "true", "yes", "on", "1", "false", "no", "off", "0")
-SHOWN_AS_TEXT = "text; any other value is shown in the column as its JSON"
-
-
-def check_flag(value: Any) -> Any:
-    """The words that forms send are as good as true and false."""
-    if (value.strip(" ").lower() if isinstance(value, str) else value) not in FLAGS:
-        raise ValueError(BROKEN_RULES["enabled"][1])
-    return value
-
-
-def check_name(value: Any) -> Any:
-    if value is None:
-        raise ValueError(BROKEN_RULES["job_name"][1])
-    return value
-
-
-def check_key(value: Any) -> Any:
-    if isinstance(value, bool) or not isinstance(value, str | int | float | None):
-        raise ValueError("must be text")
-    return value
+MAX_INTEGER = 2**63 - 1
+MAX_JOB_NUMBER = 2**53 - 1  # that JavaScript reads exactly
+Schema = dict[str, Any]
+Model = type[BaseModel]
 
 
 def whole(value: Any) -> Any:
@@ -71,302 +43,368 @@ def check_time(value: str) -> str:
     return value
 
 
-Flag = Annotated[Any, AfterValidator(check_flag), WithJsonSchema({"enum": list(FLAGS)})]
-Name = Annotated[
-    Any,
-    AfterValidator(check_name),
-    WithJsonSchema({"not": {"type": "null"}, "description": SHOWN_AS_TEXT}),
-]
-Key = Annotated[
-    Any,
-    AfterValidator(check_key),
-    WithJsonSchema({"type": ["string", "number", "null"], "description": "Made up if absent."}),
-]
-AnyText = Annotated[Any, WithJsonSchema({"description": SHOWN_AS_TEXT})]
+Integer = Annotated[int, Field(ge=-MAX_INTEGER, le=MAX_INTEGER), BeforeValidator(whole)]
+JobNumber = Annotated[int, Field(ge=-MAX_JOB_NUMBER, le=MAX_JOB_NUMBER), BeforeValidator(whole)]
+Count = Annotated[int, Field(ge=0, le=MAX_INTEGER), BeforeValidator(whole)]
+Percent = Annotated[int, Field(ge=0, le=100), BeforeValidator(whole)]
+Text = Annotated[str, Field(min_length=1)]
 Time = Annotated[
     str, AfterValidator(check_time), WithJsonSchema({"type": "string", "format": "date-time"})
 ]
-WHOLE = BeforeValidator(whole)
-Integer = Annotated[int, Field(ge=-LARGEST_INTEGER, le=LARGEST_INTEGER), WHOLE]
-Count = Annotated[int, Field(ge=0, le=LARGEST_INTEGER), WHOLE]
-Text = Annotated[str, Field(min_length=1)]
-Lease = Annotated[
-    str, Field(description="The lease that a claim gave: 409 once it is lost, and nothing changes.")
+Lease = Annotated[str, Field(description="The lease that a claim returned: 409 once it is lost.")]
+BuildStatus = Literal["preparing", "queued", "running", "completed", "failed", "cancelled"]
+PresentationStatus = Literal["queued", "processing", "completed", "failed"]
+FileType = Literal["videos", "music", "sounds", "quotes"]
+Privacy = Literal["private", "unlisted", "public"]
+Operation = Literal["insert", "update", "delete"]
+# A field that may be absent but not null: pydantic does not validate a default.
+ABSENT: Any = None
+
+
+def without_defaults(schema: Schema) -> None:
+    """What is absent is not null, so nulls are no defaults; titles repeat the names."""
+    for described in schema.get("properties", {}).values():
+        for key in ("default", "title"):
+            described.pop(key, None)
+
+
+def all_required(schema: Schema) -> None:
+    without_defaults(schema)
+    schema["required"] = list(schema["properties"])
+
+
+def at_least_one(schema: Schema) -> None:
+    without_defaults(schema)
+    schema["minProperties"] = 1
+
+
+class Body(BaseModel):
+    """An object without other fields than these."""
+
+    model_config = ConfigDict(
+        extra="forbid", strict=True, json_schema_extra=without_defaults, protected_namespaces=()
+    )
+
+
+class Row(BaseModel):
+    """A row of a response, in which all fields are present."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra=all_required, protected_namespaces=()
+    )
+
+
+# Campaigns
+
+FLAGS = [None, True, False, 0, 1, "", "true", "yes", "on", "1", "false", "no", "off", "0"]
+AS_JSON = "text; the column shows any other value as its JSON"
+AnyText = Annotated[Any, WithJsonSchema({"description": AS_JSON})]
+Flag = Annotated[Any, WithJsonSchema({"enum": FLAGS})]
+Name = Annotated[Any, WithJsonSchema({"not": {"type": "null"}, "description": AS_JSON})]
+Key = Annotated[
+    Any,
+    WithJsonSchema({"type": ["string", "number", "null"], "description": "Random if absent."}),
 ]
 
 
-def statuses(cycle: LifeCycle) -> Any:
-    return Literal[cycle.names]
+class CampaignChanges(BaseModel):
+    """A campaign job may hold any other field as well."""
+
+    model_config = ConfigDict(extra="allow", json_schema_extra=without_defaults)
+
+    id: Key = None
+    job_name: Name = None
+    product: AnyText = None
+    persona: AnyText = None
+    setting: AnyText = None
+    emotion: AnyText = None
+    hook: AnyText = None
+    elevenlabs_voice_id: AnyText = None
+    language: AnyText = None
+    brand_name: AnyText = None
+    enabled: Flag = None
+    created_at: AnyText = None
+    updated_at: AnyText = None
+    campaign_type: AnyText = None
+    campaignType: AnyText = None  # noqa: N815 - the earlier systems' spelling
+    avatar_id: AnyText = None
+    avatarId: AnyText = None  # noqa: N815
+    script_id: AnyText = None
+    scriptId: AnyText = None  # noqa: N815
+    avatar_video_path: AnyText = None
+    avatarVideo: AnyText = None  # noqa: N815
+    script_file: AnyText = None
+    scriptFile: AnyText = None  # noqa: N815
+    example_script_file: AnyText = None
+    use_overlay: Flag = None
+    useOverlay: Flag = None  # noqa: N815
+    automated_video_editing_enabled: Flag = None
+    useExactScript: Flag = None  # noqa: N815
 
 
-BUILD: Kinds = {
-    "job_id": Integer,
-    "run_id": str,
-    "run_dir": str,
-    "status": statuses(BUILDS),
-    "progress": Annotated[int, Field(ge=0, le=100), WHOLE],
-    "current_step": str,
-    "config": dict[str, Any],
-    "output_file": str,
-    "error": str,
-    "created_at": Time,
-    "started_at": Time,
-    "finished_at": Time,
-    "worker": str,
-    "last_heartbeat": Time,
-    "attempts": Count,
-}
-PRESENTATION: Kinds = {
-    "job_id": Text,
-    "status": statuses(PRESENTATIONS),
-    "progress": Annotated[float, Field(ge=0, le=100)],
-    "error": str,
-    "video_url": str,
-    "thumbnail_url": str,
-    "slide_image_path": str,
-    "created_at": Time,
-    "completed_at": Time,
-    "last_heartbeat": Time,
-    "created_files": list[Any],
-    "worker": str,
-    "attempts": Count,
-    "current_step": str,
-}
-FILE: Kinds = {
-    "file_type": Literal[FILE_TYPES],
-    "filename": Text,
-    "file_path": Text,
-}
-UPLOAD: Kinds = {
-    "video_id": Text,
-    "video_url": str,
-    "title": str,
-    "description": str,
-    "privacy": Literal[PRIVACIES],
-    "tags": list[Any],
-    "category": str,
-}
-CAMPAIGN: Kinds = {
-    "id": Key,
-    **{key: Flag if field.kind == "boolean" else AnyText for field in FIELDS for key in field.keys},
-    "job_name": Name,
-}
-NEVER_NULL = frozenset(("job_id", "run_id", "run_dir", "status", "created_at", "privacy", *FILE))
+class NewCampaign(CampaignChanges):
+    job_name: Name
 
 
-def dictionary(
-    name: str, kinds: Kinds, required: Iterable[str] = (), *, closed: bool = True
-) -> Adapter:
-    """A JSON object with these keys; a `closed` one has no others."""
-    return TypeAdapter(typed(name, kinds, required, closed=closed))
+class Campaign(CampaignChanges):
+    id: Key
 
 
-def typed(name: str, kinds: Kinds, required: Iterable[str] = (), *, closed: bool = True) -> Any:
-    fields = {key: Required[kind] if key in required else kind for key, kind in kinds.items()}
-    made: Any = TypedDict(name, fields, total=False)  # type: ignore[misc]
-    config = ConfigDict(extra="forbid" if closed else "allow", strict=True)
-    return with_config(config)(made)
+class Restore(Body):
+    version: Annotated[int, Field(ge=1, le=MAX_INTEGER), BeforeValidator(whole)] | None = None
 
 
-def nullable(kinds: Kinds, *, never: Iterable[str] = ()) -> Kinds:
-    return {key: kind if key in never else kind | None for key, kind in kinds.items()}
+class Undo(Body):
+    undo: Text
 
 
-def changes(kinds: Kinds) -> Kinds:
-    return {**nullable(kinds, never=NEVER_NULL), "lease": Lease}
+class Nothing(Body):
+    pass
 
 
-NEW_CAMPAIGN = dictionary("NewCampaign", CAMPAIGN, ["job_name"], closed=False)
-CAMPAIGN_CHANGES = dictionary("CampaignChanges", CAMPAIGN, closed=False)
-CAMPAIGN_ROW = dictionary("Campaign", CAMPAIGN, ["id"], closed=False)
-
-JobNumber = Annotated[int, Field(ge=-JOB_NUMBER, le=JOB_NUMBER), WHOLE]
-NEW_BUILD = dictionary("NewBuild", nullable({**BUILD, "job_id": JobNumber}))
-BUILD_CHANGES = dictionary("BuildChanges", changes(BUILD))
-BUILD_ROW = dictionary("Build", nullable(BUILD, never=["job_id"]), BUILD)
-
-NEW_PRESENTATION = dictionary("NewPresentation", nullable(PRESENTATION))
-PRESENTATION_CHANGES = dictionary("PresentationChanges", changes(PRESENTATION))
-PRESENTATION_ROW = dictionary(
-    "Presentation", nullable(PRESENTATION, never=["job_id"]), PRESENTATION
-)
-
-NEW_FILE = dictionary("NewFile", {**FILE, "lease": Lease}, FILE)
-FILE_ROW = dictionary(
-    "File",
-    {"id": int, "job_id": int, **FILE, "uploaded_at": str},
-    ["id", "job_id", *FILE, "uploaded_at"],
-)
-ALWAYS_SAID = ("video_id", "video_url", "title", "privacy")
-NEW_UPLOAD = dictionary(
-    "NewUpload",
-    {**nullable(UPLOAD, never=ALWAYS_SAID), "lease": Lease},
-    ["video_id", "video_url", "title"],
-)
-UPLOAD_ROW = dictionary(
-    "Upload",
-    {"id": int, "job_id": int, **nullable(UPLOAD, never=ALWAYS_SAID), "uploaded_at": str},
-    ["id", "job_id", *UPLOAD, "uploaded_at"],
-)
-
-CLAIMED = {
-    name: dictionary(
-        f"Claimed{name.capitalize()}",
-        {**nullable(kinds, never=["job_id"]), "lease": str},
-        [*kinds, "lease"],
-    )
-    for name, kinds in (("build", BUILD), ("presentation", PRESENTATION))
-}
-CLAIM = dictionary("Claim", {"worker": Annotated[str, Field(pattern=r"\S")]}, ["worker"])
-HEARTBEATS = {
-    name: dictionary(
-        f"{name.capitalize()}Heartbeat",
-        {
-            "lease": Lease | None,
-            "worker": str | None,
-            "progress": kinds["progress"] | None,
-            "current_step": str | None,
-        },
-    )
-    for name, kinds in (("build", BUILD), ("presentation", PRESENTATION))
-}
-NOTHING = dictionary("Nothing", {})
-RESTORE = dictionary(
-    "Restore", {"version": Annotated[int, Field(ge=1, le=LARGEST_INTEGER), WHOLE] | None}
-)
-UNDO = dictionary("Undo", {"undo": Text}, ["undo"])
+class Version(Row):
+    version: int
+    operation: Operation
+    actor: str | None
+    changed_at: str
+    data: Any
 
 
-def check_condition(value: Any) -> Any:
+# Builds
+
+
+class NewBuild(Body):
+    job_id: JobNumber | None = None
+    run_id: str | None = None
+    run_dir: str | None = None
+    status: BuildStatus | None = None
+    progress: Percent | None = None
+    current_step: str | None = None
+    config: dict[str, Any] | None = None
+    output_file: str | None = None
+    error: str | None = None
+    created_at: Time | None = None
+    started_at: Time | None = None
+    finished_at: Time | None = None
+    worker: str | None = None
+    last_heartbeat: Time | None = None
+    attempts: Count | None = None
+    priority: Integer | None = None
+    run_after: Time | None = None
+
+
+class BuildChanges(NewBuild):
+    job_id: Integer = ABSENT
+    run_id: str = ABSENT
+    run_dir: str = ABSENT
+    status: BuildStatus = ABSENT
+    created_at: Time = ABSENT
+    priority: Integer = ABSENT
+    lease: Lease = ABSENT
+
+
+class Build(NewBuild):
+    model_config = ConfigDict(json_schema_extra=all_required)
+
+    job_id: Integer
+
+
+class ClaimedBuild(Build):
+    lease: str
+
+
+class BuildHeartbeat(Body):
+    lease: Lease | None = None
+    worker: str | None = None
+    progress: Percent | None = None
+    current_step: str | None = None
+
+
+class NewFile(Body):
+    file_type: FileType
+    filename: Text
+    file_path: Text
+    lease: Lease = ABSENT
+
+
+class File(Row):
+    id: int
+    job_id: int
+    file_type: FileType
+    filename: str
+    file_path: str
+    uploaded_at: str
+
+
+class NewUpload(Body):
+    video_id: Text
+    video_url: str
+    title: str
+    description: str | None = None
+    privacy: Privacy = ABSENT
+    tags: list[Any] | None = None
+    category: str | None = None
+    lease: Lease = ABSENT
+
+
+class Upload(Row):
+    id: int
+    job_id: int
+    video_id: str
+    video_url: str
+    title: str
+    description: str | None
+    privacy: Privacy
+    tags: list[Any] | None
+    category: str | None
+    uploaded_at: str
+
+
+# Presentations
+
+
+class NewPresentation(Body):
+    job_id: Text | None = None
+    status: PresentationStatus | None = None
+    progress: Annotated[float, Field(ge=0, le=100)] | None = None
+    error: str | None = None
+    config: dict[str, Any] | None = None
+    video_url: str | None = None
+    thumbnail_url: str | None = None
+    slide_image_path: str | None = None
+    created_at: Time | None = None
+    completed_at: Time | None = None
+    last_heartbeat: Time | None = None
+    created_files: list[Any] | None = None
+    worker: str | None = None
+    attempts: Count | None = None
+    current_step: str | None = None
+    priority: Integer | None = None
+    run_after: Time | None = None
+
+
+class PresentationChanges(NewPresentation):
+    job_id: Text = ABSENT
+    status: PresentationStatus = ABSENT
+    created_at: Time = ABSENT
+    priority: Integer = ABSENT
+    lease: Lease = ABSENT
+
+
+class Presentation(NewPresentation):
+    model_config = ConfigDict(json_schema_extra=all_required)
+
+    job_id: Text
+
+
+class ClaimedPresentation(Presentation):
+    lease: str
+
+
+class PresentationHeartbeat(Body):
+    lease: Lease | None = None
+    worker: str | None = None
+    progress: Annotated[float, Field(ge=0, le=100)] | None = None
+    current_step: str | None = None
+
+
+# Queues
+
+
+class Claim(Body):
+    worker: Annotated[str, Field(pattern=r"\S")]
+
+
+class Event(Row):
+    id: int
+    job_id: int | str
+    status_from: str | None
+    status_to: str | None
+    actor: str | None
+    at: str
+    detail: str | None
+
+
+# All resources
+
+
+class Change(Row):
+    """A change, and the job as it is now."""
+
+    change: int
+    operation: Operation
+    id: int | str
+    actor: str | None
+    at: str
+    job: dict[str, Any] | None
+
+
+def check_value(value: Any) -> Any:
     if not isinstance(value, str | int | float | bool):
         raise ValueError("must be a text, a number or a boolean")
     return value
 
 
-def check_filter(value: dict[str, Any]) -> dict[str, Any]:
-    if not value:
-        raise ValueError("must name a condition; all jobs are never meant")
-    return value
-
-
-def check_switch(value: Any) -> Any:
+def check_boolean(value: Any) -> Any:
     if not isinstance(value, bool | int) or value not in (0, 1):
         raise ValueError("must be true or false (1 or 0)")
     return value
 
 
-# A value to compare a column with; the list that it filters reads it as one in an address.
-CONDITIONS: Kinds = {
+# What a column of each kind can be compared with.
+FILTER_TYPES: dict[str, Any] = {
     "text": Annotated[
-        Any,
-        AfterValidator(check_condition),
-        WithJsonSchema({"type": ["string", "number", "boolean"]}),
+        Any, AfterValidator(check_value), WithJsonSchema({"type": ["string", "number", "boolean"]})
     ],
     "json": str,
-    "number": Annotated[int, Field(gt=-(10**18), lt=10**18), WHOLE],
+    "number": Annotated[int, Field(gt=-(10**18), lt=10**18), BeforeValidator(whole)],
     "boolean": Annotated[
-        Any, AfterValidator(check_switch), WithJsonSchema({"enum": [True, False, 0, 1]})
+        Any, AfterValidator(check_boolean), WithJsonSchema({"enum": [True, False, 0, 1]})
     ],
     "time": Time,
 }
 
 
-def conditions(columns: Mapping[str, str]) -> Kinds:
-    return {"q": CONDITIONS["text"], **{name: CONDITIONS[kind] for name, kind in columns.items()}}
+class BulkResult(Row):
+    ok: Literal[True]
+    action: str
+    matched: int
+    changed: int
+    left: int
+    dry_run: bool
+    undo: str | None
 
 
-BULK_ACTIONS: Mapping[str, tuple[tuple[str, ...], Kinds]] = {
-    "campaigns": (
-        ("delete",),
-        conditions({"id": "text", **{field.column: field.kind for field in FIELDS}}),
-    ),
-    "builds": (("retry", "cancel", "delete"), conditions(yt_builder.JOBS.columns)),
-    "presentations": (("retry", "delete"), conditions(presentation_jobs.JOBS.columns)),
-}
-BULK = {
-    name: dictionary(
-        f"{name.capitalize()}Bulk",
-        {
-            "action": Literal[actions],
-            "filter": Annotated[
-                typed(f"{name.capitalize()}Filter", filters),
-                AfterValidator(check_filter),
-                Field(json_schema_extra={"minProperties": 1}),
-            ],
-            "dry_run": bool,
-        },
-        ["action", "filter"],
-    )
-    for name, (actions, filters) in BULK_ACTIONS.items()
-}
-BULK_DONE = dictionary(
-    "BulkDone",
-    {
-        "ok": Literal[True],
-        "action": str,
-        "matched": int,
-        "changed": int,
-        "left": int,
-        "dry_run": bool,
-        "undo": str | None,
-    },
-    ["ok", "action", "matched", "changed", "left", "dry_run", "undo"],
-)
-
-OPERATION = Literal["insert", "update", "delete"]
-VERSION_ROW = dictionary(
-    "Version",
-    {
-        "version": int,
-        "operation": OPERATION,
-        "actor": str | None,
-        "changed_at": str,
-        "data": Any,
-    },
-    ["version", "operation", "actor", "changed_at", "data"],
-)
-KEYS = {"campaigns": str, "builds": int, "presentations": str}
-EVENT_ROWS = {
-    name: dictionary(
-        f"{name.capitalize()}Event",
-        {
-            "id": int,
-            "job_id": KEYS[name],
-            "status_from": str | None,
-            "status_to": str | None,
-            "actor": str | None,
-            "at": str,
-            "detail": str | None,
-        },
-        ["id", "job_id", "status_from", "status_to", "actor", "at", "detail"],
-    )
-    for name in ("builds", "presentations")
-}
-CHANGE_ROWS = {
-    name: dictionary(
-        f"{name.capitalize()}Change",
-        {
-            "change": int,
-            "operation": OPERATION,
-            "id": kind,
-            "actor": str | None,
-            "at": str,
-            "job": dict[str, Any] | None,
-        },
-        ["change", "operation", "id", "actor", "at", "job"],
-    )
-    for name, kind in KEYS.items()
-}
+class Filter(Body):
+    model_config = ConfigDict(json_schema_extra=at_least_one)
 
 
-def validate(model: Adapter, value: Any, table: str = "") -> Any:
-    """`value`, if it is as the model says; else RefusalError that names each fault."""
+def filter_model(name: str, columns: Mapping[str, str]) -> Model:
+    """The filter of a bulk request: a value for any column (name -> kind), and words `q`."""
+    types = {"q": "text", **columns}
+    fields: dict[str, Any] = {
+        column: (FILTER_TYPES[kind], ABSENT) for column, kind in types.items()
+    }
+    return create_model(name, __base__=Filter, **fields)
+
+
+def bulk_model(name: str, actions: Iterable[str], columns: Mapping[str, str]) -> Model:
+    fields: dict[str, Any] = {
+        "action": (Literal[tuple(actions)], ...),
+        "filter": (filter_model(f"{name}Filter", columns), ...),
+        "dry_run": (bool, False),
+    }
+    return create_model(f"{name}Bulk", __base__=Body, **fields)
+
+
+def validate(model: Model, value: Any, table: str = "") -> dict[str, Any]:
+    """The fields given in `value`. Invalid, naming each fault, if they are not as in `model`."""
     try:
-        return model.validate_python(value)
+        valid = model.model_validate(value)
     except ValidationError as error:
         faults = error.errors(include_url=False, include_context=False)
-        messages = dict.fromkeys(fault_text(fault, table) for fault in faults)
-        raise RefusalError(400, limited(list(messages))) from None
+        raise Invalid(*dict.fromkeys(fault_text(fault, table) for fault in faults)) from None
+    return {name: getattr(valid, name) for name in value if name in valid.model_fields_set}
 
 
 def fault_text(fault: ErrorDetails, table: str) -> str:
@@ -376,16 +414,8 @@ def fault_text(fault: ErrorDetails, table: str) -> str:
     if fault["type"] == "extra_forbidden":
         return f"{where}: there is no such field"
     if fault["type"] == "missing":
-        return f"{where}: {MISSING.get(place, 'must be given')}"
+        return f"{where}: must be given"
+    if fault["type"] == "model_type":
+        return f"{where}: must be an object{but_is(fault['input'])}"
     reason = fault["msg"].removeprefix("Value error, ")
-    reason = reason.replace("Input should be", "must be", 1)
-    return f"{where}: {reason}" + shown(fault["input"])
-
-
-MISSING = {"job_name": BROKEN_RULES["job_name"][1]}
-
-
-def shown(value: Any) -> str:
-    if value is None:
-        return ""
-    return f", not {kind_of(value) if isinstance(value, dict | list) else quoted(str(value))}"
+    return f"{where}: {reason.replace('Input should be', 'must be', 1)}{but_is(fault['input'])}"

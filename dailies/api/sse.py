@@ -1,4 +1,4 @@
-"""Server-sent events: an answer that goes on until its reader leaves or the server ends."""
+"""Server-sent events: a response that continues until the client leaves or the server ends."""
 
 from __future__ import annotations
 
@@ -10,13 +10,12 @@ from typing import Any
 
 from datasette import Request
 
-from dailies.api.request import RefusalError
-from dailies.auth.permissions import FAILURES
+from dailies.errors import FAILURES, RequestError
 
 PAUSE_SECONDS = 0.5
 QUIET_SECONDS = 15.0
-MOST_STREAMS = 200
-MOST_OF_ONE = 50  # from one address, so that nobody takes them all
+MAX_STREAMS = 200
+MAX_PER_CLIENT = 50  # IP address, so that no client takes them all
 RECONNECT = "retry: 2000\n\n"
 KEEP_ALIVE = ":\n\n"
 
@@ -24,15 +23,17 @@ open_streams: set[EventStream] = set()
 
 
 class EventStream:
-    """Sends what `next_events` has to tell, again and again; `first` is what it told already."""
+    """Sends `first`, then the texts that `next_events` returns when it is called repeatedly."""
 
     def __init__(
         self, request: Request, first: str, next_events: Callable[[], Awaitable[str]]
     ) -> None:
-        self.reader = (request.scope.get("client") or ("",))[0]
-        mine = sum(stream.reader == self.reader for stream in open_streams)
-        if mine >= MOST_OF_ONE or len(open_streams) >= MOST_STREAMS:
-            raise RefusalError(503, "Too many streams are open: try later", {"Retry-After": "60"})
+        self.client = (request.scope.get("client") or ("",))[0]
+        own = sum(stream.client == self.client for stream in open_streams)
+        if own >= MAX_PER_CLIENT or len(open_streams) >= MAX_STREAMS:
+            raise RequestError(
+                503, "Too many streams are open: try again later", {"Retry-After": "60"}
+            )
         self.status = 200
         self.headers = {"Cache-Control": "no-cache, no-store", "X-Accel-Buffering": "no"}
         self._receive = request.receive
@@ -49,7 +50,7 @@ class EventStream:
                 "headers": [[name.encode(), text.encode()] for name, text in headers.items()],
             }
         )
-        leaving = asyncio.ensure_future(self._wait_for_reader_to_leave())
+        disconnect = asyncio.ensure_future(self._wait_for_disconnect())
         open_streams.add(self)
         end_streams_with_server()
         try:
@@ -57,7 +58,7 @@ class EventStream:
             await self._send_events(send)
         finally:
             open_streams.discard(self)
-            leaving.cancel()
+            disconnect.cancel()
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     def end(self) -> None:
@@ -69,7 +70,7 @@ class EventStream:
             try:
                 text = await self._next_events()
             except FAILURES:
-                return  # the reader comes back, and is then told why it may not
+                return  # the client reconnects and then gets the error
             quiet = 0.0 if text else quiet + PAUSE_SECONDS
             if quiet >= QUIET_SECONDS:
                 quiet, text = 0.0, KEEP_ALIVE
@@ -83,7 +84,7 @@ class EventStream:
             return False
         return True
 
-    async def _wait_for_reader_to_leave(self) -> None:
+    async def _wait_for_disconnect(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
             pass
         self.end()
@@ -94,7 +95,7 @@ async def send_text(send: Any, text: str) -> None:
 
 
 def end_streams_with_server() -> None:
-    """uvicorn waits for every answer before it ends, so those that go on must learn of its end."""
+    """uvicorn waits for every response before it ends, so its signals must end the streams."""
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         handler = signal.getsignal(number)

@@ -1,45 +1,32 @@
-"""The way from a request to a resource: whether this actor may, then its database."""
+"""Which actor may do what with which table."""
 
 from __future__ import annotations
 
 import json
-import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, Protocol, TypeVar
 from weakref import WeakKeyDictionary
 
 from datasette.app import Datasette
-from datasette.database import Database
-from datasette.permissions import _skip_permission_checks
 from datasette.resources import TableResource
-from datasette.utils import sqlite_timelimit
 
-from dailies.api.request import RefusalError
-from dailies.api.resources import Resource
-from dailies.storage.group_commit import GroupCommit
+from dailies.datasette_compat import permission_checks_skipped
+from dailies.errors import RequestError
 
 Result = TypeVar("Result")
 Actor = dict[str, Any] | None
-Verdict = tuple[float, bool]  # until when it counts, and whether it is yes
-Sight = tuple[float, frozenset[tuple[str, str]]]  # until when it counts, and what is open
 
-VERDICT_SECONDS = 1.0
-MOST_VERDICTS = 10_000
-MOST_SIGHTS = 1_000
-# What reading and writing may raise: a refusal, a database that cannot just now, or a row in which
-# other programs stored more than Python reads.
-FAILURES = (RefusalError, sqlite3.Error, ValueError, RecursionError, OverflowError)
+CACHE_SECONDS = 1.0
+MAX_CACHED = 10_000
 CHALLENGE = {"WWW-Authenticate": "Bearer"}
-TRY_AGAIN = {"Retry-After": "1"}
 
-groups: WeakKeyDictionary[Database, GroupCommit] = WeakKeyDictionary()
-verdicts: WeakKeyDictionary[Datasette, dict[tuple[str, ...], Verdict]] = WeakKeyDictionary()
-sights: WeakKeyDictionary[Datasette, dict[tuple[str, str], Sight]] = WeakKeyDictionary()
+# Of each instance: question -> until when the answer is valid, and the answer.
+caches: WeakKeyDictionary[Datasette, dict[tuple[str, ...], tuple[float, Any]]] = WeakKeyDictionary()
 
 
-class Guarded(Protocol):
-    """What permissions are asked of: a table of a database."""
+class Table(Protocol):
+    """What permissions are about: a table of a database."""
 
     @property
     def database(self) -> str: ...
@@ -49,127 +36,76 @@ class Guarded(Protocol):
 
 
 async def is_allowed(
-    datasette: Datasette, actor: Actor, action: str, resource: Guarded, table: str | None = None
+    datasette: Datasette, actor: Actor, action: str, resource: Table, table: str | None = None
 ) -> bool:
-    """Datasette's own verdict, which costs more than a write: it is asked once a second.
+    """True if Datasette allows the action on the table of the resource, or on another `table`."""
+    asked = TableResource(resource.database, table or resource.table)
 
-    It depends on the configuration and on the whole actor, limits of its token included. Whether
-    that token still holds is another matter, settled anew for each request before this.
-    """
-    table = table or resource.table
-    if _skip_permission_checks.get():
-        return True
-    known = verdicts.setdefault(datasette, {})
-    key = (json.dumps(actor, sort_keys=True, default=repr), action, resource.database, table)
-    until, verdict = known.get(key, (0.0, False))
-    if time.monotonic() < until:
-        return verdict
-    asked = TableResource(resource.database, table)
-    verdict = bool(await datasette.allowed(action=action, resource=asked, actor=actor))
-    if len(known) >= MOST_VERDICTS:
-        known.clear()
-    known[key] = (time.monotonic() + VERDICT_SECONDS, verdict)
-    return verdict
+    async def ask() -> bool:
+        return bool(await datasette.allowed(action=action, resource=asked, actor=actor))
+
+    return await cached(datasette, actor, (action, str(asked)), ask)
 
 
-async def everything_open(
+async def all_allowed(
     datasette: Datasette, actor: Actor, action: str
 ) -> frozenset[tuple[str, str]]:
-    """All tables or queries on which the actor may do this; held for as long as a verdict."""
-    if _skip_permission_checks.get():
-        return await find_open(datasette, actor, action)
-    known = sights.setdefault(datasette, {})
-    key = (json.dumps(actor, sort_keys=True, default=repr), action)
-    until, found = known.get(key, (0.0, frozenset()))
-    if time.monotonic() < until:
-        return found
-    found = await find_open(datasette, actor, action)
-    if len(known) >= MOST_SIGHTS:
-        known.clear()
-    known[key] = (time.monotonic() + VERDICT_SECONDS, found)
+    """Database and name of all tables or queries on which the actor may do this."""
+
+    async def ask() -> frozenset[tuple[str, str]]:
+        resources = await datasette.allowed_resources(action, actor)
+        return frozenset([(one.parent, one.child) async for one in resources.all()])
+
+    return await cached(datasette, actor, (action,), ask)
+
+
+async def cached(
+    datasette: Datasette,
+    actor: Actor,
+    question: tuple[str, ...],
+    ask: Callable[[], Awaitable[Result]],
+) -> Result:
+    """The answer to `ask`, which costs more than a write, at most a second old.
+
+    It depends on the configuration and on the whole actor, limits of its token included. Whether
+    that token is still valid has been checked before, for each request.
+    """
+    if permission_checks_skipped():
+        return await ask()
+    cache = caches.setdefault(datasette, {})
+    key = (json.dumps(actor, sort_keys=True, default=repr), *question)
+    until, answer = cache.get(key, (0.0, None))
+    if time.monotonic() >= until:
+        answer = await ask()
+        if len(cache) >= MAX_CACHED:
+            cache.clear()
+        cache[key] = (time.monotonic() + CACHE_SECONDS, answer)
+    found: Result = answer
     return found
 
 
-async def find_open(datasette: Datasette, actor: Actor, action: str) -> frozenset[tuple[str, str]]:
-    resources = await datasette.allowed_resources(action, actor)
-    return frozenset([(one.parent, one.child) async for one in resources.all()])
-
-
 async def require(
-    datasette: Datasette, actor: Actor, action: str, resource: Resource, table: str | None = None
+    datasette: Datasette, actor: Actor, action: str, resource: Table, table: str | None = None
 ) -> None:
-    """RefusalError unless the actor may: 401 for nobody, 403 for somebody."""
-    if await is_allowed(datasette, actor, action, resource, table):
-        return
-    raise denied(actor, action)
+    """RequestError unless the actor may: 401 for anonymous, 403 for others."""
+    if not await is_allowed(datasette, actor, action, resource, table):
+        raise denied(actor, action)
 
 
-def denied(actor: Actor, action: str) -> RefusalError:
+def denied(actor: Actor, action: str) -> RequestError:
     if actor is None:
-        message = "Prove who you are: send a token as Authorization: Bearer"
-        return RefusalError(401, message, CHALLENGE)
-    return RefusalError(403, f"Permission denied: you may not {action} here")
+        message = "Authentication required: send a token as Authorization: Bearer"
+        return RequestError(401, message, CHALLENGE)
+    return RequestError(403, f"Permission denied: you may not {action} here")
 
 
 async def may_see(
-    datasette: Datasette, actor: Actor, resource: Resource, table: str | None = None
+    datasette: Datasette, actor: Actor, resource: Table, table: str | None = None
 ) -> bool:
-    """Whether an answer to this actor may hold rows.
+    """True if responses to this actor may contain rows.
 
-    A token limited to writing does not read, but what everybody reads need not be kept from it.
+    A token limited to writing may not read, but what is public is no secret to its holder.
     """
     return await is_allowed(datasette, actor, "view-table", resource, table) or await is_allowed(
         datasette, None, "view-table", resource, table
     )
-
-
-async def read_from(
-    datasette: Datasette, resource: Resource, read: Callable[[sqlite3.Connection], Result]
-) -> Result:
-    """What `read` finds, within the time that Datasette grants a query."""
-
-    def limited(connection: sqlite3.Connection) -> Result:
-        with sqlite_timelimit(connection, datasette.sql_time_limit_ms):
-            return read(connection)
-
-    result: Result = await database_of(datasette, resource.database).execute_fn(limited)
-    return result
-
-
-async def write_to(
-    datasette: Datasette, resource: Resource, write: Callable[[sqlite3.Connection], Result]
-) -> Result:
-    """What `write` answers once its transaction is on the disk.
-
-    It runs on the one connection that writes.
-    """
-    return await write_to_database(datasette, resource.database, write)
-
-
-async def write_to_database(
-    datasette: Datasette, name: str, write: Callable[[sqlite3.Connection], Result]
-) -> Result:
-    database = database_of(datasette, name)
-    group = groups.setdefault(database, GroupCommit(database))
-    result: Result = await group.write(write)
-    return result
-
-
-def database_of(datasette: Datasette, name: str) -> Database:
-    database = datasette.databases.get(name)
-    if database is None:
-        raise RefusalError(404, f"The database {name} is not here")
-    return database
-
-
-def refusal_of(error: Exception) -> RefusalError:
-    """What to answer to one of `FAILURES`."""
-    if isinstance(error, RefusalError):
-        return error
-    if not isinstance(error, sqlite3.Error):
-        return RefusalError(400, f"This cannot be read or stored as JSON: {error}")
-    if "locked" in str(error) or "busy" in str(error):
-        return RefusalError(503, "Another program is writing to the database: try again", TRY_AGAIN)
-    if "interrupted" in str(error):
-        return RefusalError(503, "This took too long and was given up", TRY_AGAIN)
-    return RefusalError(503, f"The database cannot do this now: {error}", TRY_AGAIN)

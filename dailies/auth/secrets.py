@@ -1,6 +1,6 @@
-"""The folder `<data>/.dailies`: what only the owner of this installation may read.
+"""The folder `<data>/.dailies`, which only its owner may read.
 
-It holds the key that signs cookies and the store of tokens, and outlives restarts.
+It contains the key that signs cookies and the store of tokens.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ FILE_MODE = 0o600
 
 
 def private_path(name: str) -> Path:
-    """Where the private file `name` is or will be; nothing is created."""
+    """The path of a private file, which need not exist."""
     return data_dir() / FOLDER / name
 
 
 def private_dir() -> Path:
-    """The folder, made where it is missing, closed to everybody else."""
+    """The folder, created if it is missing, with mode 0700."""
     folder = data_dir() / FOLDER
     folder.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
     folder.chmod(FOLDER_MODE)
@@ -31,7 +31,7 @@ def private_dir() -> Path:
 
 
 def create_private_file(name: str) -> Path:
-    """The file, empty where it is new, closed to everybody else."""
+    """The path of a private file, created empty if it is missing, with mode 0600."""
     path = private_dir() / name
     os.close(os.open(path, os.O_CREAT | os.O_RDWR, FILE_MODE))
     path.chmod(FILE_MODE)
@@ -39,7 +39,7 @@ def create_private_file(name: str) -> Path:
 
 
 def signing_secret() -> str:
-    """The key of this installation alone, made at its first use."""
+    """The key that signs cookies, created at its first use; each installation has its own."""
     path = private_path("secret")
     if not path.exists():
         write_once(path, secrets.token_hex(32))
@@ -48,7 +48,7 @@ def signing_secret() -> str:
 
 
 def write_once(path: Path, text: str) -> None:
-    """Give `path` its content unless it has one: no reader ever sees a part of it."""
+    """Create a file with its whole content, unless it exists."""
     descriptor, name = tempfile.mkstemp(dir=private_dir())
     draft = Path(name)
     try:

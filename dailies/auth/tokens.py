@@ -1,8 +1,8 @@
-"""Tokens: what programs and people prove themselves with.
+"""API tokens: create, verify, list and revoke them.
 
 A token is 256 random bits, of which only the SHA-256 is stored, in a file that only its owner may
-read. It names an actor and may narrow what that actor does; it never widens it. Every request
-looks it up, so that expiry and revocation count at once.
+read. It belongs to an actor and may limit what that actor may do, never extend it. Each request
+looks it up: expiry and revocation take effect at once.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from loaders.connections import BUSY_TIMEOUT_MS
 PREFIX = "dly_"
 STORE = "tokens.db"
 JOB_ACTIONS = ("create-job", "update-job", "delete-job")
-LONGEST_ACTOR = 200
-LONGEST_LIFE = 100 * 366 * 24 * 3600
+MAX_ACTOR_LENGTH = 200
+MAX_SECONDS = 100 * 366 * 24 * 3600
 
 Actor = dict[str, Any]
 
@@ -49,7 +49,7 @@ class InvalidTokenError(ValueError):
 
 @dataclass(frozen=True)
 class Token:
-    """What is known of a token: never the token itself. Times are seconds of the epoch."""
+    """A stored token, without the token itself. Times are seconds since the epoch."""
 
     id: str
     actor: str
@@ -59,7 +59,7 @@ class Token:
     revoked_at: int | None
 
     def check(self, now: float) -> None:
-        """InvalidTokenError when it does not hold; an expiry that is no number has passed."""
+        """InvalidTokenError if it is revoked or expired; an expiry that is no number has passed."""
         if self.revoked_at is not None:
             raise InvalidTokenError("This token has been revoked")
         if self.expires_at is None:
@@ -68,7 +68,7 @@ class Token:
             raise InvalidTokenError("This token has expired")
 
     def as_actor(self) -> Actor:
-        """The actor as Datasette takes it; `_r` holds what a narrowed token is limited to."""
+        """The actor as Datasette expects it; `_r` has the actions that the token is limited to."""
         actor: Actor = {"id": self.actor, "token": self.id}
         if self.can:
             actor["_r"] = {"a": list(self.can)}
@@ -78,10 +78,10 @@ class Token:
 def create(
     actor: str, can: Iterable[str] = (), expires_after: int | None = None
 ) -> tuple[str, str]:
-    """A new token for `actor`: its id and the token, which is not kept and not shown again.
+    """Create a token for `actor`; return its id and the token, which is not stored.
 
-    `can` limits it to these actions, `expires_after` to so many seconds. ValueError for an actor,
-    action or lifetime that makes no sense.
+    `can` limits it to these actions, `expires_after` to so many seconds. ValueError for an invalid
+    actor, action or lifetime.
     """
     limits = tuple(dict.fromkeys(can))
     check_actor(actor)
@@ -112,17 +112,17 @@ def create(
 
 
 def verify(token: str) -> Actor:
-    """The actor whom `token` proves; InvalidTokenError otherwise."""
-    return living("hash = ?", hash_of(token))
+    """The actor of `token`; InvalidTokenError if it is not valid."""
+    return valid_actor("hash = ?", hash_of(token))
 
 
 def verify_session(token_id: str) -> Actor:
-    """The actor of a session opened with the token of this id; InvalidTokenError otherwise."""
-    return living("id = ?", token_id)
+    """The actor of a session opened with the token `token_id`; InvalidTokenError likewise."""
+    return valid_actor("id = ?", token_id)
 
 
 def revoke(token_id: str) -> None:
-    """End the token and every session opened with it, now. ValueError when there is no such id."""
+    """Revoke a token and end every session opened with it; ValueError if there is no such id."""
     connection = connect_store()
     try:
         changed = connection.execute(
@@ -136,7 +136,7 @@ def revoke(token_id: str) -> None:
 
 
 def list_tokens() -> list[Token]:
-    """Every token ever made here, oldest first."""
+    """Every token, the revoked ones too, oldest first."""
     connection = reading_connection()
     if connection is None:
         return []
@@ -147,7 +147,7 @@ def list_tokens() -> list[Token]:
 SELECT_TOKENS = "select id, actor, can, created_at, expires_at, revoked_at from tokens"
 
 
-def living(condition: str, value: str | bytes) -> Actor:
+def valid_actor(condition: str, value: str | bytes) -> Actor:
     connection = reading_connection()
     row = (
         connection and connection.execute(f"{SELECT_TOKENS} where {condition}", (value,)).fetchone()
@@ -169,8 +169,13 @@ def hash_of(token: str) -> bytes:
 
 
 def check_actor(actor: str) -> None:
-    if not actor or len(actor) > LONGEST_ACTOR or not actor.isprintable() or actor != actor.strip():
-        raise ValueError(f"an actor is a name of 1 to {LONGEST_ACTOR} printable characters")
+    if (
+        not actor
+        or len(actor) > MAX_ACTOR_LENGTH
+        or not actor.isprintable()
+        or actor != actor.strip()
+    ):
+        raise ValueError(f"an actor is a name of 1 to {MAX_ACTOR_LENGTH} printable characters")
 
 
 def check_actions(actions: tuple[str, ...]) -> None:
@@ -185,19 +190,19 @@ def check_lifetime(seconds: int | None) -> None:
         not isinstance(seconds, int) or isinstance(seconds, bool) or seconds <= 0
     ):
         raise ValueError("a token expires after a whole number of seconds, at least 1")
-    if seconds is not None and seconds > LONGEST_LIFE:
+    if seconds is not None and seconds > MAX_SECONDS:
         raise ValueError("a token lives for 100 years at most: leave the expiry out instead")
 
 
 def known_actions() -> tuple[str, ...]:
-    """The names that a token can be limited to: our own actions, then Datasette's."""
-    from datasette.default_actions import register_actions  # here: it is slow to load
+    """The actions that a token can be limited to: ours, then Datasette's."""
+    from dailies.datasette_compat import core_actions  # here: it is slow to load
 
-    return JOB_ACTIONS + tuple(action.name for action in register_actions())
+    return JOB_ACTIONS + core_actions()
 
 
 def connect_store() -> sqlite3.Connection:
-    """The store, made where it is missing, to write to."""
+    """Connect to the store to write to it; create it if it is missing."""
     connection = open_store(create_private_file(STORE))
     try:
         connection.execute("pragma journal_mode = wal")
@@ -210,9 +215,9 @@ def connect_store() -> sqlite3.Connection:
 
 
 def reading_connection() -> sqlite3.Connection | None:
-    """This thread's connection to the store that is there now; None while there is none.
+    """This thread's connection to the store; None if there is no store.
 
-    A store that was deleted or put in another's place must not go on answering from an open file.
+    It is opened again after the file was replaced: tokens of a deleted store are invalid.
     """
     path = private_path(STORE)
     try:
@@ -228,7 +233,7 @@ def reading_connection() -> sqlite3.Connection | None:
 
 
 class OpenStore:
-    """A connection that is closed with the thread it belongs to."""
+    """A connection that is closed when its thread ends."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self.connection = connection

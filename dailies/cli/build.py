@@ -1,31 +1,34 @@
-"""`dailies build`: a database created, upgraded, filled for the first time, or begun anew."""
+"""`dailies build`: create, upgrade, repair, fill or reset a database."""
 
 from __future__ import annotations
 
 import os
 import sqlite3
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from dailies.cli import samples
-from loaders import backups, checks, upgrade
+from loaders import backups, checks, repair, upgrade
 from loaders.campaigns import files
 from loaders.connections import connect
+from loaders.import_options import ImportOptions
 from loaders.progress import Progress
 from loaders.registry import SIDE_FILES, database_path
+from loaders.restore import close_log
 
 
 @dataclass
-class Built:
-    """What was done to one database; `error` says why nothing was."""
+class BuildReport:
+    """What was done to one database; `error` is the reason if it was refused."""
 
     name: str
     path: str
     created: bool = False
     migrations: list[str] = field(default_factory=list)
-    search_rebuilt: list[str] = field(default_factory=list)
+    repaired: list[str] = field(default_factory=list)
     backup: str | None = None
     imported: dict[str, Any] | None = None
     sample_rows: int | None = None
@@ -38,42 +41,68 @@ class Built:
     def as_dict(self) -> dict[str, Any]:
         return {"ok": self.ok, **asdict(self)}
 
+    def lines(self) -> Iterator[str]:
+        """The report for a terminal, without the import's."""
+        if self.error:
+            yield f"Error: {self.error}"
+            return
+        if self.backup:
+            yield f"{self.name}: backed up to {self.backup}"
+        yield f"{self.name}: {self.action} {self.path}"
+        if self.repaired:
+            yield f"{self.name}: repaired {', '.join(self.repaired)}"
+        if self.sample_rows:
+            yield f"{self.name}: {self.sample_rows} sample rows added"
+
+    @property
+    def action(self) -> str:
+        if self.created:
+            return "created"
+        if self.migrations:
+            return "upgraded"
+        return "repaired" if self.repaired else "up to date:"
+
 
 def build(
     name: str, sample: bool = False, reset: bool = False, progress: Progress | None = None
-) -> Built:
-    """Build the database where its name says it lies. A file that is refused is left untouched."""
+) -> BuildReport:
+    """Build the database at its configured path. A file that is refused is left unchanged."""
     path = database_path(name)
-    built = Built(name, str(path))
+    report = BuildReport(name, str(path))
     try:
         if reset and path.exists():
-            built.backup = str(remove(name, path))
-        upgraded = upgrade.build(name, path, progress)
-        built.created, built.migrations = upgraded.created, upgraded.migrations or []
-        built.backup = built.backup or upgraded.backup
+            report.backup = str(remove(name, path))
+        result = upgrade.build(name, path, progress)
+        report.created, report.migrations = result.created, result.migrations
+        report.repaired = result.repaired
+        report.backup = report.backup or result.backup
         with closing(connect(path)) as connection:
-            fill(connection, built, sample)
+            fill(connection, report, sample)
     except (ValueError, OSError, sqlite3.Error) as error:
-        built.error = f"{name}: {error}"
-    return built
+        report.error = f"{name}: {error}"
+    return report
 
 
-def fill(connection: sqlite3.Connection, built: Built, sample: bool) -> None:
-    """Stale search indexes rebuilt; what an old system left imported; samples where asked for."""
-    if not built.created:
-        built.search_rebuilt = checks.rebuild_search_indexes(connection)
+def fill(connection: sqlite3.Connection, report: BuildReport, sample: bool) -> None:
+    """Rebuild stale search indexes; import from an earlier system into a new file; add samples."""
+    if not report.created:
+        report.repaired += repair.rebuild_search_indexes(report.name, connection)
     earlier = os.environ.get("CAMPAIGNS_YAML_PATH")
-    if built.created and built.name == "campaigns" and earlier:
+    if report.created and report.name == "campaigns" and earlier:
         source = Path(earlier).expanduser()
-        report = files.import_jobs(connection, [source], actor="build")
-        built.imported = report.as_dict()
+        imported = files.import_jobs(connection, [source], ImportOptions(actor="build"))
+        report.imported = imported.as_dict()
     if sample:
-        built.sample_rows = samples.add(built.name, connection)
+        report.sample_rows = samples.add(report.name, connection)
 
 
 def remove(name: str, path: Path) -> Path:
-    """Delete the database file after a verified backup; where that is."""
-    upgrade.inspect(name, path)
+    """Delete the database file after a verified backup; its path.
+
+    ValueError if another program has the file open.
+    """
+    checks.inspect(name, path)
+    close_log(path)
     with closing(connect(path)) as connection:
         backup = backups.back_up(connection, path)
     for suffix in ("", *SIDE_FILES):

@@ -1,26 +1,29 @@
-"""`dailies jobs ...`: what the jobs API does, for a person at a terminal."""
+"""`dailies jobs ...`: the operations of the jobs API for a terminal."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from dailies.api import bulk
-from dailies.api.pagination import parse_listing, read_page
-from dailies.api.request import RefusalError, quoted
-from dailies.api.resources import CAMPAIGNS, RESOURCES, Resource, Versions
-from dailies.api.responses import Stored
-from dailies.cli.options import Command, DatabaseName, command
+from dailies.cli.options import Command, DatabaseName, Output, command
 from loaders import open_database
-from loaders.connections import transaction
+from loaders.errors import NotFound
+from loaders.messages import quoted
+from loaders.registry import DATABASES
+
+if TYPE_CHECKING:
+    from dailies.api.bulk import Result
+    from dailies.api.resources import Resource, Versions
+    from loaders.rows import Record
 
 ACTOR = "command line"
-MOST_VERSIONS = 1000
-BY_DATABASE = {resource.database: resource for resource in RESOURCES.values()}
+CAMPAIGNS = "campaigns"
+MAX_VERSIONS = 1000
+WITH_JOBS = tuple(spec.name for spec in DATABASES.values() if spec.resource)
 
 LIST_DELETED = """
 select id, job_name, version, actor, deleted_at
@@ -28,17 +31,21 @@ from deleted_jobs
 order by deleted_at desc, id
 """
 
-NAME = click.argument("name", type=DatabaseName(tuple(BY_DATABASE)))
+NAME = click.argument("name", type=DatabaseName(WITH_JOBS))
 KEY = click.argument("key")
 WHERE = click.option(
-    "--where", "conditions", multiple=True, metavar="COLUMN=VALUE", help="Only such; repeatable."
+    "--where",
+    "conditions",
+    multiple=True,
+    metavar="COLUMN=VALUE",
+    help="Only jobs with this value; repeatable.",
 )
-WORDS = click.option("-q", "words", metavar="WORDS", help="Only what holds all of these words.")
-DRY_RUN = click.option("--dry-run", is_flag=True, help="Say how many, and change nothing.")
+WORDS = click.option("-q", "words", metavar="WORDS", help="Only jobs that contain these words.")
+DRY_RUN = click.option("--dry-run", is_flag=True, help="Count the jobs without changing them.")
 
 
-def for_many(function: Command) -> Command:
-    """A command that does something to every job that matches."""
+def bulk_command(function: Callable[..., Output]) -> Command:
+    """A command that changes every job that matches a filter."""
     return NAME(WHERE(WORDS(DRY_RUN(command(function)))))
 
 
@@ -54,151 +61,170 @@ def jobs() -> None:
 @NAME
 @WHERE
 @WORDS
-@click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True)
+@click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True, help="Jobs.")
 @command
-def list_jobs(name: str, conditions: tuple[str, ...], words: str | None, limit: int) -> Any:
-    """The newest jobs."""
-    resource = BY_DATABASE[name]
-    asked = [*parse_conditions(conditions, words).items(), ("_size", str(limit))]
+def list_jobs(name: str, conditions: tuple[str, ...], words: str | None, limit: int) -> Output:
+    """List jobs, newest first."""
+    from dailies.api.pagination import parse_query, read_page
+
+    resource = resource_of(name)
+    parameters = {**parse_conditions(conditions, words), "_size": str(limit)}
     with closing(open_database(name)) as db:
-        found = read_page(db.conn, resource, parse_listing(resource, asked))
-    return shown([stored.text for stored in found.rows])
+        page = read_page(db.conn, resource, parse_query(resource, parameters))
+    return rows_output([record.text for record in page.records])
 
 
 @jobs.command()
 @NAME
 @KEY
 @command
-def show(name: str, key: str) -> Any:
-    """One job, whole."""
+def show(name: str, key: str) -> Output:
+    """Show one job with all its fields."""
     with closing(open_database(name)) as db:
-        return shown([BY_DATABASE[name].read(db.conn, key).text])
+        return rows_output([resource_of(name).get(db.conn, key).text])
 
 
 @jobs.command()
 @NAME
 @KEY
 @command
-def history(name: str, key: str) -> Any:
-    """What happened to a job and who did it, newest first."""
-    resource = BY_DATABASE[name]
+def history(name: str, key: str) -> Output:
+    """List the changes of a job and who made them, newest first."""
+    resource = resource_of(name)
     with closing(open_database(name)) as db:
         if resource.queue:
-            found = resource.queue.events(db.conn, key, None, MOST_VERSIONS)
+            found = resource.queue.events(db.conn, key, None, MAX_VERSIONS)
         else:
-            found = versions_of(resource).list(db.conn, key, None, MOST_VERSIONS)
+            found = versions_of(resource).list(db.conn, key, None, MAX_VERSIONS)
     if not found:
-        raise RefusalError(404, f"There never was a job {quoted(key)}")
-    return shown([version.text for version in found])
+        raise NotFound(f"There was never a job {quoted(key)}")
+    return rows_output([version.text for version in found])
 
 
 @jobs.command()
-@click.argument("key")
+@KEY
 @command
-def duplicate(key: str) -> Any:
-    """Create a campaign job that says the same as another."""
-    return written(lambda db: versions_of(CAMPAIGNS).duplicate(db, key, ACTOR))
+def duplicate(key: str) -> Output:
+    """Create a copy of a campaign job."""
+    return write_campaign(lambda versions, db: versions.duplicate(db, key, ACTOR))
 
 
 @jobs.command()
-@click.argument("key")
-@click.option("--version", type=click.IntRange(min=1), help="Default: as it was when deleted.")
+@KEY
+@click.option("--version", type=click.IntRange(min=1), help="Default: the last before deletion.")
 @command
-def restore(key: str, version: int | None) -> Any:
-    """Bring a deleted campaign job back, or go back to a version of one."""
-    return written(
-        lambda db: versions_of(CAMPAIGNS).restore(db, key, ACTOR, lambda _: None, version)
-    )
+def restore(key: str, version: int | None) -> Output:
+    """Restore a deleted campaign job, or an earlier version of a job."""
+    return write_campaign(lambda versions, db: versions.restore(db, key, version, ACTOR, None))
 
 
 @jobs.command()
 @command
-def trash() -> Any:
-    """Deleted campaign jobs, the last first; `restore` brings one back."""
-    with closing(open_database(CAMPAIGNS.database)) as db:
+def trash() -> Output:
+    """List deleted campaign jobs, last deleted first; `restore` restores one."""
+    with closing(open_database(CAMPAIGNS)) as db:
         rows = list(db.query(LIST_DELETED))
-    return shown([json.dumps(row, ensure_ascii=False) for row in rows])
+    return rows_output([json.dumps(row, ensure_ascii=False) for row in rows])
 
 
 @jobs.command()
-@for_many
-def retry(name: str, **asked: Any) -> Any:
-    """Queue again whatever failed or was cancelled, of the jobs that match."""
-    return act_on_many(name, bulk.RETRY, **asked)
+@bulk_command
+def retry(name: str, **options: Any) -> Output:
+    """Requeue the matching jobs that failed or were cancelled."""
+    return run_bulk(name, "retry", **options)
 
 
 @jobs.command()
-@for_many
-def cancel(name: str, **asked: Any) -> Any:
-    """Cancel whatever has not ended, of the jobs that match (yt-builder)."""
-    return act_on_many(name, bulk.CANCEL, **asked)
+@bulk_command
+def cancel(name: str, **options: Any) -> Output:
+    """Cancel the matching jobs that have not ended (yt-builder)."""
+    return run_bulk(name, "cancel", **options)
 
 
 @jobs.command()
-@for_many
-def delete(name: str, **asked: Any) -> Any:
-    """Delete the jobs that match; of campaigns, `undo` takes it back."""
-    return act_on_many(name, bulk.DELETE, **asked)
+@bulk_command
+def delete(name: str, **options: Any) -> Output:
+    """Delete the matching jobs. For campaigns, `undo` restores them."""
+    return run_bulk(name, "delete", **options)
 
 
 @jobs.command()
 @click.argument("token")
 @command
-def undo(token: str) -> Any:
-    """Bring back the campaign jobs that were deleted together."""
-    with closing(open_database(CAMPAIGNS.database)) as db:
-        done = bulk.undo(db.conn, token, ACTOR)
-    return done.as_dict(), list(done_lines(done))
+def undo(token: str) -> Output:
+    """Restore campaign jobs that were deleted together."""
+    from dailies.api import bulk
+
+    with closing(open_database(CAMPAIGNS)) as db:
+        return bulk_output(bulk.undo(db.conn, token, ACTOR))
 
 
-def act_on_many(
+def run_bulk(
     name: str, action: str, conditions: tuple[str, ...], words: str | None, dry_run: bool
-) -> Any:
-    resource = BY_DATABASE[name]
-    if action not in bulk.actions_of(resource):
-        raise click.UsageError(f"{name} cannot {action}")
+) -> Output:
+    from dailies.api import bulk
+
+    resource = resource_of(name)
+    if action not in resource.actions:
+        raise click.UsageError(f"{name} does not support {action}")
     if not conditions and not words:
-        raise click.UsageError("name the jobs by --where or -q; all of them are never meant")
-    asked = parse_conditions(conditions, words)
+        raise click.UsageError("select jobs with --where or -q: at least one filter is required")
+    filters = parse_conditions(conditions, words)
     with closing(open_database(name)) as db:
         if dry_run:
-            done = bulk.rehearse(db.conn, resource, action, asked)
-        else:
-            done = bulk.act(db.conn, resource, action, asked, ACTOR)
-    return done.as_dict(), list(done_lines(done))
+            return bulk_output(bulk.count(db.conn, resource, action, filters))
+        return bulk_output(bulk.change(db.conn, resource, action, filters, ACTOR))
 
 
-def done_lines(done: bulk.Done) -> Iterator[str]:
-    would = "would be changed" if done.dry_run else "changed"
-    yield f"{done.action}: {done.matched} jobs match, {done.changed} {would}"
-    if done.undo:
-        yield f"to take it back: dailies jobs undo {done.undo}"
+def bulk_output(result: Result) -> Output:
+    return Output(result.as_dict(), bulk_lines(result))
+
+
+def bulk_lines(result: Result) -> Iterator[str]:
+    would = "would be changed" if result.dry_run else "changed"
+    yield f"{result.action}: {result.matched} jobs match, {result.changed} {would}"
+    if result.undo:
+        yield f"to undo: dailies jobs undo {result.undo}"
 
 
 def parse_conditions(conditions: tuple[str, ...], words: str | None) -> dict[str, str]:
-    asked = {"q": words} if words else {}
+    """Column -> value, with the words to search for under `q`."""
+    filters = {"q": words} if words else {}
     for condition in conditions:
         column, equals, value = condition.partition("=")
-        if not (column and equals) or column in asked:
-            raise click.UsageError(f"--where takes COLUMN=VALUE, once a column: not {condition}")
-        asked[column] = value
-    return asked
+        if not (column and equals) or column in filters:
+            raise click.UsageError(f'--where needs COLUMN=VALUE once per column, not "{condition}"')
+        filters[column] = value
+    return filters
 
 
-def written(write: Callable[[Any], Stored]) -> Any:
-    with closing(open_database(CAMPAIGNS.database)) as db, transaction(db) as connection:
-        return shown([write(connection).text])
+def resource_of(name: str) -> Resource:
+    from dailies.api.resources import RESOURCES
+
+    return next(resource for resource in RESOURCES.values() if resource.database == name)
 
 
 def versions_of(resource: Resource) -> Versions:
     if resource.versions is None:
-        raise click.UsageError(f"{resource.database} keeps no versions")
+        raise click.UsageError(f"{resource.database} has no versions")
     return resource.versions
 
 
-def shown(texts: list[str]) -> Any:
+def write_campaign(write: Callable[[Versions, Any], Record]) -> Output:
+    from loaders.connections import transaction
+
+    versions = versions_of(resource_of(CAMPAIGNS))
+    with closing(open_database(CAMPAIGNS)) as db, transaction(db) as connection:
+        return rows_output([write(versions, connection).text])
+
+
+def rows_output(texts: list[str]) -> Output:
+    """Rows as JSON text, and for a terminal one line per row."""
     rows = [json.loads(text) for text in texts]
-    return {"ok": True, "rows": rows}, [
-        ", ".join(f"{name} {value}" for name, value in row.items() if value is not None)
-        for row in rows
-    ]
+    return Output(
+        {"ok": True, "rows": rows},
+        [
+            ", ".join(f"{name} {value}" for name, value in row.items() if value is not None)
+            for row in rows
+        ],
+    )

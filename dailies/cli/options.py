@@ -1,24 +1,69 @@
-"""What all commands share: the names of databases, and how a command ends."""
+"""What all commands share: common arguments, output, and exit codes."""
 
 from __future__ import annotations
 
 import functools
 import json
+import os
 import sqlite3
 import sys
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
 
 import click
 
-from dailies.api.request import RefusalError
 from loaders.registry import DATABASES
 
 Command = Callable[..., Any]
 
+# Errors that exit with 1 and a message; errors of the domain are ValueError.
+EXPECTED_ERRORS = (ValueError, OSError, sqlite3.Error)
+
+
+class Output(NamedTuple):
+    """The result of a command: `document` with --json, otherwise `lines`. `messages` go to stderr.
+
+    The exit code is 1 if the document's `ok` is false.
+    """
+
+    document: Mapping[str, Any]
+    lines: Iterable[str] = ()
+    messages: Iterable[str] = ()
+
+
+def command(function: Callable[..., Output]) -> Command:
+    """Add --json to a command, print its output and exit with 0 or 1."""
+
+    @click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON document.")
+    @functools.wraps(function)
+    def run(*args: Any, as_json: bool, **options: Any) -> None:
+        try:
+            output = function(*args, **options)
+        except EXPECTED_ERRORS as error:
+            output = error_output(error)
+        if as_json:
+            click.echo(json.dumps(output.document, ensure_ascii=False, indent=2))
+        else:
+            for line in output.lines:
+                click.echo(line)
+        for message in output.messages:
+            click.echo(message, err=True)
+        sys.exit(0 if output.document["ok"] else 1)
+
+    return run
+
+
+def error_output(error: Exception) -> Output:
+    """The output for an error; `errors` has one entry for each fault."""
+    text = str(error)
+    if isinstance(error, OSError) and error.filename:
+        text = f"{error.filename}: {error.strerror}"
+    document = {"ok": False, "error": text, "errors": getattr(error, "messages", [text])}
+    return Output(document, messages=[f"Error: {text}"])
+
 
 class DatabaseName(click.ParamType[str]):
-    """One of the names in the registry, or of the few that a command is for."""
+    """One of the names in the registry, or of the few that a command accepts."""
 
     name = "database"
 
@@ -27,32 +72,29 @@ class DatabaseName(click.ParamType[str]):
 
     def convert(self, value: Any, param: Any, ctx: Any) -> str:
         if value not in self.names:
-            self.fail(f'"{value}" is no database: choose from {", ".join(self.names)}', param, ctx)
+            choices = ", ".join(self.names)
+            self.fail(f'unknown database "{value}": choose from {choices}', param, ctx)
         return str(value)
+
+
+def set_timezone(_context: click.Context, _option: click.Parameter, value: str | None) -> None:
+    """Set the environment variable, which is where all code reads the time zone."""
+    from loaders.times import timezone
+
+    if value is None:
+        return
+    try:
+        timezone(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
+    os.environ["DAILIES_TIMEZONE"] = value
 
 
 NAME = click.argument("name", type=DatabaseName())
 NAMES = click.argument("names", nargs=-1, type=DatabaseName(), metavar="[NAME]...")
-
-
-def command(function: Command) -> Command:
-    """Print the document and the lines that `function` returns.
-
-    `ok: false` in the document exits with 1; so does an error, as a message and never a traceback.
-    """
-
-    @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-    @functools.wraps(function)
-    def run(*args: Any, as_json: bool, **options: Any) -> None:
-        try:
-            document, lines = function(*args, **options)
-        except (ValueError, OSError, sqlite3.Error, RefusalError) as error:
-            document = {"ok": False, "error": str(error), "errors": [str(error)]}
-            lines = [f"Error: {error}"]
-        if as_json:
-            click.echo(json.dumps(document, ensure_ascii=False, indent=2))
-        for line in lines:
-            click.echo(line, err=True)
-        sys.exit(0 if document["ok"] else 1)
-
-    return run
+TIMEZONE = click.option(
+    "--timezone",
+    callback=set_timezone,
+    expose_value=False,
+    help="Time zone of times without one, such as Europe/Berlin. Default: DAILIES_TIMEZONE or UTC.",
+)

@@ -4,65 +4,44 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 from loaders import tables
 from loaders.campaigns import files
-from loaders.connections import acting_as
+from loaders.connections import acting_as, has_rows
+from loaders.import_options import ImportOptions
+from loaders.registry import database_spec
 
 SAMPLES = Path(__file__).parent.parent.parent / "samples"
 
 
 def add(name: str, connection: sqlite3.Connection) -> int:
-    """Rows added: none where there are rows, or were."""
-    return ADDERS[name](connection)
-
-
-def add_campaigns(connection: sqlite3.Connection) -> int:
-    if connection.execute("select 1 from job_history limit 1").fetchone():
+    """Add the sample rows unless the database has or had rows; the number of rows added."""
+    if had_rows(name, connection):
         return 0
-    source = SAMPLES / "campaigns.yaml"
-    return files.import_jobs(connection, [source], actor="sample").imported
+    if name == "campaigns":
+        options = ImportOptions(actor="sample")
+        return files.import_jobs(connection, [SAMPLES / "campaigns.yaml"], options).imported
+    return add_tables(name, connection)
+
+
+def had_rows(name: str, connection: sqlite3.Connection) -> bool:
+    """True if a served table has rows, or numbered rows that were deleted since."""
+    served = database_spec(name).tables
+    if any(has_rows(connection, table) for table in served):
+        return True
+    if not connection.execute("select 1 from pragma_table_list('sqlite_sequence')").fetchone():
+        return False
+    numbered = {table for (table,) in connection.execute("select name from sqlite_sequence")}
+    return not numbered.isdisjoint(served)
 
 
 def add_tables(name: str, connection: sqlite3.Connection) -> int:
-    """The rows of `samples/NAME.json`, which maps tables to rows."""
+    """Add the rows of `samples/NAME.json`, which maps tables to rows."""
     document = json.loads((SAMPLES / f"{name}.json").read_text(encoding="utf-8"))
-    if any(had_rows(connection, table) for table in document):
-        return 0
     with acting_as(connection, "sample"):
         for table, rows in document.items():
             target = tables.Table(connection, table)
             for row in rows:
                 target.insert({column: tables.to_sql(value) for column, value in row.items()})
     return sum(map(len, document.values()))
-
-
-def had_rows(connection: sqlite3.Connection, table: str) -> bool:
-    """Are there rows in the table, or numbers that it gave to rows since deleted?"""
-    found = connection.execute(
-        f"""
-        select exists (select 1 from {table})
-          or exists (select 1 from sqlite_sequence where name = :table)
-        """,  # noqa: S608
-        {"table": table},
-    )
-    return bool(found.fetchone()[0])
-
-
-def add_presentations(connection: sqlite3.Connection) -> int:
-    if connection.execute("select 1 from job_events limit 1").fetchone():
-        return 0
-    return add_tables("presentation_jobs", connection)
-
-
-ADDERS: dict[str, Callable[[sqlite3.Connection], int]] = {
-    "campaigns": add_campaigns,
-    "yt-builder": partial(add_tables, "yt-builder"),
-    "presentation_jobs": add_presentations,
-    "trends": partial(add_tables, "trends"),
-    "metrics": partial(add_tables, "metrics"),
-    "image_library": partial(add_tables, "image_library"),
-}

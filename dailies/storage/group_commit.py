@@ -1,7 +1,7 @@
-"""Writes that arrive while others are on their way to the disk go there together.
+"""Commits writes in groups: those that arrive during a commit share the next one.
 
-Waiting for the disk is most of what a write costs. Each write still stands alone: one that fails
-takes back its own changes only, and none is answered before all of its group is on the disk.
+Waiting for the disk is most of what a write costs. A write that fails rolls back its own changes
+only; no write returns before its group is on the disk.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ class GroupCommit:
         self._task: asyncio.Task[None] | None = None
 
     async def write(self, write: Write) -> Any:
-        """What `write` returns, once it is on the disk."""
-        answer = asyncio.get_running_loop().create_future()
-        self._waiting.append((write, answer))
+        """Return the result of `write` once it is on the disk."""
+        future = asyncio.get_running_loop().create_future()
+        self._waiting.append((write, future))
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._write_all())
-        return await answer
+        return await future
 
     async def _write_all(self) -> None:
         while self._waiting:
@@ -47,23 +47,23 @@ class GroupCommit:
             await asyncio.wait([writing])
             error = writing.exception()
             outcomes = [(None, error)] * len(group) if error else writing.result()
-            for (_, answer), outcome in zip(group, outcomes, strict=True):
-                settle(answer, *outcome)
+            for (_, future), outcome in zip(group, outcomes, strict=True):
+                set_outcome(future, *outcome)
 
 
-def settle(answer: asyncio.Future[Any], result: Any, error: BaseException | None) -> None:
-    if answer.done():  # whoever asked has gone
+def set_outcome(future: asyncio.Future[Any], result: Any, error: BaseException | None) -> None:
+    if future.done():  # cancelled, as when the client has gone
         return
     if error is None:
-        answer.set_result(result)
+        future.set_result(result)
     else:
-        answer.set_exception(error)
+        future.set_exception(error)
 
 
 def run_together(connection: sqlite3.Connection, writes: list[Write]) -> list[Outcome]:
-    """Run the writes in one transaction; result and error of each."""
+    """Run the writes in one transaction; return the result and error of each."""
     if connection.in_transaction:
-        # Left by a commit that failed, on a full disk say: joining it would answer too early.
+        # Left open by a commit that failed, as on a full disk.
         connection.rollback()
     with transaction(connection):
         return [run_alone(connection, write) for write in writes]
@@ -74,7 +74,7 @@ def run_alone(connection: sqlite3.Connection, write: Write) -> Outcome:
     outcome: Outcome
     try:
         outcome = write(connection), None
-    except Exception as error:  # noqa: BLE001 - whatever it is, the others must not fail with it
+    except Exception as error:  # noqa: BLE001 - the others must not fail with it
         connection.execute("rollback to one_write")
         outcome = None, error
     connection.execute("release one_write")

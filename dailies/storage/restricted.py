@@ -1,52 +1,36 @@
-"""What of a database may be read through the server, and connections that hold to it.
+"""What of a database may be read through the server, and connections that refuse the rest.
 
-Served is what the registry names, with the columns that our own migrations make: the *reference*,
-which is read from a database built in memory. A file may hold more, such as an old system's tables
-with secrets in them. Each reading connection carries an authorizer, so that SQLite itself refuses
-the rest whatever the route to it; each connection sees the served part alone when it asks for the
-schema, so that no list, menu or page learns of the rest.
+Served are the tables of the registry, with the columns that our migrations make, and the tables and
+columns that metadata.yml lists besides. A file may hold more, such as an old system's tables with
+secrets in them: SQLite's authorizer refuses those, whatever the route to them.
 """
 
 from __future__ import annotations
 
-import re
 import sqlite3
 import string
-from collections.abc import Iterable, Iterator, Mapping, Set
-from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import closing
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import sqlite_utils
 
-from loaders import upgrade
-from loaders.connections import BUSY_TIMEOUT_MS, connect, keep_promises
+from loaders import schema
+from loaders.connections import BUSY_TIMEOUT_MS, connect, set_pragmas
 from loaders.registry import database_spec
 
 # SQLite folds the case of ASCII letters only.
 ASCII_LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
-SCHEMA_TABLE = re.compile(
-    r"""(?:\bmain\b|"main"|\[main\])?\s*\.?\s*["\[`]?\bsqlite_(?:master|schema)\b["\]`]?""",
-    re.IGNORECASE,
-)
-NAME = r"""(?:"(?P<q>[^"]+)"|\[(?P<b>[^\]]+)\]|`(?P<t>[^`]+)`|'(?P<s>[^']+)'|(?P<n>\w+))"""
-TABLE_INFO = re.compile(
-    rf"\s*pragma\s+(?P<pragma>table_x?info)\s*\(\s*{NAME}\s*\)\s*;?\s*", re.IGNORECASE
-)
-SELECT_ALL = re.compile(
-    rf"(?P<head>\s*select\s+(?:rowid\s*,\s*)?)\*(?P<from>\s+from\s+){NAME}", re.IGNORECASE
-)
-WITH = re.compile(r"\bwith\b", re.IGNORECASE)
-CONTENT_TABLE = re.compile(
-    r"""using\s+fts5\b.*\bcontent\s*=\s*["'\[]?(\w+)""", re.IGNORECASE | re.DOTALL
-)
 
-TABLE_FUNCTIONS = frozenset({"json_each", "json_tree"})
-READING_PRAGMAS = frozenset(
+# Tables of ours that hold what one client must not learn of another.
+PRIVATE_TABLES = frozenset({"idempotency_keys", "job_states"})
+SCHEMA_TABLES = frozenset({"sqlite_master", "sqlite_temp_master"})
+PRAGMAS = frozenset(
     {
+        "cache_size",
         "compile_options",
         "data_version",
         "database_list",
@@ -54,72 +38,26 @@ READING_PRAGMAS = frozenset(
         "index_info",
         "index_list",
         "index_xinfo",
-        "recursive_triggers",  # sqlite-utils sets it on whatever connection it is given
+        "recursive_triggers",  # set by sqlite-utils on every connection
         "schema_version",
         "table_info",
+        "table_list",
         "table_xinfo",
     }
 )
-REFUSED_FUNCTIONS = frozenset({"load_extension", "fts3_tokenizer", "readfile", "writefile"})
-LOOKED_INTO = frozenset(
-    {
-        ("sqlite_master", "served_schema"),
-        ("pragma_table_info", "served_table_info"),
-        ("pragma_table_xinfo", "served_table_xinfo"),
-    }
-)
+TABLE_FUNCTIONS = frozenset({"json_each", "json_tree", *(f"pragma_{name}" for name in PRAGMAS)})
 READING_ACTIONS = frozenset(
     {
-        sqlite3.SQLITE_SELECT,
+        sqlite3.SQLITE_FUNCTION,
         sqlite3.SQLITE_RECURSIVE,
-        sqlite3.SQLITE_TRANSACTION,
         sqlite3.SQLITE_SAVEPOINT,
+        sqlite3.SQLITE_SELECT,
+        sqlite3.SQLITE_TRANSACTION,
     }
 )
 
-# What the views may look into is told by their names, which the authorizer is given.
-CREATE_SERVED_SCHEMA = """
-create temp table served_columns (
-  table_name text,
-  name text
-);
-create temp table served_reference (
-  type text,
-  name text,
-  tbl_name text,
-  sql text
-);
-create temp view served_schema as
-select
-  actual.type,
-  actual.name,
-  actual.tbl_name,
-  actual.rootpage,
-  reference.sql
-from main.sqlite_master as actual
-join temp.served_reference as reference
-  on reference.type = actual.type
-  and reference.name = actual.name
-  and reference.tbl_name = actual.tbl_name;
-create temp view served_table_info as
-select
-  served.table_name,
-  info.*
-from temp.served_columns as served
-join pragma_table_info(served.table_name) as info
-  on lower(info.name) = served.name;
-create temp view served_table_xinfo as
-select
-  served.table_name,
-  info.*
-from temp.served_columns as served
-join pragma_table_xinfo(served.table_name) as info
-  on lower(info.name) = served.name;
-"""
-INFO_COLUMNS = {
-    "table_info": 'cid, name, type, "notnull", dflt_value, pk',
-    "table_xinfo": 'cid, name, type, "notnull", dflt_value, pk, hidden',
-}
+Columns = frozenset[str] | None  # None: every column
+Authorizer = Callable[[int, str | None, str | None, str | None, str | None], int]
 
 
 def fold(name: str) -> str:
@@ -131,55 +69,43 @@ def quoted(name: str) -> str:
 
 
 @dataclass(frozen=True)
-class Reference:
-    """The served part of one database as our migrations make it; names in lower case.
+class Served:
+    """What is served of one database; names in lower case.
 
-    `columns` holds each served table or view; `indexes` their search indexes and `shadows` the
-    tables in which those keep themselves; `helpers` our other tables, which served views and canned
-    queries may read; `rows` the served objects as (type, name, table, SQL).
+    `tables` have pages, views among them. `columns` holds the readable columns of these and of the
+    tables that our queries read besides: search indexes, counts, change logs.
     """
 
-    columns: Mapping[str, frozenset[str]]
+    tables: frozenset[str]
     views: frozenset[str]
-    helpers: frozenset[str]
-    indexes: frozenset[str]
-    shadows: frozenset[str]
-    rows: tuple[tuple[str, str, str, str], ...]
+    columns: Mapping[str, Columns]
+
+    def has(self, table: str, column: str | None = None) -> bool:
+        """True if the table has a page and, if one is given, the column is readable."""
+        return fold(table) in self.tables and (column is None or self.readable(table, column))
+
+    def readable(self, table: str, column: str) -> bool:
+        columns = self.columns[fold(table)]
+        return columns is None or fold(column) in columns
 
 
 @cache
-def reference(name: str) -> Reference:
-    """The reference of the database called `name`."""
+def reference(name: str) -> Served:
+    """What is served of the database called `name` before metadata.yml is read."""
     with closing(connect(":memory:")) as connection:
-        upgrade.migrations_of(name).apply(sqlite_utils.Database(connection))
-        return read_reference(connection, database_spec(name).tables)
-
-
-def read_reference(connection: sqlite3.Connection, tables: Iterable[str]) -> Reference:
-    rows = connection.execute("select type, name, tbl_name, sql from sqlite_master").fetchall()
-    served = {fold(table) for table in tables}
-    contents = {fold(row[1]): CONTENT_TABLE.search(row[3] or "") for row in rows}
-    indexes = {name for name, found in contents.items() if found and fold(found[1]) in served}
-    return Reference(
-        columns={
-            fold(name): frozenset(fold(column) for column in columns_of(connection, name))
-            for kind, name, _, _ in rows
-            if kind in ("table", "view") and fold(name) in served
-        },
-        views=frozenset(fold(row[1]) for row in rows if row[0] == "view") & served,
-        helpers=frozenset(fold(row[1]) for row in rows if row[0] in ("table", "view")) - served,
-        indexes=frozenset(indexes),
-        shadows=frozenset(
-            fold(row[1])
-            for row in rows
-            if row[0] == "table" and any(fold(row[1]).startswith(f"{index}_") for index in indexes)
-        ),
-        rows=tuple(
-            row
-            for row in rows
-            if row[0] in ("table", "view", "index") and row[3] and fold(row[2]) in served | indexes
-        ),
-    )
+        schema.migrations_of(name).apply(sqlite_utils.Database(connection))
+        rows = connection.execute("select name, type from pragma_table_list where schema = 'main'")
+        kinds = {fold(table): kind for table, kind in rows}
+        tables = frozenset(map(fold, database_spec(name).tables)) & kinds.keys()
+        return Served(
+            tables=tables,
+            views=frozenset(table for table in tables if kinds[table] == "view"),
+            columns={
+                table: frozenset(map(fold, columns_of(connection, table)))
+                for table in kinds.keys() - PRIVATE_TABLES
+                if not table.startswith("sqlite_")
+            },
+        )
 
 
 def columns_of(connection: sqlite3.Connection, table: str) -> list[str]:
@@ -187,248 +113,130 @@ def columns_of(connection: sqlite3.Connection, table: str) -> list[str]:
     return [name for (name,) in rows]
 
 
-class ServedCursor(sqlite3.Cursor):
-    """Runs each statement as `ServedConnection.admitted` lets it pass."""
+def with_listed(served: Served, listed: Mapping[str, Any], path: Path) -> Served:
+    """Add the tables and columns of a file that the `tables` of metadata.yml list.
 
-    connection: ServedConnection
+    A table of the user's own has all its columns unless some are listed; a search index also has
+    the tables in which SQLite keeps it.
+    """
+    columns = dict(served.columns)
+    added = {fold(table) for table in listed} - served.tables
+    for table, settings in listed.items():
+        names = (settings or {}).get("columns")
+        known = columns.get(fold(table), frozenset() if names else None)
+        columns[fold(table)] = None if known is None else known | frozenset(map(fold, names or ()))
+    for shadow in shadow_tables(path) if added else ():
+        if shadow.rpartition("_")[0] in added:
+            columns[shadow] = None
+    return replace(served, tables=served.tables | added, columns=columns)
 
-    def execute(self, sql: str, parameters: Any = (), /) -> ServedCursor:
-        with self.connection.running(sql) as admitted:
-            super().execute(admitted, parameters)
-        return self
 
-    def executemany(self, sql: str, parameters: Any, /) -> ServedCursor:
-        super().executemany(self.connection.admitted(sql), parameters)
-        return self
+def shadow_tables(path: Path) -> list[str]:
+    with closing(sqlite3.connect(uri_of(path), uri=True)) as connection:
+        rows = connection.execute("select name from pragma_table_list where type = 'shadow'")
+        return [fold(name) for (name,) in rows]
 
 
-class ServedConnection(sqlite3.Connection):
-    """A connection to which only the served part of its databases exists.
+class ReadAuthorizer:
+    """Lets statements read what is served, and nothing else. Called as SQLite compiles them.
 
-    Set up by `serve_file` and `serve_attached`; until then, a plain connection. Statements among
-    `canned` are ours and may read our helper tables too.
+    `schemas` holds what is served of each schema of the connection, `files` where it is.
     """
 
-    canned: Set[str] = frozenset()
+    def __init__(self, schemas: Mapping[str, Served], files: Iterable[Path]) -> None:
+        self._schemas = schemas
+        self._files = tuple(files)
 
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
-        self._guarded: dict[str, Reference] = {}
-        self._narrowed: dict[str, str] = {}
-        self._unserved: frozenset[str] = frozenset()
-        self._reading = False
-        self._looking = False
-        self._canned = False
-        self._read: set[tuple[str, str]] | None = None
-
-    def cursor(self, factory: Any = None) -> Any:
-        return super().cursor(factory or (ServedCursor if self._guarded else sqlite3.Cursor))
-
-    def execute(self, sql: str, parameters: Any = (), /) -> sqlite3.Cursor:
-        cursor: sqlite3.Cursor = self.cursor().execute(sql, parameters)
-        return cursor
-
-    def executemany(self, sql: str, parameters: Any, /) -> sqlite3.Cursor:
-        cursor: sqlite3.Cursor = self.cursor().executemany(sql, parameters)
-        return cursor
-
-    def serve_file(self, served: Reference, reading: bool) -> None:
-        """Guard the file this connection was opened on."""
-        self.executescript(CREATE_SERVED_SCHEMA)
-        self.executemany("insert into temp.served_reference values (?, ?, ?, ?)", served.rows)
-        columns = [(table, name) for table, names in served.columns.items() for name in names]
-        self.executemany("insert into temp.served_columns values (?, ?)", columns)
-        self._narrowed = self._columns_in_place_of_all(served)
-        self._guard({"main": served}, reading)
-
-    def serve_attached(self, attached: Mapping[str, Reference]) -> None:
-        """Guard files attached under these names."""
-        self._guard(dict(attached), reading=True)
-
-    def tables_read(self, sql: str, parameters: Mapping[str, str]) -> set[tuple[str, str]]:
-        """The tables, as (schema, name), that a canned statement looks into, views seen through."""
-        read: set[tuple[str, str]] = set()
-        self._read = read
-        self._canned = True
-        try:
-            # A statement of the very same text may be at hand, compiled, and not be asked about.
-            statement = f"explain {self.admitted(sql)}\n-- {uuid4()}"
-            sqlite3.Cursor(self).execute(statement, parameters).close()
-        finally:
-            self._canned = False
-            self._read = None
-        return read
-
-    @contextmanager
-    def running(self, sql: str) -> Iterator[str]:
-        """Where `sql` is compiled, as `admitted` lets it pass."""
-        self._canned = sql in self.canned
-        try:
-            yield self.admitted(sql)
-        finally:
-            self._canned = False
-
-    def admitted(self, sql: str) -> str:
-        """`sql` as it may run: on the served schema, without columns that we do not know."""
-        if self._reading:
-            self._refuse_shadows(sql)
-            if WITH.search(sql):
-                self._look_for_unserved()
-        if "main" not in self._guarded:
-            return sql
-        if self._narrowed:
-            sql = self._without_unknown_columns(sql)
-        if "sqlite_" in sql.lower():
-            sql = SCHEMA_TABLE.sub(" temp.served_schema ", sql)
-        return sql
-
-    def _guard(self, guarded: dict[str, Reference], reading: bool) -> None:
-        self._guarded = guarded
-        self._reading = reading
-        if reading:
-            self._look_for_unserved()
-            super().set_authorizer(self._authorize)
-
-    def _columns_in_place_of_all(self, served: Reference) -> dict[str, str]:
-        """The column list of each table in which the file holds columns that we do not know."""
-        narrowed = {}
-        for table, known in served.columns.items():
-            actual = columns_of(self, table)
-            kept = [column for column in actual if fold(column) in known]
-            if kept != actual:
-                narrowed[table] = ", ".join(map(quoted, kept))
-        return narrowed
-
-    def _without_unknown_columns(self, sql: str) -> str:
-        if match := TABLE_INFO.fullmatch(sql):
-            table = fold(name_in(match))
-            if table in self._narrowed:
-                return info_of(table, match["pragma"].lower())
-        if (match := SELECT_ALL.match(sql)) and fold(name_in(match)) in self._narrowed:
-            columns = self._narrowed[fold(name_in(match))]
-            return f"{match['head']}{columns}{match['from']}{sql[match.end('from') :]}"
-        return sql
-
-    def _refuse_shadows(self, sql: str) -> None:
-        """Shadow tables are read by FTS5 itself, for which the authorizer must let them pass."""
-        text = fold(sql)
-        for served in self._guarded.values():
-            for shadow in served.shadows:
-                if shadow in text:
-                    raise sqlite3.DatabaseError(f"access to {shadow} is prohibited")
-
-    def _look_for_unserved(self) -> None:
-        """Learn the names of what these files hold beside the served part."""
-        self._looking = True
-        try:
-            self._unserved = frozenset(
-                name
-                for schema, served in self._guarded.items()
-                for name in self._names_in(schema)
-                if name not in served.columns
-                and name not in served.indexes
-                and name not in served.shadows
-            )
-        finally:
-            self._looking = False
-
-    def _names_in(self, schema: str) -> Iterator[str]:
-        cursor = sqlite3.Cursor(self)
-        cursor.row_factory = None
-        cursor.execute(f"select name from {quoted(schema)}.sqlite_master")  # noqa: S608
-        return (fold(name) for (name,) in cursor)
-
-    def _authorize(
-        self,
-        action: int,
-        first: str | None,
-        second: str | None,
-        schema: str | None,
-        source: str | None,
+    def __call__(
+        self, action: int, first: str | None, second: str | None, schema: str | None, _: str | None
     ) -> int:
-        if self._looking or action in READING_ACTIONS:
-            return sqlite3.SQLITE_OK
         if action == sqlite3.SQLITE_READ:
-            return self._authorize_read(first or "", second or "", schema, source)
-        if action == sqlite3.SQLITE_FUNCTION:
-            return verdict(second not in REFUSED_FUNCTIONS)
-        if action == sqlite3.SQLITE_PRAGMA:
-            return self._authorize_pragma(first or "", second)
-        # Declaring a virtual table is reported as an update of the schema, which it is not.
-        return verdict(action == sqlite3.SQLITE_UPDATE and first == "sqlite_master")
+            return self._read(fold(first or ""), second or "", schema)
+        allowed = (
+            action in READING_ACTIONS
+            or (action == sqlite3.SQLITE_PRAGMA and first in PRAGMAS)
+            # The declaration of a virtual table is reported as a write to the schema.
+            or (action == sqlite3.SQLITE_UPDATE and first == "sqlite_master")
+        )
+        return sqlite3.SQLITE_OK if allowed else sqlite3.SQLITE_DENY
 
-    def _authorize_read(
-        self, table: str, column: str, schema: str | None, source: str | None
-    ) -> int:
-        name = fold(table)
-        if self._read is not None:
-            self._read.update((at, name) for at in ([schema] if schema else self._guarded))
-        if schema is None:
-            # A table of which no column is read, or a common table expression of that name.
-            return verdict(name not in self._unserved or self._counts_helper(name))
-        served = self._guarded.get(schema)
-        if served is None or name in served.indexes or name in served.shadows:
+    def _read(self, table: str, column: str, schema: str | None) -> int:
+        if table in SCHEMA_TABLES or table in TABLE_FUNCTIONS:
             return sqlite3.SQLITE_OK
-        if name == "sqlite_master":
-            # Declaring a virtual table reads the schema's row numbers.
-            return verdict(column == "ROWID" or (name, source) in LOOKED_INTO)
-        known = served.columns.get(name)
-        if known is None and name in served.helpers:
-            return verdict(self._canned or fold(source or "") in served.views)
-        if known is None:
-            return verdict(name in TABLE_FUNCTIONS or (name, source) in LOOKED_INTO)
-        if column and column != "ROWID" and fold(column) not in known:
+        for name, served in self._schemas.items():
+            if schema in (name, None) and table in served.columns:
+                hidden = column not in ("", "ROWID") and not served.readable(table, column)
+                return sqlite3.SQLITE_IGNORE if hidden else sqlite3.SQLITE_OK
+        # Without a schema it is a table of which no column is read, or no table of the file: a
+        # common table expression.
+        allowed = schema is None and not self._is_table(table)
+        return sqlite3.SQLITE_OK if allowed else sqlite3.SQLITE_DENY
+
+    def _is_table(self, name: str) -> bool:
+        """Ask the files as they are now; the connection itself is busy compiling."""
+        sql = "select 1 from sqlite_master where name = :name collate nocase"
+        for file in self._files:
+            with closing(sqlite3.connect(uri_of(file), uri=True)) as connection:
+                if connection.execute(sql, {"name": name}).fetchone():
+                    return True
+        return False
+
+
+def write_authorizer(served: Served) -> Authorizer:
+    """Keep columns that are not served from being written, and from being read back.
+
+    Clients send no SQL of their own to a connection that writes, and their rows go to tables that
+    are served. Triggers and foreign keys of the user's own may touch any table.
+    """
+
+    def authorize(
+        action: int, table: str | None, column: str | None, _: str | None, source: str | None
+    ) -> int:
+        if source or not column or column == "ROWID" or fold(table or "") not in served.columns:
+            return sqlite3.SQLITE_OK
+        if action == sqlite3.SQLITE_READ and not served.readable(table or "", column):
             return sqlite3.SQLITE_IGNORE
+        if action == sqlite3.SQLITE_UPDATE and not served.readable(table or "", column):
+            return sqlite3.SQLITE_DENY
         return sqlite3.SQLITE_OK
 
-    def _counts_helper(self, name: str) -> bool:
-        return self._canned and any(name in served.helpers for served in self._guarded.values())
-
-    def _authorize_pragma(self, name: str, argument: str | None) -> int:
-        if name not in READING_PRAGMAS:
-            return sqlite3.SQLITE_DENY
-        if name not in ("table_info", "table_xinfo", "foreign_key_list", "index_list"):
-            return sqlite3.SQLITE_OK
-        served = self._guarded.get("main")
-        if served is None:
-            return sqlite3.SQLITE_DENY
-        table = fold(argument or "")
-        return verdict(table in served.columns or table in served.indexes)
+    return authorize
 
 
-def info_of(table: str, pragma: str) -> str:
-    """SQL: what the pragma says of the columns that we know."""
-    return f"""
-        select {INFO_COLUMNS[pragma]}
-        from temp.served_{pragma}
-        where table_name = '{table}'
-        order by cid
-        """  # noqa: S608
+def tables_read(
+    connection: sqlite3.Connection, authorizer: Authorizer, sql: str, parameters: Mapping[str, str]
+) -> set[tuple[str | None, str]]:
+    """The tables that a statement reads, as (schema, name), those beneath views included.
+
+    The schema is None where SQLite does not name it. Afterwards only `authorizer` is asked.
+    """
+    read: set[tuple[str | None, str]] = set()
+
+    def record(action: int, table: str | None, *others: Any) -> int:
+        if action == sqlite3.SQLITE_READ:
+            read.add((others[1], fold(table or "")))
+        return authorizer(action, table, *others)
+
+    connection.set_authorizer(record)
+    try:
+        connection.execute(f"explain {sql}", parameters).close()
+    finally:
+        connection.set_authorizer(authorizer)
+    return read
 
 
-def verdict(allowed: bool) -> int:
-    return sqlite3.SQLITE_OK if allowed else sqlite3.SQLITE_DENY
-
-
-def name_in(match: re.Match[str]) -> str:
-    """The table that a match of NAME found, however it was quoted."""
-    return next(match[group] for group in "qbtsn" if match[group])
-
-
-def connect_served(path: Path, served: Reference, write: bool) -> ServedConnection:
-    """A connection to one database file, which must exist; it reads only unless `write`."""
-    mode = "rw" if write else "ro"
+def connect_served(path: Path, authorizer: Authorizer, *, write: bool) -> sqlite3.Connection:
+    """Connect to one database file, which must exist; read-only unless `write`."""
     connection = sqlite3.connect(
-        f"{path.resolve().as_uri()}?mode={mode}",
+        uri_of(path, "rw" if write else "ro"),
         uri=True,
         timeout=BUSY_TIMEOUT_MS / 1000,
         check_same_thread=False,
         isolation_level=None,
-        factory=ServedConnection,
     )
     try:
         set_serving_pragmas(connection)
-        connection.serve_file(served, reading=not write)
+        connection.set_authorizer(authorizer)
         # Not before: preparing must not wait for a writer outside, since Datasette tries only once.
         connection.isolation_level = "IMMEDIATE" if write else "DEFERRED"
     except BaseException:
@@ -437,25 +245,24 @@ def connect_served(path: Path, served: Reference, write: bool) -> ServedConnecti
     return connection
 
 
-def connect_across(files: Mapping[str, Path]) -> ServedConnection:
-    """A connection without a file of its own that reads these databases under their names."""
-    connection = sqlite3.connect(
-        ":memory:", uri=True, check_same_thread=False, factory=ServedConnection
-    )
+def connect_across(files: Mapping[str, Path], authorizer: Authorizer) -> sqlite3.Connection:
+    """Connect without a file of its own; these databases are attached under their names."""
+    connection = sqlite3.connect(":memory:", uri=True, check_same_thread=False)
     try:
         set_serving_pragmas(connection)
         for name, path in files.items():
-            connection.execute(
-                f"attach database :file as {quoted(name)}",
-                {"file": f"{path.resolve().as_uri()}?mode=ro"},
-            )
-        connection.serve_attached({name: reference(name) for name in files})
+            connection.execute(f"attach database ? as {quoted(name)}", [uri_of(path)])
+        connection.set_authorizer(authorizer)
     except BaseException:
         connection.close()
         raise
     return connection
 
 
+def uri_of(path: Path, mode: str = "ro") -> str:
+    return f"{path.resolve().as_uri()}?mode={mode}"
+
+
 def set_serving_pragmas(connection: sqlite3.Connection) -> None:
-    keep_promises(connection)
+    set_pragmas(connection)
     connection.execute("pragma temp_store = memory")

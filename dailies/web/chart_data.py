@@ -1,4 +1,4 @@
-"""What the page of a chart shows: what its form offers and holds, and the rows of its query."""
+"""The data of a chart's page: the values and choices of its form, and the rows of its query."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from typing import Any, NamedTuple
 from datasette.app import Datasette
 from datasette.database import QueryInterrupted, Results
 from datasette.resources import QueryResource
-from datasette.utils import CustomJSONEncoder, named_parameters
 from jinja2.utils import htmlsafe_json_dumps
 
 from dailies.auth.permissions import Actor
+from dailies.datasette_compat import CustomJSONEncoder
 from dailies.web.charts import Chart, Field, Source, measures
+from dailies.web.pages.viewer import run_canned
 
 FAILURES = (sqlite3.Error, QueryInterrupted)
 
@@ -22,50 +23,48 @@ Values = Mapping[str, str]
 
 
 class Form(NamedTuple):
-    """Of each control, the value, and what it offers: values with their labels."""
+    """For each control its value, and its choices: values with their labels."""
 
     values: dict[str, str]
     choices: dict[str, dict[str, str]]
 
 
-def resource(database: str, query: str) -> QueryResource:
-    return QueryResource(database=database, query=query)
-
-
-async def may_see(datasette: Datasette, actor: Actor, database: str, query: str) -> bool:
-    asked = resource(database, query)
-    return bool(await datasette.allowed(action="view-query", resource=asked, actor=actor))
+async def can_run(datasette: Datasette, actor: Actor, database: str, query: str) -> bool:
+    resource = QueryResource(database=database, query=query)
+    return bool(await datasette.allowed(action="view-query", resource=resource, actor=actor))
 
 
 async def read_form(datasette: Datasette, actor: Actor, chart: Chart, given: Values) -> Form:
-    """The form with the values that the reader has given."""
+    """The form with the values in the address, and defaults for the others."""
     form = Form({}, {})
     for name, field in chart.form.items():
-        offered: dict[str, str] = {}
+        choices: dict[str, str] = {}
         if field.source:
-            offered = await offers(datasette, actor, chart.database, field.source, form.values)
-        value = given[name] or value_of_empty(field, offered)
+            choices = await find_choices(
+                datasette, actor, chart.database, field.source, form.values
+            )
+        value = given[name] or default_value(field, choices)
         if field.choices and value:
-            offered.setdefault(value, value)
+            choices.setdefault(value, value)
         form.values[name] = value
-        form.choices[name] = offered
+        form.choices[name] = choices
     return form
 
 
-def value_of_empty(field: Field, offered: Values) -> str:
+def default_value(field: Field, choices: Values) -> str:
     if field.default:
         return field.default[0]
-    return "" if field.empty else next(iter(offered), "")
+    return "" if field.empty else next(iter(choices), "")
 
 
-async def offers(
+async def find_choices(
     datasette: Datasette, actor: Actor, database: str, source: Source, values: Values
 ) -> dict[str, str]:
-    """Values with their labels; none where the query is not for this actor, or fails."""
-    if not await may_see(datasette, actor, database, source.query):
+    """Values with their labels; none if the actor may not see the query, or it fails."""
+    if not await can_run(datasette, actor, database, source.query):
         return {}
     try:
-        results = await ask(datasette, database, source.query, values)
+        results = await run_canned(datasette, database, source.query, values)
     except FAILURES:
         return {}
     label = source.label or source.column
@@ -76,29 +75,24 @@ async def offers(
     }
 
 
-async def ask(datasette: Datasette, database: str, query: str, values: Values) -> Results:
-    """What the query gives with these values, and every other parameter left empty."""
-    sql = (await datasette.get_query(database, query)).sql
-    parameters = {name: values.get(name, "") for name in named_parameters(sql)}
-    return await datasette.databases[database].execute(sql, parameters, truncate=True)
-
-
-async def draw(datasette: Datasette, chart: Chart, form: Form, given: Values) -> dict[str, Any]:
-    """The rows and the values that gave them, or why there are none."""
-    shown: dict[str, Any] = {}
+async def read_rows(
+    datasette: Datasette, chart: Chart, form: Form, given: Values
+) -> dict[str, Any]:
+    """The variables of the template: the rows and the values used, or the failure."""
+    found: dict[str, Any] = {}
     for values in attempts(chart, form, given):
         try:
-            results = await ask(datasette, chart.database, chart.query, values)
+            results = await run_canned(datasette, chart.database, chart.query, values)
         except FAILURES as error:
             return {"values": values, "failure": reason(error)}
-        shown = {"values": values, **drawing(chart, results)}
-        if not shown["empty"]:
+        found = {"values": values, **chart_rows(chart, results)}
+        if not found["empty"]:
             break
-    return shown
+    return found
 
 
 def attempts(chart: Chart, form: Form, given: Values) -> Iterator[dict[str, str]]:
-    """The form's values, and then those with later defaults for what the reader left empty."""
+    """The form's values, then those with the further defaults of fields that were left empty."""
     yield form.values
     for name, field in chart.form.items():
         if not given[name]:
@@ -106,15 +100,15 @@ def attempts(chart: Chart, form: Form, given: Values) -> Iterator[dict[str, str]
                 yield form.values | {name: default}
 
 
-def drawing(chart: Chart, results: Results) -> dict[str, Any]:
-    """The rows, and what static/charts.js needs to draw them."""
+def chart_rows(chart: Chart, results: Results) -> dict[str, Any]:
+    """The rows, and the data for static/charts.js."""
     rows = [dict(zip(results.columns, row, strict=True)) for row in results.rows]
-    drawn = measures(chart, results.columns)
+    columns = measures(chart, results.columns)
     data = {"spec": chart.spec.model_dump(exclude_unset=True), "rows": rows}
     return {
         "columns": results.columns,
         "rows": rows,
-        "empty": all(row[column] is None for row in rows for column in drawn),
+        "empty": all(row[column] is None for row in rows for column in columns),
         "truncated": results.truncated,
         "data": htmlsafe_json_dumps(data, dumps=json.dumps, cls=CustomJSONEncoder),
     }

@@ -1,4 +1,4 @@
-"""Reads `canned_queries/charts.yml`: chart name -> what it draws of which query, and how."""
+"""Read and check `canned_queries/charts.yml`: chart name -> title, query, form, Vega-Lite spec."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ class Part(BaseModel):
 
 
 class Source(Part):
-    """A query of the same database in whose `column` the values to choose from stand.
+    """A query of the same database whose `column` has the values to choose from.
 
-    It gets the parameters of the same name that the form has before.
+    Its parameters get the values of earlier fields with the same name.
     """
 
     query: str
@@ -35,10 +35,11 @@ class Range(Part):
 
 
 class Field(Part):
-    """The control for the query's parameter of that name: a list, a box with a list, or a number.
+    """The control for the query parameter of the same name: a list, a text box with suggestions
+    or a number.
 
-    Left empty it means the choice called `empty`, else the first `default` with which there is
-    something to draw, else the first value offered.
+    If left empty, its value is the choice called `empty`, else the first `default` with which the
+    query returns numbers, else the first choice.
     """
 
     label: str
@@ -54,7 +55,7 @@ class Field(Part):
 
 
 class Spec(Part):
-    """The part of Vega-Lite that a chart may use: the data are the query's and no other."""
+    """The part of Vega-Lite that a chart may use; its data are always the rows of the query."""
 
     transform: list[dict[str, Any]] = []
     mark: str | dict[str, Any] | None = None
@@ -62,7 +63,7 @@ class Spec(Part):
     layer: list[Spec] | None = None
 
     @model_validator(mode="after")
-    def draws(self) -> Spec:
+    def check_marks(self) -> Spec:
         if (self.mark is None) == (self.layer is None):
             raise ValueError("must have either a mark or layers")
         return self
@@ -91,12 +92,12 @@ class Chart(Part):
 
     @property
     def queries(self) -> list[str]:
-        """The names of all queries that it asks."""
+        """The names of the queries for its rows and its choices."""
         return list(dict.fromkeys([self.query, *(source.query for source in self.sources)]))
 
 
 def read_charts(folder: Path) -> dict[str, Chart]:
-    """Every chart by its name; ValueError naming file and chart for what is wrong."""
+    """Every chart by name; ValueError with the file and chart if one is invalid."""
     path = folder / CHARTS
     named = read_named(path, "charts") if path.exists() else {}
     return {name: read_chart(name, chart) for name, chart in named.items()}
@@ -115,20 +116,24 @@ def read_chart(name: str, chart: Any) -> Chart:
 
 
 def check_columns(chart: Chart, columns: Mapping[str, Collection[str]]) -> None:
-    """ValueError if it names a column that its query, one of `columns`, does not give."""
+    """ValueError if the chart uses a column that its query does not return.
+
+    `columns` has the columns of each query.
+    """
     spec = chart.spec.model_dump(exclude_none=True)
-    wanted = [(chart.query, name) for name in used(spec) if name not in set(made(spec))]
+    made = set(fields_made(spec))
+    wanted = [(chart.query, name) for name in fields_read(spec) if name not in made]
     wanted += [(source.query, source.column) for source in chart.sources]
     wanted += [(source.query, source.label) for source in chart.sources if source.label]
     for query, column in wanted:
         if column not in columns[query]:
-            raise ValueError(f'{chart.where}: the query {query} gives no column "{column}"')
+            raise ValueError(f'{chart.where}: the query {query} returns no column "{column}"')
 
 
 def measures(chart: Chart, columns: Collection[str]) -> list[str]:
-    """The query's columns whose numbers it draws: a row with none of them shows nothing.
+    """The columns with the numbers that the chart draws; all columns if it only counts rows.
 
-    All of its columns where it draws none of them, as a chart does that only counts rows.
+    Rows in which they are all null draw nothing.
     """
     parts = chart.spec.parts
     channels = [channel for part in parts for channel in part.encoding.values()]
@@ -140,16 +145,16 @@ def measures(chart: Chart, columns: Collection[str]) -> list[str]:
         and "field" in channel
     }
     for step in reversed([step for part in parts for step in part.transform]):
-        if drawn & set(made(step)):
-            drawn |= set(used(step))
+        if drawn & set(fields_made(step)):
+            drawn |= set(fields_read(step))
     return [column for column in columns if column in drawn] or list(columns)
 
 
-def used(part: Any) -> Iterator[str]:
-    """The fields that a part of a spec reads."""
+def fields_read(part: Any) -> Iterator[str]:
+    """The fields that a part of a spec uses."""
     if isinstance(part, list):
         for item in part:
-            yield from used(item)
+            yield from fields_read(item)
     if isinstance(part, dict):
         for key, value in part.items():
             if key == "field":
@@ -159,17 +164,17 @@ def used(part: Any) -> Iterator[str]:
             elif key in ("calculate", "filter") and isinstance(value, str):
                 yield from DATUM.findall(value)
             else:
-                yield from used(value)
+                yield from fields_read(value)
 
 
-def made(part: Any) -> Iterator[str]:
-    """The fields that a part of a spec makes."""
+def fields_made(part: Any) -> Iterator[str]:
+    """The fields that transforms in a part of a spec add."""
     if isinstance(part, list):
         for item in part:
-            yield from made(item)
+            yield from fields_made(item)
     if isinstance(part, dict):
         for key, value in part.items():
             if key == "as":
                 yield from [value] if isinstance(value, str) else value
             else:
-                yield from made(value)
+                yield from fields_made(value)

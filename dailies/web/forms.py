@@ -1,36 +1,41 @@
-"""Forms as browsers send them, and what was wrong with one, field by field."""
+"""Read submitted forms, and assign error messages to their fields."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
-from urllib.parse import parse_qsl
 
 from datasette import Request
 
-from dailies.api.request import RefusalError, read_body
+from dailies.api.request import check_content_type
+from dailies.datasette_compat import BadRequest
+from dailies.errors import RequestError
 
 FORM = ("application/x-www-form-urlencoded",)
-MOST_FIELDS = 100
+MAX_FIELDS = 100
+MAX_BYTES = 1_000_000  # parsed in less than half a second, whatever they are
 
 
-async def read_form(request: Request) -> dict[str, str]:
-    body = await read_body(request, FORM)
+async def read_form(request: Request, max_bytes: int = MAX_BYTES) -> dict[str, str]:
+    """The fields of a submitted form; RequestError if the body is none."""
+    check_content_type(request.headers.get("content-type", ""), FORM)
     try:
-        text = body.decode(errors="replace")
-        fields = parse_qsl(text, keep_blank_values=True, max_num_fields=MOST_FIELDS)
-    except ValueError as error:
-        raise RefusalError(400, f"The form has more than {MOST_FIELDS} fields") from error
-    return {name: as_browsers_show(value) for name, value in fields}
+        form = await request.form(max_request_size=max_bytes)
+    except BadRequest as error:
+        raise RequestError(413, f"The form is larger than {max_bytes:,} bytes") from error
+    if len(form) > MAX_FIELDS:
+        raise RequestError(400, f"The form has more than {MAX_FIELDS} fields")
+    return {name: as_browsers_show(value) for name, value in form.items()}
 
 
 def as_browsers_show(text: str) -> str:
+    """The text as a text area shows and submits it."""
     return text.replace("\r\n", "\n").replace("\r", "\n").replace("\0", "\ufffd")
 
 
-def by_field(refusal: RefusalError, names: Collection[str]) -> dict[str, list[str]]:
-    """The messages under the field that each is about; under "" those about none of `names`."""
+def by_field(error: RequestError, names: Collection[str]) -> dict[str, list[str]]:
+    """The messages by the field that each is about; those about none of `names` under ""."""
     found: dict[str, list[str]] = {}
-    for message in refusal.messages:
+    for message in error.messages:
         place, _, text = message.partition(": ")
         column = place.rpartition(".")[2]
         if column in names:

@@ -1,8 +1,4 @@
-"""What a person can do with one row of a page beyond editing it: each action once, as data.
-
-An action has a page of its own that asks first, so that nothing happens by following a link, and
-works without scripts.
-"""
+"""The actions on one row besides editing it, each with a page that asks for confirmation."""
 
 from __future__ import annotations
 
@@ -11,20 +7,22 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from dailies.api.repositories import campaigns
-from dailies.api.repositories.queues import refusing
-from dailies.api.request import RefusalError, quoted
-from dailies.api.resources import BUILDS, CAMPAIGNS, PRESENTATIONS, Resource
+from dailies.api.request import precondition
+from dailies.api.resources import BUILDS, PRESENTATIONS, Resource
+from dailies.api.responses import entity_tag
 from loaders import trends
+from loaders.campaigns import jobs, versions
 from loaders.connections import acting_as
+from loaders.errors import Invalid, NotFound
 from loaders.image_library import images
+from loaders.messages import quoted
 
 Row = Mapping[str, Any]
 Submitted = Mapping[str, str]
 
 
 class Field(NamedTuple):
-    """A field of an action's form; a hidden one is said by the address of the form."""
+    """A field of an action's form; the URL of the form sets a hidden one."""
 
     name: str
     label: str
@@ -32,162 +30,203 @@ class Field(NamedTuple):
     required: bool = False
 
 
-class Outcome(NamedTuple):
-    """What is told afterwards, and the row that is then looked at."""
+@dataclass(frozen=True, kw_only=True)
+class FormPage:
+    """A page with a form about a row of `table`, at `/DATABASE/-/NAME`.
 
-    message: str
-    database: str
-    table: str
-    key: str
-
-
-@dataclass(frozen=True)
-class RowAction:
-    """`permissions` are asked of `permitted_on`; `offered` tells for which rows it makes sense.
-
-    Whoever does it must see its table, and the one that it `reads`.
+    The actor needs `permissions` on `permission_table` (default: `table`), and view-table on
+    `table` and `reads`. The page of a row has a link if `offered` is true for the row.
     """
 
     name: str
     label: str
     database: str
     table: str
-    key: str
     permissions: tuple[str, ...]
+    key: str = "id"
+    permission_table: str = ""
+    reads: str = ""
+    offered: Callable[[Row], bool] = lambda _: True
+
+
+class Outcome(NamedTuple):
+    """The message afterwards, and the page to show: of another row, or one that can undo it."""
+
+    message: str
+    other_key: str | None = None
+    undo: FormPage | None = None
+
+
+Run = Callable[[sqlite3.Connection, str, str, Submitted], Outcome]
+Prepare = Callable[[sqlite3.Connection, str], dict[str, str]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RowAction(FormPage):
+    """A page that asks for confirmation, then calls `run` with connection, key, actor and values.
+
+    `prepare` takes connection and key, and returns values of hidden fields.
+    """
+
     question: str
     explanation: str
-    do: Callable[[sqlite3.Connection, str, str, Submitted], Outcome]
-    offered: Callable[[Row], bool] = lambda _: True
+    run: Run
+    prepare: Prepare | None = None
     fields: tuple[Field, ...] = ()
-    permitted_on: str = ""
-    reads: str = ""
-
-    @property
-    def guarded(self) -> str:
-        """The table whose permissions count."""
-        return self.permitted_on or self.table
 
 
 def duplicate(connection: sqlite3.Connection, key: str, actor: str, _: Submitted) -> Outcome:
-    copy = campaigns.duplicate(connection, key, actor)
-    message = f"This is the copy of {key}"
-    return Outcome(message, CAMPAIGNS.database, CAMPAIGNS.table, copy.key)
+    copy = versions.duplicate_job(connection, key, actor)
+    return Outcome(f"This is the copy of {key}", copy.key)
 
 
-def restore(connection: sqlite3.Connection, key: str, actor: str, given: Submitted) -> Outcome:
-    version = number("version", given.get("version", ""))
-    campaigns.restore(connection, key, actor, lambda _: None, version)
-    message = f"{key} is back" if version is None else f"{key} is as it was in version {version}"
-    return Outcome(message, CAMPAIGNS.database, CAMPAIGNS.table, key)
+def restore(connection: sqlite3.Connection, key: str, actor: str, values: Submitted) -> Outcome:
+    version = parse_number("version", values.get("version", ""))
+    versions.restore_job(connection, key, version, actor)
+    return Outcome(f"Restored {key}" if version is None else f"Restored version {version} of {key}")
 
 
-def use_image(connection: sqlite3.Connection, key: str, _: str, given: Submitted) -> Outcome:
-    if not (video_id := given.get("video_id", "").strip()):
-        raise RefusalError(400, "image_usage.video_id: must be given")
-    scene = number("scene_number", given.get("scene_number", ""))
-    with refusing():
-        images.use_image(connection, whole(key), video_id, scene)
-    return Outcome(f"{video_id} uses this image", "image_library", "image_library", key)
+def read_etag(connection: sqlite3.Connection, key: str) -> dict[str, str]:
+    return {"etag": entity_tag(jobs.get_record(connection, key))}
+
+
+def delete(connection: sqlite3.Connection, key: str, actor: str, values: Submitted) -> Outcome:
+    jobs.remove_job(connection, key, actor, precondition(values.get("etag", ""), None))
+    return Outcome(f"Deleted {key}", undo=RESTORE_JOB)
+
+
+def use_image(connection: sqlite3.Connection, key: str, actor: str, values: Submitted) -> Outcome:
+    video_id = values.get("video_id", "").strip()
+    if not video_id:
+        raise Invalid("image_usage.video_id: is required")
+    scene = parse_number("scene_number", values.get("scene_number", ""))
+    with acting_as(connection, actor):
+        images.use_image(connection, parse_key(key), video_id, scene)
+    return Outcome(f"Recorded the use in {video_id}")
 
 
 def mark_used(connection: sqlite3.Connection, key: str, actor: str, _: Submitted) -> Outcome:
-    with acting_as(connection, actor), refusing():
-        if not trends.mark_used(connection, whole(key)):
-            raise RefusalError(404, f"There is no topic {quoted(key)}")
-    return Outcome("The topic is marked as used", "trends", "trending_topics", key)
+    with acting_as(connection, actor):
+        if not trends.mark_used(connection, parse_key(key)):
+            raise NotFound(f"There is no topic {quoted(key)}")
+    return Outcome("Marked the topic as used")
 
 
-def move(resource: Resource, status: str, message: str) -> Callable[..., Outcome]:
-    """What brings a job of a queue into a status."""
+def set_status(resource: Resource, status: str, message: str) -> Run:
+    """Change the status of a queue's job."""
 
-    def do(connection: sqlite3.Connection, key: str, actor: str, _: Submitted) -> Outcome:
-        resource.change(
-            connection, key, actor, lambda _: None, lambda job: {**job, "status": status}
-        )
-        return Outcome(message, resource.database, resource.table, key)
+    def run(connection: sqlite3.Connection, key: str, actor: str, _: Submitted) -> Outcome:
+        resource.change(connection, key, lambda job: {**job, "status": status}, actor, None)
+        return Outcome(message)
 
-    return do
+    return run
 
 
-def number(name: str, text: str) -> int | None:
-    if not text.strip():
-        return None
-    try:
-        return whole(text)
-    except RefusalError as refusal:
-        raise RefusalError(400, f"{name}: must be a whole number, not {quoted(text)}") from refusal
-
-
-def whole(text: str) -> int:
-    if not text.strip().isdecimal() or len(text) > 18:
-        raise RefusalError(404, f"There is nothing of the number {quoted(text)}")
+def parse_key(text: str) -> int:
+    if not text.isdecimal() or len(text) > 18:
+        raise NotFound(f"There is no row {quoted(text)}")
     return int(text)
 
 
-def in_status(*names: str) -> Callable[[Row], bool]:
-    return lambda row: row["status"] in names
+def parse_number(name: str, text: str) -> int | None:
+    text = text.strip()
+    if text and (not text.isdecimal() or len(text) > 18):
+        raise Invalid(f"{name}: must be a whole number, not {quoted(text)}")
+    return int(text) if text else None
 
+
+def in_status(*statuses: str) -> Callable[[Row], bool]:
+    return lambda row: row["status"] in statuses
+
+
+NEW_JOB = FormPage(
+    name="new-job",
+    label="New job",
+    database="campaigns",
+    table="jobs",
+    permissions=("create-job",),
+)
+
+EDIT_JOB = FormPage(
+    name="edit-job",
+    label="Edit job",
+    database="campaigns",
+    table="jobs",
+    permissions=("update-job",),
+)
+
+RESTORE_JOB = RowAction(
+    name="restore-job",
+    label="Restore job",
+    database="campaigns",
+    table="jobs",
+    permissions=("create-job", "update-job"),
+    question="Restore {key}?",
+    explanation="The current version stays in the history.",
+    run=restore,
+    offered=lambda _: False,  # linked from the history and the list of deleted jobs
+    fields=(Field("version", "Version", "hidden"),),
+    reads="job_history",
+)
 
 ROW_ACTIONS = (
     RowAction(
         name="duplicate-job",
         label="Duplicate job",
-        database=CAMPAIGNS.database,
-        table=CAMPAIGNS.table,
-        key=CAMPAIGNS.key,
+        database="campaigns",
+        table="jobs",
         permissions=("create-job",),
         question="Duplicate {key}?",
-        explanation="The copy says the same and can then be edited.",
-        do=duplicate,
+        explanation="You can edit the copy afterwards.",
+        run=duplicate,
     ),
     RowAction(
-        name="restore-job",
-        label="Restore job",
-        database=CAMPAIGNS.database,
-        table=CAMPAIGNS.table,
-        key=CAMPAIGNS.key,
-        permissions=("create-job", "update-job"),
-        question="Bring {key} back as it was?",
-        explanation="What it says now stays in its history.",
-        do=restore,
-        offered=lambda _: False,  # its history and the list of deleted jobs lead there
-        fields=(Field("version", "Version", "hidden"),),
-        reads="job_history",
+        name="delete-job",
+        label="Delete job",
+        database="campaigns",
+        table="jobs",
+        permissions=("delete-job",),
+        question="Delete {key}?",
+        explanation="Its history is kept, and the job can be restored.",
+        run=delete,
+        prepare=read_etag,
+        fields=(Field("etag", "ETag", "hidden"),),
     ),
+    RESTORE_JOB,
     RowAction(
         name="retry-job",
         label="Retry",
-        database=BUILDS.database,
-        table=BUILDS.table,
-        key=BUILDS.key,
+        database="yt-builder",
+        table="jobs",
+        key="job_id",
         permissions=("update-job",),
         question="Retry build {key}?",
-        explanation="It waits in the queue again, for the next worker.",
-        do=move(BUILDS, "queued", "The build is queued again"),
+        explanation="The build is queued again for the next worker.",
+        run=set_status(BUILDS, "queued", "The build is queued again"),
         offered=in_status("failed", "cancelled"),
     ),
     RowAction(
         name="cancel-job",
         label="Cancel",
-        database=BUILDS.database,
-        table=BUILDS.table,
-        key=BUILDS.key,
+        database="yt-builder",
+        table="jobs",
+        key="job_id",
         permissions=("update-job",),
         question="Cancel build {key}?",
-        explanation="Its worker learns of it at its next heartbeat. It can be retried.",
-        do=move(BUILDS, "cancelled", "The build is cancelled"),
+        explanation="Its worker is notified at its next heartbeat. The build can be retried.",
+        run=set_status(BUILDS, "cancelled", "The build is cancelled"),
         offered=in_status("preparing", "queued", "running"),
     ),
     RowAction(
         name="retry-job",
         label="Retry",
-        database=PRESENTATIONS.database,
-        table=PRESENTATIONS.table,
-        key=PRESENTATIONS.key,
+        database="presentation_jobs",
+        table="presentation_jobs",
+        key="job_id",
         permissions=("update-job",),
         question="Retry presentation {key}?",
-        explanation="It waits in the queue again, for the next worker.",
-        do=move(PRESENTATIONS, "queued", "The presentation is queued again"),
+        explanation="The presentation is queued again for the next worker.",
+        run=set_status(PRESENTATIONS, "queued", "The presentation is queued again"),
         offered=in_status("failed"),
     ),
     RowAction(
@@ -195,11 +234,10 @@ ROW_ACTIONS = (
         label="Mark as used",
         database="trends",
         table="trending_topics",
-        key="id",
         permissions=("update-row",),
         question="Mark this topic as used?",
-        explanation="It is then no longer among the unused topics.",
-        do=mark_used,
+        explanation="It is then no longer listed among the unused topics.",
+        run=mark_used,
         offered=lambda row: row["used_flag"] == 0,
     ),
     RowAction(
@@ -207,15 +245,14 @@ ROW_ACTIONS = (
         label="Use image",
         database="image_library",
         table="image_library",
-        key="id",
         permissions=("insert-row",),
         question="Use this image in a video?",
-        explanation="The use is counted, so that other images have their turn.",
-        do=use_image,
+        explanation="Its use is counted, so that other images are picked next.",
+        run=use_image,
         fields=(
             Field("video_id", "Video", required=True),
             Field("scene_number", "Scene", "number"),
         ),
-        permitted_on="image_usage",
+        permission_table="image_usage",
     ),
 )

@@ -1,30 +1,11 @@
-"""Deep comparison of what a file says with what a database holds."""
+"""Deep comparison of two JSON values."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any
-
-
-@dataclass
-class Comparison:
-    """Keys missing in the database, extra in it, and different, with the paths that differ."""
-
-    found: int = 0
-    missing: list[str] = field(default_factory=list)
-    extra: list[str] = field(default_factory=list)
-    different: list[dict[str, Any]] = field(default_factory=list)
-    errors: list[dict[str, Any]] = field(default_factory=list)
-
-    @property
-    def ok(self) -> bool:
-        return not (self.missing or self.extra or self.different or self.errors)
-
-    def as_dict(self) -> dict[str, Any]:
-        return {"ok": self.ok, **asdict(self)}
-
 
 ABSENT = object()
 

@@ -1,9 +1,9 @@
 """Campaign jobs: the Python functions of the database `campaigns`.
 
 Every function takes `db` first: a `sqlite_utils.Database` or a `sqlite3.Connection`. A job is a
-dictionary of anything JSON can hold; functions that return one return a `Job`, whose columns are
-attributes too. Bad input is ValueError; a key that exists is `DuplicateKey`, which is
-`sqlite3.IntegrityError` as well.
+dictionary of anything JSON can hold. There are two views of a stored job: a `Job` is a dictionary
+whose columns are attributes too, a `Record` is its JSON text as `data` holds it, so that nothing is
+changed or unreadable on the way to an HTTP client. Errors are those of loaders/errors.py.
 """
 
 from __future__ import annotations
@@ -12,36 +12,44 @@ import json
 import math
 import sqlite3
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
-from datetime import UTC, tzinfo
-from pathlib import Path
 from typing import Any
 
-from loaders import backups, info
-from loaders.campaigns import files
-from loaders.checks import shortened
+from loaders import info
+from loaders.campaigns.columns import (
+    BOOLEAN_KEYS,
+    COLUMNS,
+    INSERT_JOB,
+    UPDATE_JOB,
+    instants,
+    normalized,
+)
 from loaders.connections import Connection, acting_as, sqlite_connection
-from loaders.errors import translated
-from loaders.formats import documents
-from loaders.formats.yaml_scalars import MAX_DEPTH, check_forms
-from loaders.migrations.campaigns_projection import BROKEN_RULES, COLUMNS, TIMES
-from loaders.rows import Job, Statistics
-from loaders.times import configured_timezone, now, to_instant
+from loaders.errors import Invalid, NotFound, for_each, translated
+from loaders.formats.json_form import MAX_DEPTH, check_forms, encode
+from loaders.messages import but_is, quoted
+from loaders.rows import Job, Record, Statistics
+from loaders.times import now
+
+Change = Callable[[dict[str, Any]], dict[str, Any]]
+Check = Callable[[Record], None]
 
 ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
-
 SELECT_JOB = f"select id, {', '.join(COLUMNS)}, data from jobs"  # noqa: S608
 
 FIND_JOB = f"{SELECT_JOB} where id = :id"
 
-INSERT_JOB = "insert into jobs (id, data) values (:id, :data)"
-
-UPDATE_JOB = """
-update jobs
-set data = :data
-where id = :id
+RECORD = """
+jobs.id,
+jobs.data,
+jobs.created_at,
+jobs.updated_at,
+json_type(jobs.data, '$.created_at'),
+json_type(jobs.data, '$.updated_at')
 """
+
+FIND_RECORD = f"select {RECORD} from jobs where id = :id"  # noqa: S608
 
 SEARCH_JOBS = f"""
 {SELECT_JOB}
@@ -105,21 +113,52 @@ class JobFilter:
 
 def add_job(db: Connection, job: Mapping[str, Any], actor: str | None = None) -> Job:
     """Store a new job; without an id it gets a random one."""
-    document = checked(job)
-    job_id = key_of(document) or uuid.uuid4().hex
-    values = {"id": job_id, "data": to_json({**document, "id": job_id})}
     with acting_as(db, actor) as connection:
-        with translated(f'job "{job_id}"', document):
-            connection.execute(INSERT_JOB, values)
-        return require(connection, job_id)
+        return require(connection, insert(connection, job))
 
 
 def bulk_add_jobs(
     db: Connection, jobs: Iterable[Mapping[str, Any]], actor: str | None = None
 ) -> list[Job]:
-    """Store new jobs, all or none."""
+    """Store new jobs, all or none; the error names every fault and its position."""
     with acting_as(db, actor) as connection:
-        return [add_job(connection, job, actor) for job in jobs]
+        keys = for_each(list(jobs), lambda job: insert(connection, job))
+        return [require(connection, key) for key in keys]
+
+
+def add_records(
+    db: Connection, jobs: Sequence[Mapping[str, Any]], actor: str | None = None
+) -> list[Record]:
+    """Like `bulk_add_jobs`, returning records."""
+    with acting_as(db, actor) as connection:
+        keys = for_each(jobs, lambda job: insert(connection, job))
+        return [get_record(connection, key) for key in keys]
+
+
+def add_record(db: Connection, job: Mapping[str, Any], actor: str | None = None) -> Record:
+    """Like `add_job`, returning a record."""
+    with acting_as(db, actor) as connection:
+        return get_record(connection, insert(connection, job))
+
+
+def insert(connection: sqlite3.Connection, job: Mapping[str, Any]) -> str:
+    """Store a new job and return its key."""
+    document = normalized(checked(job))
+    if faults := faults_in(document):
+        raise Invalid(*faults)
+    job_id = key_of(document) or uuid.uuid4().hex
+    values = {"id": job_id, "data": to_json({**document, "id": job_id}), **instants(document)}
+    with translated(f"A job {quoted(job_id)}", document):
+        connection.execute(INSERT_JOB, values)
+    return job_id
+
+
+def write(connection: sqlite3.Connection, job_id: str, job: Mapping[str, Any]) -> None:
+    """Replace the content of a stored job."""
+    document = normalized(job)
+    values = {"id": job_id, "data": to_json({**document, "id": job_id}), **instants(document)}
+    with translated(f"A job {quoted(job_id)}", document):
+        connection.execute(UPDATE_JOB, values)
 
 
 def get_job(db: Connection, job_id: str) -> Job | None:
@@ -133,8 +172,35 @@ def job_exists(db: Connection, job_id: str) -> bool:
     return found.fetchone() is not None
 
 
-def has_jobs(db: Connection) -> bool:
-    return sqlite_connection(db).execute("select 1 from jobs limit 1").fetchone() is not None
+def get_record(db: Connection, job_id: str) -> Record:
+    """The job as JSON text. NotFound if there is none."""
+    return to_record(find_row(sqlite_connection(db), job_id))
+
+
+def find_row(connection: sqlite3.Connection, job_id: str) -> Sequence[Any]:
+    """The columns `RECORD` of a job. NotFound if there is none."""
+    row: Sequence[Any] | None = connection.execute(FIND_RECORD, {"id": job_id}).fetchone()
+    if row is None:
+        raise NotFound(f"There is no job {quoted(job_id)}")
+    return row
+
+
+def to_record(row: Sequence[Any]) -> Record:
+    """The record of a row of `RECORD`: times that `data` lacks are taken from the columns."""
+    job_id, data, created_at, updated_at, *types = row
+    if isinstance(data, bytes):
+        data = data.decode(errors="replace")
+    times = {"created_at": created_at, "updated_at": updated_at}
+    if "null" in types:
+        return Record(job_id, to_json(Job(json.loads(data), times).to_dict()))
+    missing = {
+        name: value
+        for (name, value), found in zip(times.items(), types, strict=True)
+        if found is None and value is not None
+    }
+    if not missing:
+        return Record(job_id, data)
+    return Record(job_id, f"{data.rstrip()[:-1]}, {to_json(missing)[1:]}")
 
 
 def update_job(
@@ -142,24 +208,62 @@ def update_job(
 ) -> Job | None:
     """Replace the top-level fields given and stamp `updated_at`; None if there is no such job.
 
-    The key stays what it is, whatever `updates` says of it.
+    An `id` among the updates is ignored.
     """
-    changes = checked(updates)
+    given = {name: value for name, value in checked(updates).items() if name != "id"}
     with acting_as(db, actor) as connection:
-        job = get_job(connection, job_id)
-        if job is None:
+        if not job_exists(connection, job_id):
             return None
-        document = {**job, "updated_at": now(), **changes, "id": job["id"]}
-        with translated(f'job "{job_id}"', document):
-            connection.execute(UPDATE_JOB, {"id": job_id, "data": to_json(document)})
+        change_job(connection, job_id, lambda job: {**job, **given}, actor)
         return require(connection, job_id)
 
 
+def change_job(
+    db: Connection,
+    job_id: str,
+    change: Change,
+    actor: str | None = None,
+    check: Check | None = None,
+) -> Record:
+    """Store what `change` makes of the job; `updated_at` is now unless `change` sets it.
+
+    `check` gets the record as it is before, and raises to prevent the change.
+    """
+    with acting_as(db, actor) as connection:
+        row = find_row(connection, job_id)
+        record = to_record(row)
+        if check:
+            check(record)
+        before = json.loads(record.text)
+        document = normalized(change(before))
+        if document.get("id", job_id) not in (job_id, before.get("id")):
+            raise Invalid(f"id: is {quoted(job_id)} and cannot be changed")
+        if faults := faults_in(document, before):
+            raise Invalid(*faults)
+        if document.get("updated_at") == before.get("updated_at"):
+            document["updated_at"] = now()
+        if row[-2] is None and document.get("created_at") == before.get("created_at"):
+            document.pop("created_at", None)  # it comes from the column alone
+        write(connection, job_id, document)
+        return get_record(connection, job_id)
+
+
 def delete_job(db: Connection, job_id: str, actor: str | None = None) -> bool:
-    """Remove a job; its history stays. False if there was none."""
+    """Delete a job; its history stays. False if there was none."""
     with acting_as(db, actor) as connection:
         cursor = connection.execute("delete from jobs where id = :id", {"id": job_id})
         return cursor.rowcount > 0
+
+
+def remove_job(
+    db: Connection, job_id: str, actor: str | None = None, check: Check | None = None
+) -> None:
+    """Like `delete_job`, but NotFound if there is none; `check` as in `change_job`."""
+    with acting_as(db, actor) as connection:
+        record = get_record(connection, job_id)
+        if check:
+            check(record)
+        delete_job(connection, job_id, actor)
 
 
 def list_jobs(db: Connection, job_filter: JobFilter | None = None) -> list[Job]:
@@ -205,50 +309,6 @@ def get_job_statistics(db: Connection) -> Statistics:
     return statistics
 
 
-def migrate_from_yaml(
-    db: Connection, path: str | Path, create_backup: bool = True
-) -> dict[str, Any]:
-    """Import a campaigns file or folder of the earlier system; `create_backup` copies it first."""
-    source = Path(path)
-    backup = backups.copy_beside(source) if create_backup else None
-    report = files.import_jobs(db, [source])
-    return {
-        "success": report.ok,
-        "jobs_found": report.found,
-        "jobs_migrated": report.imported,
-        "jobs_skipped": report.skipped,
-        "jobs_failed": report.failed,
-        "errors": report.errors,
-        "backup_path": str(backup) if backup else None,
-    }
-
-
-def export_to_yaml(db: Connection, path: str | Path, create_backup: bool = True) -> dict[str, Any]:
-    """Write every job to a YAML file; one that is there is backed up, never overwritten."""
-    target = Path(path)
-    if target.exists() and not create_backup:
-        raise ValueError(f"{target} exists, and without a backup it would be lost")
-    exported = files.export_jobs(db, target, "yaml")
-    return {
-        "success": True,
-        "jobs_exported": exported.rows,
-        "path": str(target),
-        "backup_path": exported.backup,
-    }
-
-
-def verify_migration(db: Connection, path: str | Path) -> dict[str, Any]:
-    """Compare a campaigns file or folder with the database, deeply."""
-    comparison = files.verify_jobs(db, [Path(path)])
-    return {
-        "success": comparison.ok,
-        "missing_in_db": comparison.missing,
-        "extra_in_db": comparison.extra,
-        "different": comparison.different,
-        "errors": comparison.errors,
-    }
-
-
 def vacuum_database(db: Connection) -> dict[str, int]:
     """Give free pages back; bytes before and after."""
     return info.vacuum(db)
@@ -261,17 +321,41 @@ def get_database_info(db: Connection) -> dict[str, Any]:
 
 
 def checked(job: Mapping[str, Any]) -> dict[str, Any]:
-    """The job as JSON can hold it; ValueError for what is no job at all.
+    """The job as JSON can hold it; Invalid for what is no job at all.
 
     JSON is kept to the letter. Dates, bytes, sets and the like get their documented form.
     """
     if not isinstance(job, Mapping):
-        raise ValueError(f"a job is a mapping, not {type(job).__name__}")
+        raise Invalid(f"a job is a mapping, not {type(job).__name__}")
     document = dict(job)
-    if not is_json(document):
-        return dict(documents.encode(document))
-    check_forms(document)
+    try:
+        if not is_json(document):
+            return dict(encode(document))
+        check_forms(document)
+    except ValueError as error:
+        raise Invalid(str(error)) from error
     return document
+
+
+def faults_in(document: Mapping[str, Any], before: Mapping[str, Any] | None = None) -> list[str]:
+    """What breaks a rule; of a changed job only in fields that differ from `before`."""
+    former = before or {}
+    faults = []
+    if document.get("job_name") is None and not (before and before.get("job_name") is None):
+        faults.append("jobs.job_name: a job needs a name")
+    for name in BOOLEAN_KEYS:
+        value = document.get(name)
+        if not is_boolean(value) and value != former.get(name):
+            faults.append(f"jobs.{name}: must be true or false (1 or 0){but_is(value)}")
+    job_id = document.get("id")
+    if isinstance(job_id, bool) or not isinstance(job_id, str | int | float | None):
+        faults.append(f"jobs.id: must be text{but_is(job_id)}")
+    return faults
+
+
+def is_boolean(value: Any) -> bool:
+    """True for booleans, 1, 0 and null."""
+    return value in (None, True, False, 0, 1)
 
 
 def is_json(value: Any, depth: int = 0) -> bool:
@@ -288,22 +372,24 @@ def is_json(value: Any, depth: int = 0) -> bool:
 
 
 def key_of(document: Mapping[str, Any]) -> str | None:
-    """The job's id as text; None where it has none. ValueError if it cannot be a key."""
+    """The job's id as text; None where it has none. Invalid if it cannot be a key."""
     job_id = document.get("id")
     if job_id is None or job_id == "":
         return None
     if isinstance(job_id, bool) or not isinstance(job_id, str | int | float):
-        raise ValueError("id must be text")
+        raise Invalid("id must be text")
     return str(job_id)
 
 
 def to_json(document: Mapping[str, Any]) -> str:
-    """The text that `data` holds. ValueError for what JSON or UTF-8 cannot hold."""
-    text = ENCODER.encode(document)
+    """The text for the column `data`. Invalid for what JSON or UTF-8 cannot hold."""
     try:
+        text = ENCODER.encode(document)
         text.encode()
     except UnicodeEncodeError as error:
-        raise ValueError("a text holds half of a character (a lone surrogate)") from error
+        raise Invalid("a text holds half of a character (a lone surrogate)") from error
+    except ValueError as error:
+        raise Invalid(str(error)) from error
     return text
 
 
@@ -333,46 +419,3 @@ def require(connection: sqlite3.Connection, job_id: str) -> Job:
     if job is None:
         raise ValueError(f'job "{job_id}" is gone')
     return job
-
-
-def check(connection: sqlite3.Connection) -> Iterator[str]:
-    """Jobs whose columns do not follow their `data`, and old ones that break today's rules."""
-    for column in COLUMNS:
-        ids = drifted_jobs(connection, column)
-        if ids:
-            yield f"jobs.{column} does not agree with data: {shortened(ids)}"
-    for column, (broken, rule) in BROKEN_RULES.items():
-        found = connection.execute(f"select id from jobs where {broken}")  # noqa: S608
-        ids = [str(job_id) for (job_id,) in found]
-        if ids:
-            yield f"jobs.{column} {rule}: {shortened(ids)}"
-
-
-def drifted_jobs(connection: sqlite3.Connection, column: str) -> list[str]:
-    """Ids of jobs whose column differs from what `data` says; times may differ in spelling."""
-    said = f"jobs.data ->> '$.{column}'"
-    rows = connection.execute(
-        f"""
-        select jobs.id, jobs.{column}, {said}
-        from jobs
-        join jobs_projection on jobs_projection.job_rowid = jobs.rowid
-        where jobs.{column} is not jobs_projection.{column}
-        """  # noqa: S608
-    )
-    if column not in TIMES:
-        return [str(job_id) for job_id, _, _ in rows]
-    zone = configured_timezone()
-    return [
-        str(job_id)
-        for job_id, stored, text in rows
-        if text is not None and not same_instant(str(stored), str(text), zone)
-    ]
-
-
-def same_instant(one: str, other: str, zone: tzinfo) -> bool:
-    """Do both texts name one instant, be a text without a zone meant in `zone` or in UTC?"""
-    return any(
-        to_instant(one, first) == to_instant(other, second)
-        for first in (zone, UTC)
-        for second in (zone, UTC)
-    )

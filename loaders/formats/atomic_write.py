@@ -1,4 +1,4 @@
-"""Writing files: beside the target, made durable, renamed into place; what was there is kept."""
+"""Writes exports: to a file beside the target, synced, then renamed. The old file is kept."""
 
 from __future__ import annotations
 
@@ -9,68 +9,62 @@ from pathlib import Path
 from typing import Any
 
 from loaders.backups import free_name, sync
-from loaders.formats import documents
+from loaders.formats.files import detect_format, write
+from loaders.formats.folder import write_folder
 from loaders.times import file_stamp
 
 
 @dataclass
-class Exported:
-    """How many rows went to `path`, and where the file that was there before is now."""
+class ExportReport:
+    """What an export wrote; `backup` is the new name of the file that was there before."""
 
     path: str
-    rows: int
+    rows: int = 0
     backup: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
         return {"ok": True, **asdict(self)}
 
 
-class Counted:
-    """Rows that are counted as they pass."""
-
-    def __init__(self, rows: Iterable[dict[str, Any]]) -> None:
-        self.rows = rows
-        self.count = 0
-
-    def __iter__(self) -> Iterator[dict[str, Any]]:
-        for row in self.rows:
-            self.count += 1
-            yield row
-
-
-def write_beside(
+def write_export(
     path: Path,
     rows: Iterable[dict[str, Any]],
     format: str | None,
     list_key: str,
     text_fields: frozenset[str] = frozenset(),
-) -> Exported:
-    """Write `rows` to the file `path`, or to a folder of one YAML file a row.
+) -> ExportReport:
+    """Write `rows` to a file, or to a folder with one YAML file for each row.
 
-    A folder is meant when `path` is one, or has no suffix and no format is named. `text_fields` are
-    those that are read as text.
+    It is a folder if `path` is one, or has no suffix and no format is named.
     """
-    counted = Counted(rows)
+    report = ExportReport(str(path))
+    counted = count_rows(rows, report)
     partial = free_name(path.with_name(f".{path.name}.partial"))
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         if path.is_dir() or (format is None and not path.suffix):
-            documents.write_folder(partial, counted, text_fields)
+            write_folder(partial, counted, text_fields)
         else:
-            chosen = format or documents.detect_format(path)
-            documents.write(partial, counted, chosen, list_key, text_fields)
+            write(partial, counted, format or detect_format(path), list_key, text_fields)
             sync(partial)
-        backup = keep_existing(path)
+        backup = back_up_existing(path)
         partial.rename(path)
     except BaseException:
         remove(partial)
         raise
     sync(path.parent)
-    return Exported(str(path), counted.count, str(backup) if backup else None)
+    report.backup = str(backup) if backup else None
+    return report
 
 
-def keep_existing(path: Path) -> Path | None:
-    """Move what is at `path` out of the way, under a name that says when."""
+def count_rows(rows: Iterable[dict[str, Any]], report: ExportReport) -> Iterator[dict[str, Any]]:
+    for row in rows:
+        report.rows += 1
+        yield row
+
+
+def back_up_existing(path: Path) -> Path | None:
+    """Rename what is at `path` and return its new name."""
     if not path.exists():
         return None
     backup = free_name(path.with_name(f"{path.name}.backup-{file_stamp()}"))

@@ -1,36 +1,35 @@
-"""JSON and NDJSON in: one object at a time, from a buffer that holds little more than that object.
+"""Reads JSON and NDJSON: one object at a time, with little more than that object in memory.
 
-What JSON cannot tell apart or hold is refused object by object: duplicate keys, lone surrogates,
-keys that begin with "!!" without being a documented form. A broken array cannot be entered again
-behind the break: it is reported once and ends there.
+An object with duplicate keys, lone surrogates or keys that begin with "!!" and are not a documented
+form is refused, and the others are read. After a syntax error in an array the rest is not read.
 """
 
 import json
-import math
 import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from loaders.formats.record import INCOMPLETE, MANIFEST, NOT_TEXT, Record, is_manifest, open_text
-from loaders.formats.yaml_scalars import (
-    MAX_DEPTH,
-    MAX_DIGITS,
-    check_forms,
-    check_text,
-    encode,
-    is_form,
+from loaders.formats.json_form import MAX_DEPTH, check_forms, check_text, is_form
+from loaders.formats.record import (
+    INCOMPLETE,
+    MANIFEST,
+    NOT_TEXT,
+    FileRecord,
+    is_manifest,
+    open_text,
 )
+from loaders.formats.yaml_scalars import MAX_DIGITS, float_form
 
 _CHUNK = 1 << 16
-_LONGEST_OBJECT = 1 << 26
-_NEAR_THE_END = 16  # an error this close to the end of a chunk may vanish with the next chunk
+_MAX_OBJECT = 1 << 26  # characters
+_NEAR_END = 16  # an error this close to the end of a chunk may be due to the missing next chunk
 _SPACE = re.compile(r"[ \t\r\n]*")
 
 
 class BadRecordError(ValueError):
-    """A record that is complete but not acceptable."""
+    """A record that is valid JSON but is refused."""
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -42,22 +41,17 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _number(text: str) -> Any:
-    value = float(text)
-    return value if math.isfinite(value) else encode(value)
-
-
-def _constant(text: str) -> Any:
-    return encode(float(text))
+    return float_form(float(text))
 
 
 _DECODER: Any = json.JSONDecoder(
-    object_pairs_hook=_unique, parse_float=_number, parse_constant=_constant
+    object_pairs_hook=_unique, parse_float=_number, parse_constant=_number
 )
-_LITERALS: Any = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=str)
+_LITERAL_DECODER: Any = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=str)
 
 
 def _checked(raw: str, value: Any, text_fields: frozenset[str]) -> dict[str, Any]:
-    """The value of the JSON text `raw`, its text fields as they were written."""
+    """Check the value of the JSON text `raw`; its text fields are as they are written there."""
     if value.__class__ is not dict:
         raise BadRecordError(f"not an object but {raw[:40]}")
     if "\\u" in raw or not raw.isascii():
@@ -82,7 +76,7 @@ def _check_characters(raw: str, value: Any) -> None:
 
 
 def _with_texts(raw: str, value: dict[str, Any], text_fields: frozenset[str]) -> dict[str, Any]:
-    literals = _LITERALS.decode(raw)
+    literals = _LITERAL_DECODER.decode(raw)
     for key in text_fields & value.keys():
         if isinstance(value[key], bool):
             value[key] = json.dumps(value[key])
@@ -101,8 +95,8 @@ def _reason(error: Exception) -> str:
     return str(error)
 
 
-def read_ndjson(path: Path, text_fields: frozenset[str]) -> Iterator[Record]:
-    """The objects of a file that holds one per line; blank lines are passed over."""
+def read_ndjson(path: Path, text_fields: frozenset[str]) -> Iterator[FileRecord]:
+    """The objects of a file with one object per line; blank lines are skipped."""
     source, number = str(path), 0
     with open_text(path, newline="\n") as file:
         for number, line in enumerate(file, 1):
@@ -110,15 +104,15 @@ def read_ndjson(path: Path, text_fields: frozenset[str]) -> Iterator[Record]:
                 value = _checked(line, _line_value(line), text_fields)
             except (ValueError, RecursionError) as error:
                 if line.strip():
-                    yield Record(source, f"line {number}", None, _line_reason(error, line))
+                    yield FileRecord(source, f"line {number}", None, _line_reason(error, line))
             else:
-                yield Record(source, f"line {number}", value, None)
+                yield FileRecord(source, f"line {number}", value, None)
     if number == 0:
-        yield Record(source, "line 1", None, "is empty")
+        yield FileRecord(source, "line 1", None, "is empty")
 
 
 def _line_value(line: str) -> Any:
-    """The same as _DECODER.decode(line), which is slower by a third."""
+    """The same as _DECODER.decode(line), but a third faster."""
     try:
         value, end = _DECODER.scan_once(line, 0)
     except StopIteration:
@@ -132,12 +126,12 @@ def _line_reason(error: Exception, line: str) -> str:
     return _reason(error)
 
 
-class _UnreadableError(Exception):
-    """The rest of a JSON file cannot be read."""
+class _SyntaxError(Exception):
+    """A syntax error; the rest of the file cannot be read."""
 
 
 class _Buffer:
-    """A JSON text of which only the part in use is held."""
+    """The text of a JSON file, of which only the part in use is in memory."""
 
     def __init__(self, file: IO[str]) -> None:
         self.text = ""
@@ -149,7 +143,7 @@ class _Buffer:
         self._counted = 0
 
     def more(self) -> bool:
-        """Read on, dropping what lies behind; False at the end of the file."""
+        """Read the next chunk and drop what was consumed; False at the end of the file."""
         self.line()
         start = self.at if self.kept is None else self.kept
         chunk = "" if self._ended else self._file.read(max(_CHUNK, len(self.text) - start))
@@ -165,7 +159,7 @@ class _Buffer:
         return self._line
 
     def peek(self) -> str:
-        """The next character that is no blank; "" at the end."""
+        """The next character that is not whitespace; "" at the end."""
         while True:
             match = _SPACE.match(self.text, self.at)
             self.at = match.end() if match else self.at
@@ -175,31 +169,31 @@ class _Buffer:
                 return ""
 
     def take(self, characters: str) -> str:
-        """Step over the next character, which must be one of these."""
+        """Consume the next character, which must be one of these."""
         found = self.peek()
         if not found or found not in characters:
             wanted = " or ".join(characters)
             if not found:
-                raise _UnreadableError(f"the file ends where {wanted} should follow")
-            raise self._unreadable(f"expected {wanted}", at_end=False)
+                raise _SyntaxError(f"the file ends where {wanted} should follow")
+            raise self._syntax_error(f"expected {wanted}", at_end=False)
         self.at += 1
         return found
 
     def value(self, decoder: json.JSONDecoder) -> tuple[Any, str]:
-        """The next value and its text; BadRecordError when it is complete but not acceptable."""
+        """The next value and its text; BadRecordError if it is valid JSON but is refused."""
         self.peek()
         while True:
             try:
                 value, end = decoder.raw_decode(self.text, self.at)
             except json.JSONDecodeError as error:
-                near = error.pos >= len(self.text) - _NEAR_THE_END
+                near = error.pos >= len(self.text) - _NEAR_END
                 cut = near or error.msg.startswith("Unterminated string")
-                if not cut or len(self.text) - self.at > _LONGEST_OBJECT or not self.more():
-                    raise self._unreadable(_reason(error), at_end=cut) from error
+                if not cut or len(self.text) - self.at > _MAX_OBJECT or not self.more():
+                    raise self._syntax_error(_reason(error), at_end=cut) from error
             except RecursionError as error:
-                raise self._unreadable(_reason(error), at_end=False) from error
+                raise self._syntax_error(_reason(error), at_end=False) from error
             except ValueError as error:
-                self.value(_LITERALS)
+                self.value(_LITERAL_DECODER)
                 raise BadRecordError(_reason(error)) from error
             else:
                 if end < len(self.text) or not self.more():
@@ -207,14 +201,14 @@ class _Buffer:
                     self.at = end
                     return value, raw
 
-    def _unreadable(self, reason: str, *, at_end: bool) -> _UnreadableError:
+    def _syntax_error(self, reason: str, *, at_end: bool) -> _SyntaxError:
         if at_end and self._ended:
-            return _UnreadableError(f"{INCOMPLETE} ({reason})")
-        return _UnreadableError(f"line {self.line()}: {reason}; the file is not read any further")
+            return _SyntaxError(f"{INCOMPLETE} ({reason})")
+        return _SyntaxError(f"line {self.line()}: {reason}; the rest of the file is not read")
 
 
 class _ListReader:
-    """Reads an array of objects, an object that holds one under the list key, or objects."""
+    """Reads an array of objects, an object with such an array under the list key, or objects."""
 
     def __init__(self, path: Path, text_fields: frozenset[str], list_key: str) -> None:
         self._path = path
@@ -223,7 +217,7 @@ class _ListReader:
         self._number = 0
         self._position = ""
 
-    def records(self) -> Iterator[Record]:
+    def records(self) -> Iterator[FileRecord]:
         with open_text(self._path) as file:
             buffer = _Buffer(file)
             try:
@@ -231,26 +225,26 @@ class _ListReader:
                     yield self._record(None, "is empty", "line 1")
                 while buffer.peek():
                     yield from self._root(buffer)
-            except _UnreadableError as error:
+            except _SyntaxError as error:
                 position = self._position or f"line {buffer.line()}"
                 yield self._record(None, str(error), position)
 
-    def _record(self, value: dict[str, Any] | None, error: str | None, position: str) -> Record:
-        return Record(str(self._path), position, value, error)
+    def _record(self, value: dict[str, Any] | None, error: str | None, position: str) -> FileRecord:
+        return FileRecord(str(self._path), position, value, error)
 
-    def _root(self, buffer: _Buffer) -> Iterator[Record]:
+    def _root(self, buffer: _Buffer) -> Iterator[FileRecord]:
         if buffer.peek() == "[":
             yield from self._array(buffer)
         elif buffer.peek() == "{":
             yield from self._object(buffer)
         else:
-            raise _UnreadableError("not an object or a list; the file is not read any further")
+            raise _SyntaxError("not an object or a list; the rest of the file is not read")
 
     def _begin(self, line: int) -> None:
         self._number += 1
         self._position = f"job {self._number} (line {line})"
 
-    def _array(self, buffer: _Buffer) -> Iterator[Record]:
+    def _array(self, buffer: _Buffer) -> Iterator[FileRecord]:
         buffer.take("[")
         while buffer.peek() != "]":
             self._begin(buffer.line())
@@ -260,35 +254,35 @@ class _ListReader:
                 buffer.take(",")
         buffer.take("]")
 
-    def _item(self, buffer: _Buffer) -> Record:
+    def _item(self, buffer: _Buffer) -> FileRecord:
         try:
             value, raw = buffer.value(_DECODER)
             return self._record(_checked(raw, value, self._text_fields), None, self._position)
         except ValueError as error:
             return self._record(None, str(error), self._position)
 
-    def _object(self, buffer: _Buffer) -> Iterator[Record]:
-        """Step through the keys for the list; without one, the object is itself a record."""
+    def _object(self, buffer: _Buffer) -> Iterator[FileRecord]:
+        """Read the array under the list key; without one, the object itself is a record."""
         line, buffer.kept, has_list = buffer.line(), buffer.at, False
         buffer.take("{")
         while buffer.peek() != "}":
-            key, _ = buffer.value(_LITERALS)
+            key, _ = buffer.value(_LITERAL_DECODER)
             buffer.take(":")
             if key == self._list_key and buffer.peek() == "[":
                 has_list, buffer.kept = True, None
                 yield from self._array(buffer)
             else:
-                buffer.value(_LITERALS)
+                buffer.value(_LITERAL_DECODER)
             if buffer.peek() != "}":
                 buffer.take(",")
         if not has_list:
             self._begin(line)
-            yield self._whole(buffer)
+            yield self._object_record(buffer)
             self._position = ""
         buffer.take("}")
         buffer.kept = None
 
-    def _whole(self, buffer: _Buffer) -> Record:
+    def _object_record(self, buffer: _Buffer) -> FileRecord:
         raw = buffer.text[buffer.kept : buffer.at + 1]
         try:
             value = _checked(raw, _DECODER.decode(raw), self._text_fields)
@@ -299,6 +293,6 @@ class _ListReader:
         return self._record(value, None, self._position)
 
 
-def read_json(path: Path, text_fields: frozenset[str], list_key: str) -> Iterator[Record]:
+def read_json(path: Path, text_fields: frozenset[str], list_key: str) -> Iterator[FileRecord]:
     """The objects of a JSON file: an array, an object with an array under the key, or objects."""
     return _ListReader(path, text_fields, list_key).records()

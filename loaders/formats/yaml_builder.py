@@ -1,7 +1,7 @@
-"""YAML 1.1 values from the events of libyaml, one node at a time.
+"""Builds YAML 1.1 values from the events of libyaml, one node at a time.
 
-Nothing is composed: scalars become values at once, and only the events of nodes with an anchor are
-kept, to be built anew for each alias.
+No node tree is composed: scalars become values at once. Only the events of nodes with an anchor
+are kept, to build a new value for each alias.
 """
 
 from collections.abc import Callable
@@ -17,31 +17,24 @@ from yaml.events import (
     SequenceStartEvent,
 )
 
-from loaders.formats.yaml_scalars import (
-    MAX_DEPTH,
-    TAG,
-    is_form,
-    key_text,
-    key_value,
-    resolve,
-    scalar,
-)
+from loaders.formats.json_form import MAX_DEPTH, encode_key, is_form, parse_key
+from loaders.formats.yaml_scalars import TAG, read_scalar, resolve
 
 NextEvent = Callable[[], Any]
 
 NOT_A_MAPPING = "not a mapping but"
 
-_CACHED_SCALARS = 20_000
-_LONGEST_CACHED = 64
-_EXPANSION_LIMIT = 1_000_000
-_NO_TEXTS: frozenset[str] = frozenset()
+_MAX_CACHED_SCALARS = 20_000
+_MAX_CACHED_LENGTH = 64
+_MAX_EXPANDED_NODES = 1_000_000
+_NO_TEXT_FIELDS: frozenset[str] = frozenset()
 _STARTS = frozenset({MappingStartEvent, SequenceStartEvent})
 _ENDS = frozenset({MappingEndEvent, SequenceEndEvent})
-_NOTHING = ScalarEvent(None, None, (True, False), "")
+_NULL = ScalarEvent(None, None, (True, False), "")
 
 
-class _Anchored(NamedTuple):
-    """The events of a node with an anchor, `weight` the cost of expanding it."""
+class _AnchoredNode(NamedTuple):
+    """The recorded events of a node with an anchor; `weight` is the cost of expanding it."""
 
     events: list[Any]
     start: int
@@ -53,8 +46,8 @@ class _Anchored(NamedTuple):
         return map(self.events.__getitem__, range(self.start, self.stop)).__next__
 
 
-class _Broken(NamedTuple):
-    """Stands in a recording for an alias without a meaning."""
+class _BadAlias(NamedTuple):
+    """Replaces an alias that cannot be resolved in a recording."""
 
     message: str
     start_mark: Any
@@ -62,16 +55,16 @@ class _Broken(NamedTuple):
 
 
 class Builder:
-    """Turns the events of one job into its value; the first thing wrong is kept in `error`."""
+    """Builds the value of one job from its events; `error` is the first error found in it."""
 
     def __init__(self, text_fields: frozenset[str], list_key: str) -> None:
         self.text_fields = text_fields
         self.list_key = list_key
         self.error: str | None = None
         self.at_list_key = False
-        self.anchors: dict[str, _Anchored | None] = {}
+        self.anchors: dict[str, _AnchoredNode | None] = {}
         self.line: Callable[[Any], int] = _line_of
-        self._budget = _EXPANSION_LIMIT
+        self._budget = _MAX_EXPANDED_NODES
         self._values: dict[str, Any] = {}
         self._keys: dict[str, str] = {}
 
@@ -80,21 +73,21 @@ class Builder:
             self.error = f"line {self.line(mark)}: {message}"
 
     def job(self, event: Event, get: NextEvent) -> dict[str, Any] | None:
-        """The value of a list's item; None with `error` set when it is no good."""
+        """The value of an item of the list; None, with `error` set, if it has an error."""
         self.error = None
-        self._budget = _EXPANSION_LIMIT
-        event, get = self.follow(event, get)
+        self._budget = _MAX_EXPANDED_NODES
+        event, get = self.dereference(event, get)
         if event.__class__ is MappingStartEvent and _kind(event.tag) in ("", "map"):
-            value = self.fill({}, get, 1, self.text_fields)
+            value = self.mapping({}, get, 1, self.text_fields)
         else:
-            self.fail(event.start_mark, f"{NOT_A_MAPPING} {name_of(event)}")
+            self.fail(event.start_mark, f"{NOT_A_MAPPING} {describe(event)}")
             value = self.node(event, get, 1)
         return value if self.error is None else None
 
-    def fill(
-        self, result: dict[str, Any], get: NextEvent, depth: int, texts: frozenset[str]
+    def mapping(
+        self, result: dict[str, Any], get: NextEvent, depth: int, text_fields: frozenset[str]
     ) -> dict[str, Any]:
-        """Read a mapping's pairs to its end, or at depth 0 up to the value of the list key."""
+        """Add a mapping's pairs to `result`, up to its end, or at depth 0 up to the list key."""
         keys, values, merged = self._keys, self._values, None
         while (event := get()).__class__ is not MappingEndEvent:
             key = keys.get(event.value) if event.__class__ is ScalarEvent else None
@@ -103,26 +96,26 @@ class Builder:
             if key is None:
                 if self.at_list_key:
                     return result
-                merged = self._merge(merged or {}, get, depth, texts)
+                merged = self._merge(merged or {}, get, depth, text_fields)
                 continue
             if key in result:
                 self.fail(event.start_mark, f'duplicate key "{key}"')
             event = get()
             if event.__class__ is not ScalarEvent or event.anchor is not None:
-                result[key] = self.node(event, get, depth + 1, as_text=key in texts)
+                result[key] = self.node(event, get, depth + 1, as_text=key in text_fields)
                 continue
             plain, quoted = event.implicit
             if quoted:
                 result[key] = event.value
-            elif plain and key not in texts and event.value in values:
+            elif plain and key not in text_fields and event.value in values:
                 result[key] = values[event.value]
             else:
-                result[key] = self._scalar(event, as_text=key in texts)
+                result[key] = self._scalar(event, as_text=key in text_fields)
         return result if merged is None else {**merged, **result}
 
     def node(self, event: Any, get: NextEvent, depth: int, *, as_text: bool = False) -> Any:
-        """The value of any node, `event` its first event."""
-        event, get = self.follow(event, get)
+        """The value of the node whose first event is `event`."""
+        event, get = self.dereference(event, get)
         if event.__class__ is ScalarEvent:
             return self._scalar(event, as_text=as_text)
         if depth > MAX_DEPTH:
@@ -131,16 +124,16 @@ class Builder:
         mapping = event.__class__ is MappingStartEvent
         kind = _kind(event.tag) or ("map" if mapping else "seq")
         if mapping and kind in ("map", "set"):
-            pairs = self.fill({}, get, depth, _NO_TEXTS)
-            return pairs if kind == "map" else {"!!set": [key_value(key) for key in pairs]}
+            pairs = self.mapping({}, get, depth, _NO_TEXT_FIELDS)
+            return pairs if kind == "map" else {"!!set": [parse_key(key) for key in pairs]}
         if not mapping and kind in ("seq", "omap", "pairs"):
             items = self._items(get, depth)
             return items if kind == "seq" else self._pairs(event, kind, items)
-        self.fail(event.start_mark, f"unknown tag {event.tag} on {name_of(event)}")
+        self.fail(event.start_mark, f"unknown tag {event.tag} on {describe(event)}")
         return self.skip(get)
 
     def skip(self, get: NextEvent) -> None:
-        """Read to the end of the collection that was entered last."""
+        """Read to the end of the innermost open collection."""
         level = 1
         while level:
             event = get()
@@ -164,10 +157,10 @@ class Builder:
         pairs = []
         for item in items:
             if not isinstance(item, dict) or len(item) != 1 or is_form(item):
-                self.fail(event.start_mark, f"an item of !!{kind} that is no single pair")
+                self.fail(event.start_mark, f"an item of !!{kind} that is not a single pair")
                 continue
             [(key, value)] = item.items()
-            pairs.append([key_value(key), value])
+            pairs.append([parse_key(key), value])
         return {f"!!{kind}": pairs}
 
     def _scalar(self, event: Any, *, as_text: bool = False) -> Any:
@@ -177,22 +170,22 @@ class Builder:
             return self._values[text]
         kind = resolve(text) if plain else "str" if quoted else _kind(event.tag)
         if as_text and (plain or quoted) and kind not in ("null", "binary"):
-            return text  # as it was written, unless a tag says what it is
+            return text  # as it was written, unless it has a tag
         try:
-            value = scalar(kind, text)
+            value = read_scalar(kind, text)
         except ValueError as error:
             return self.fail(event.start_mark, str(error))
-        if plain and len(text) <= _LONGEST_CACHED and value.__class__ is not dict:
-            if len(self._values) >= _CACHED_SCALARS:
+        if plain and len(text) <= _MAX_CACHED_LENGTH and value.__class__ is not dict:
+            if len(self._values) >= _MAX_CACHED_SCALARS:
                 self._values.clear()
             self._values[text] = value
         return value
 
     def _key(self, event: Any, get: NextEvent, depth: int) -> str | None:
-        """The text of a key; None for a merge key, and at depth 0 for the list key."""
-        event, get = self.follow(event, get)
+        """A key as text; None for a merge key, and at depth 0 for the list key."""
+        event, get = self.dereference(event, get)
         if event.__class__ is not ScalarEvent:
-            self.fail(event.start_mark, f"{name_of(event)} as a key")
+            self.fail(event.start_mark, f"{describe(event)} as a key")
             self.skip(get)
             return ""
         text = event.value
@@ -202,71 +195,71 @@ class Builder:
         if self.at_list_key or kind == "merge":
             return None
         try:
-            key = key_text(scalar(kind, text))
+            key = encode_key(read_scalar(kind, text))
         except ValueError as error:
             self.fail(event.start_mark, str(error))
             return ""
         if key == text != self.list_key and resolve(text) == "str":
-            if len(self._keys) >= _CACHED_SCALARS:
+            if len(self._keys) >= _MAX_CACHED_SCALARS:
                 self._keys.clear()
             self._keys[key] = key
         return key
 
     def _merge(
-        self, merged: dict[str, Any], get: NextEvent, depth: int, texts: frozenset[str]
+        self, merged: dict[str, Any], get: NextEvent, depth: int, text_fields: frozenset[str]
     ) -> dict[str, Any]:
-        """Add what a `<<` key brings; of a list's mappings the first wins."""
-        event, get = self.follow(get(), get)
+        """Add the pairs of a `<<` key; the first mapping of a list takes precedence."""
+        event, get = self.dereference(get(), get)
         sources = []
         if event.__class__ is SequenceStartEvent:
             while (item := get()).__class__ is not SequenceEndEvent:
-                sources.append(self._merge_source(*self.follow(item, get), depth, texts))
+                sources.append(self._merge_source(*self.dereference(item, get), depth, text_fields))
         else:
-            sources.append(self._merge_source(event, get, depth, texts))
+            sources.append(self._merge_source(event, get, depth, text_fields))
         for source in reversed(sources):
             merged.update(source)
         return merged
 
     def _merge_source(
-        self, event: Any, get: NextEvent, depth: int, texts: frozenset[str]
+        self, event: Any, get: NextEvent, depth: int, text_fields: frozenset[str]
     ) -> dict[str, Any]:
         if event.__class__ is MappingStartEvent and depth < MAX_DEPTH:
-            return self.fill({}, get, depth + 1, texts)
-        self.fail(event.start_mark, f"{name_of(event)} cannot be merged, only a mapping")
+            return self.mapping({}, get, depth + 1, text_fields)
+        self.fail(event.start_mark, f"{describe(event)} cannot be merged, only a mapping")
         if event.__class__ is not ScalarEvent:
             self.skip(get)
         return {}
 
-    def follow(self, event: Any, get: NextEvent) -> tuple[Any, NextEvent]:
-        """The first event of the node and the source of the others, behind alias or anchor."""
+    def dereference(self, event: Any, get: NextEvent) -> tuple[Any, NextEvent]:
+        """The first event of a node and the source of the others; aliases are resolved."""
         if event.__class__ is AliasEvent:
             event = self._target(event)
-        elif event.__class__ is not _Anchored and event.anchor is not None:
-            get = self._record(event, get).replay()
+        elif event.__class__ is not _AnchoredNode and event.anchor is not None:
+            get = self._record_anchor(event, get).replay()
             return get(), get
-        if event.__class__ is _Broken:
+        if event.__class__ is _BadAlias:
             self.fail(event.start_mark, event.message)
-            return _NOTHING, get
-        if event.__class__ is not _Anchored:
+            return _NULL, get
+        if event.__class__ is not _AnchoredNode:
             return event, get
         self._budget -= event.weight
         if self._budget < 0:
-            self.fail(event.start_mark, f"aliases expand to over {_EXPANSION_LIMIT:,} nodes")
-            return _NOTHING, get
+            self.fail(event.start_mark, f"aliases expand to over {_MAX_EXPANDED_NODES:,} nodes")
+            return _NULL, get
         get = event.replay()
         return get(), get
 
-    def _target(self, event: Any) -> _Anchored | _Broken:
+    def _target(self, event: Any) -> _AnchoredNode | _BadAlias:
         if event.anchor not in self.anchors:
-            return _Broken(f"alias *{event.anchor} without its anchor", event.start_mark)
+            return _BadAlias(f"alias *{event.anchor} without an anchor", event.start_mark)
         if (target := self.anchors[event.anchor]) is None:
-            return _Broken(f"alias *{event.anchor} inside of what it stands for", event.start_mark)
+            return _BadAlias(f"alias *{event.anchor} inside its own anchor", event.start_mark)
         return target
 
-    def _record(self, event: Any, get: NextEvent) -> _Anchored:
-        """Keep the events of a node, so that its aliases can be built anew, each in its place.
+    def _record_anchor(self, event: Any, get: NextEvent) -> _AnchoredNode:
+        """FileRecord the events of a node with an anchor, for its aliases.
 
-        Aliases in it are bound now: the same name may get another meaning later.
+        Aliases in it are resolved now, because their names may be reused later.
         """
         events: list[Any] = []
         opened: list[tuple[str, int, int, int]] = []
@@ -285,7 +278,9 @@ class Builder:
             level += (event.__class__ in _STARTS) - (event.__class__ in _ENDS)
             while opened and opened[-1][3] == level:
                 name, start, before, _ = opened.pop()
-                target = _Anchored(events, start, len(events), weight - before, event.start_mark)
+                target = _AnchoredNode(
+                    events, start, len(events), weight - before, event.start_mark
+                )
                 self.anchors[name] = target
             if level == 0:
                 return target
@@ -293,11 +288,11 @@ class Builder:
 
 
 def _kind(tag: str | None) -> str:
-    """The part of a YAML tag behind its prefix; "" for none, the tag itself if it is foreign."""
+    """The YAML tag without its prefix; "" for none, the whole tag if it is not a YAML tag."""
     return "" if tag in (None, "!") else str(tag).removeprefix(TAG)
 
 
-def name_of(event: Event) -> str:
+def describe(event: Event) -> str:
     if event.__class__ is MappingStartEvent:
         return "a mapping"
     return "a list" if event.__class__ is SequenceStartEvent else "a single value"

@@ -1,9 +1,9 @@
-"""YAML out: block style in the order of the keys, one record at a time.
+"""Writes YAML in block style, in the order of the keys, one record at a time.
 
-Values come in the documented form of `yaml_values` and leave as real YAML. A text is quoted when
-YAML 1.1 or 1.2, or a common reader of either, would take it for something else (`no`, `y`, `1e3`,
-`0o17`, `12:30`, `1,000`); a text with line breaks, tabs, control characters or blanks at its ends
-is one double-quoted line of escapes, which every reader unfolds to the same characters.
+Values are in the JSON form of `json_form` and are written as real YAML. A text is quoted if YAML
+1.1 or 1.2, or a common parser of either, would read it as another type (`no`, `y`, `1e3`, `0o17`,
+`12:30`, `1,000`). A text with line breaks, tabs, control characters or spaces at its ends is
+written on one line in double quotes with escapes, which every parser reads as the same characters.
 """
 
 import json
@@ -12,7 +12,8 @@ from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import Any
 
-from loaders.formats.yaml_scalars import is_form, key_value, resolve
+from loaders.formats.json_form import is_form, parse_key
+from loaders.formats.yaml_scalars import resolve
 
 _UNPRINTABLE = "\x00-\x1f\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff\ud800-\udfff"
 _ESCAPED = re.compile(f"[{_UNPRINTABLE}]")
@@ -22,20 +23,20 @@ _YAML_1_2 = re.compile(
     re.VERBOSE | re.ASCII,
 )
 _LIKE_A_NUMBER = re.compile(r"\d[\d,._:+\-eE TZtz]*|[yYnN]|null|~|true|false", re.IGNORECASE)
-_LONGEST_SIMPLE_KEY = 200  # YAML allows 1,024 characters before the colon; escapes count
+_MAX_SIMPLE_KEY = 200  # YAML allows 1,024 characters before the colon; escapes count
 
 
 def yaml_list(
     records: Iterable[dict[str, Any]], list_key: str, text_fields: frozenset[str] = frozenset()
 ) -> Iterator[str]:
-    """The text of `list_key: [records]`, one piece per record; numbers in `text_fields` tagged."""
+    """The text of `list_key: [records]`, record by record; numbers in `text_fields` are tagged."""
     head = f"{scalar_text(list_key)}:"
     for record in records:
         yield f"{head}\n" if head else ""
         head = ""
         out: list[str] = ["-"]
         if record and not is_form(record):
-            _mapping(out, record, "  ", on_line=True, texts=text_fields)
+            _mapping(out, record, "  ", on_line=True, text_fields=text_fields)
         else:
             _node(out, record, "  ", on_line=True)
         yield "".join(out)
@@ -44,16 +45,16 @@ def yaml_list(
 
 
 def yaml_document(record: dict[str, Any], text_fields: frozenset[str] = frozenset()) -> str:
-    """The text of one record as a document of its own; numbers in `text_fields` tagged."""
+    """The text of one record as one document; numbers in `text_fields` are tagged."""
     if not record or is_form(record):
         return "--- " + _inline(record) + "\n"
     out: list[str] = []
-    _mapping(out, record, "", on_line=True, texts=text_fields)
+    _mapping(out, record, "", on_line=True, text_fields=text_fields)
     return "".join(out).removeprefix(" ")
 
 
 def _node(out: list[str], value: Any, pad: str, *, on_line: bool) -> None:
-    """A value behind its "key:" or "-". `pad` indents a mapping's keys and a list's dashes.
+    """Append a value after its "key:" or "-". `pad` indents a mapping's keys and a list's dashes.
 
     With `on_line` a collection starts on the line of the dash.
     """
@@ -74,20 +75,20 @@ def _mapping(
     pad: str,
     *,
     on_line: bool,
-    texts: frozenset[str] = frozenset(),
+    text_fields: frozenset[str] = frozenset(),
 ) -> None:
     lead = " " if on_line else f"\n{pad}"
     for key, item in value.items():
         out.append(f"{lead or pad}{_key(key, pad)}")
         lead = ""
-        if key in texts and isinstance(item, int | float):
+        if key in text_fields and isinstance(item, int | float):
             out.append(f" {_tagged(item)}\n")
         else:
             _child(out, item, pad, under_key=True)
 
 
 def _tagged(value: float) -> str:
-    """A number or boolean where a text is expected."""
+    """A number or boolean in a text field, tagged because it would be read as text."""
     kind = "bool" if isinstance(value, bool) else "int" if isinstance(value, int) else "float"
     return f"!!{kind} {scalar_text(value)}"
 
@@ -101,7 +102,7 @@ def _sequence(out: list[str], value: list[Any], pad: str, *, on_line: bool) -> N
 
 
 def _child(out: list[str], item: Any, pad: str, *, under_key: bool) -> None:
-    if under_key and isinstance(item, list):  # a list's dashes stand under its key
+    if under_key and isinstance(item, list):  # a list's dashes are aligned with its key
         _node(out, item, pad, on_line=False)
     else:
         _node(out, item, pad + "  ", on_line=not under_key)
@@ -109,13 +110,13 @@ def _child(out: list[str], item: Any, pad: str, *, under_key: bool) -> None:
 
 def _key(key: str, pad: str) -> str:
     text = _key_text(key)
-    return f"{text}:" if len(text) <= _LONGEST_SIMPLE_KEY else f"? {text}\n{pad}:"
+    return f"{text}:" if len(text) <= _MAX_SIMPLE_KEY else f"? {text}\n{pad}:"
 
 
 @lru_cache(maxsize=4096)
 def _key_text(key: str) -> str:
     try:
-        return scalar_text(key_value(key))
+        return scalar_text(parse_key(key))
     except ValueError:
         return scalar_text(key)
 

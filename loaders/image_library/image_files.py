@@ -21,11 +21,11 @@ from typing import Any, NamedTuple
 
 from PIL import Image, UnidentifiedImageError
 
-from loaders import backups
-from loaders.connections import Connection, acting_as, count_rows, main_file, sqlite_connection
-from loaders.dry_run import Rehearsal
-from loaders.import_report import ImportReport, Progress
-from loaders.migrations.image_library import CHARACTERS
+from loaders.conflicts import resolve_conflict
+from loaders.connections import Connection
+from loaders.image_library.images import CHARACTERS
+from loaders.import_options import ImportOptions, RowProgress, import_transaction
+from loaders.import_report import ImportReport, Origin
 from loaders.rows import dictionaries
 from loaders.times import format_instant
 
@@ -121,41 +121,31 @@ class NoImageError(ValueError):
 def load(
     db: Connection,
     paths: Iterable[Path],
-    character: str,
-    on_conflict: str = "skip",
-    dry_run: bool = False,
-    actor: str | None = None,
-    progress: Progress | None = None,
+    options: ImportOptions,
 ) -> ImportReport:
-    """Store the images in these folders, and below them, as images of `character`.
-
-    Of an image that is known, size, dimensions and format follow its file; if `on_conflict` is
-    fail, a change is a failure. The character of a known image changes only if it is update.
-    """
-    whom = character.strip().lower()
-    if whom not in CHARACTERS:
-        raise ValueError(f"character must be {' or '.join(CHARACTERS)}, not {character!r}")
-    connection = sqlite_connection(db)
+    """Store the images in these folders, and below them, as images of `options.character`."""
+    if options.character is None:
+        raise ValueError("a folder of images needs --character")
+    character = options.character.strip().lower()
+    if character not in CHARACTERS:
+        raise ValueError(f"character must be {' or '.join(CHARACTERS)}, not {options.character!r}")
     report = ImportReport()
     # Looked at before the transaction, which would make other writers wait for the files.
-    pictures = list(read_folders(paths, report, progress))
-    if on_conflict == "update" and not dry_run and count_rows(connection, "image_library"):
-        report.backup = str(backups.back_up(connection, main_file(connection)))
-    with Rehearsal(connection, dry_run), acting_as(connection, actor):
+    pictures = list(read_folders(paths, report, options.progress))
+    with import_transaction(db, "image_library", options, report) as connection:
         for picture in pictures:
-            store(connection, picture, whom, on_conflict, report)
+            store(connection, picture, character, options.on_conflict, report)
     return report
 
 
 def read_folders(
-    folders: Iterable[Path], report: ImportReport, progress: Progress | None = None
+    folders: Iterable[Path], report: ImportReport, progress: RowProgress
 ) -> Iterator[Picture]:
     """The images in the folders; everything else that lies there is counted in the report."""
     for folder in folders:
         for found in walk(folder):
             report.found += 1
-            if progress:
-                progress(1)
+            progress(1)
             try:
                 yield look_at(found)
             except NoImageError:
@@ -165,8 +155,11 @@ def read_folders(
 
 
 def fail(report: ImportReport, found: Found, reason: str) -> None:
-    position = printable(found.path.relative_to(found.folder))
-    report.fail(printable(found.folder), position, None, reason)
+    report.fail(*origin_of(found), reason)
+
+
+def origin_of(found: Found) -> Origin:
+    return Origin(printable(found.folder), printable(found.path.relative_to(found.folder)))
 
 
 def printable(path: Path) -> str:
@@ -259,15 +252,16 @@ def store(
         connection.execute(INSERT_IMAGE, {**values, **said, "file_path": spellings["given"]})
         report.imported += 1
         return
-    if on_conflict != "update":
-        values["character"] = known["character"]
     if all(known[name] == values[name] for name in ("character", *MEASURED)):
         report.skipped += 1
-    elif on_conflict == "fail":
-        fail(report, picture.found, "has changed since it was stored")
-    else:
-        connection.execute(UPDATE_IMAGE, {**values, "id": known["id"]})
-        report.updated += 1
+        return
+    changes = {**values, "id": known["id"]}
+    resolve_conflict(
+        on_conflict,
+        report,
+        origin_of(picture.found),
+        lambda: connection.execute(UPDATE_IMAGE, changes),
+    )
 
 
 def spellings_of(path: Path) -> dict[str, str]:

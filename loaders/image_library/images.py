@@ -11,14 +11,14 @@ import sqlite3
 from collections.abc import Iterator
 from typing import Any
 
-from loaders.checks import shortened
+from loaders.checks import named_rows
 from loaders.connections import Connection, sqlite_connection, transaction
-from loaders.errors import translated
-from loaders.migrations.image_library import QUALITY, RULES, USES
-from loaders.range_checks import broken_rules
+from loaders.errors import NotFound, translated
 from loaders.rows import dictionaries, json_text, required_text
 
-# What a writer may say of an image; the rest is counted and stamped.
+CHARACTERS = ("butcher", "nutsy")
+
+# Columns that callers may set; the others are set by triggers.
 COLUMNS = (
     "character",
     "emotion",
@@ -40,15 +40,18 @@ JSON_COLUMNS = ("tags", "metadata")
 
 FIND_IMAGE = "select * from image_library where id = :id"
 
-PICK_IMAGE = f"""
+PICK_IMAGE = """
 select *
 from image_library
 where (:character is null or lower(trim(character)) = lower(trim(:character)))
   and (:emotion is null or lower(trim(emotion)) = lower(trim(:emotion)))
   and (:pose is null or lower(trim(pose)) = lower(trim(:pose)))
-order by {USES}, {QUALITY} desc, id
+order by
+  case when usage_count between 0 and 9007199254740991 then usage_count else 0 end,
+  case when quality_score between 0 and 1 then quality_score end desc,
+  id
 limit 1
-"""  # noqa: S608
+"""
 
 USE_IMAGE = """
 insert into image_usage (image_id, video_id, scene_number)
@@ -76,17 +79,80 @@ on conflict (collection_id, image_id) do update
 set sort_order = coalesce(:sort_order, collection_images.sort_order)
 """
 
-# Uses that were counted without being logged, or logged while the count was no number.
-MISCOUNTED = f"""
-select id
-from image_library
-where {USES} <> (
-    select count(*)
-    from image_usage
-    where image_usage.image_id = image_library.id
-  )
-order by id
-"""  # noqa: S608
+CHECKS = {
+    "image_library.character must be butcher or nutsy": """
+        select id
+        from image_library
+        where character not in ('butcher', 'nutsy')
+        """,
+    "image_library.quality_score must be a number from 0 to 1": """
+        select id
+        from image_library
+        where quality_score not between 0 and 1
+        """,
+    "image_library.file_size_bytes must be a whole number, 0 or more": """
+        select id
+        from image_library
+        where file_size_bytes is not cast(max(file_size_bytes, 0) as integer)
+        """,
+    "image_library.width must be a whole number, 0 or more": """
+        select id
+        from image_library
+        where width is not cast(max(width, 0) as integer)
+        """,
+    "image_library.height must be a whole number, 0 or more": """
+        select id
+        from image_library
+        where height is not cast(max(height, 0) as integer)
+        """,
+    "image_library.usage_count must be a whole number, 0 or more": """
+        select id
+        from image_library
+        where usage_count is not cast(max(usage_count, 0) as integer)
+        """,
+    "image_library.tags must be a JSON array": """
+        select id
+        from image_library
+        where tags is not null
+          and iif(typeof(tags) = 'text' and json_valid(tags), json_type(tags), '') <> 'array'
+        """,
+    "image_library.metadata must be valid JSON": """
+        select id
+        from image_library
+        where metadata is not null
+          and not (typeof(metadata) = 'text' and json_valid(metadata))
+        """,
+    "image_usage.scene_number must be a whole number, 0 or more": """
+        select id
+        from image_usage
+        where scene_number is not cast(max(scene_number, 0) as integer)
+        """,
+    # Uses that were counted without a row in image_usage, or while the count was no number.
+    "image_library.usage_count does not agree with image_usage": """
+        select id
+        from image_library
+        where case when usage_count between 0 and 9007199254740991 then usage_count else 0 end <> (
+            select count(*)
+            from image_usage
+            where image_usage.image_id = image_library.id
+          )
+        order by id
+        """,
+    "image_library_fts does not agree with image_library: run `dailies build image_library`": """
+        select id
+        from (
+            select id, generation_prompt, tags, file_path
+            from image_library
+            except
+            select rowid, generation_prompt, tags, file_path
+            from image_library_fts
+          )
+        union all
+        select rowid
+        from image_library_fts
+        where rowid not in (select id from image_library)
+        """,
+}
 
 
 def add_image(
@@ -118,7 +184,7 @@ def insert_statement(values: dict[str, Any]) -> str:
 def require_image(connection: sqlite3.Connection, image_id: int) -> dict[str, Any]:
     rows = dictionaries(connection.execute(FIND_IMAGE, {"id": image_id}))
     if not rows:
-        raise ValueError(f"image {image_id} does not exist")
+        raise NotFound(f"image {image_id} does not exist")
     return rows[0]
 
 
@@ -140,13 +206,14 @@ def pick_image(
 def use_image(
     db: Connection, image_id: int, video_id: str, scene_number: int | None = None
 ) -> dict[str, Any]:
-    """Note that a video uses the image, which counts it; the image's row."""
+    """Record that a video uses the image, which counts it; the image's row."""
     values = {
         "image_id": image_id,
         "video_id": required_text("video_id", video_id),
         "scene_number": scene_number,
     }
     with transaction(db) as connection, translated(f"image {image_id}", values):
+        require_image(connection, image_id)
         connection.execute(USE_IMAGE, values)
         return require_image(connection, image_id)
 
@@ -167,8 +234,5 @@ def add_to_collection(
 
 
 def check(connection: sqlite3.Connection) -> Iterator[str]:
-    """Old rows that break today's rules, and counts that do not agree with the uses logged."""
-    yield from broken_rules(connection, RULES)
-    ids = [str(number) for (number,) in connection.execute(MISCOUNTED)]
-    if ids:
-        yield f"image_library.usage_count does not agree with image_usage: {shortened(ids)}"
+    """Name old rows that break today's rules, and counts and search entries that are wrong."""
+    yield from named_rows(connection, CHECKS)

@@ -1,19 +1,33 @@
-"""Takes over an earlier system's `presentation_jobs`."""
+"""Upgrades the `presentation_jobs` of an earlier system."""
 
 from __future__ import annotations
 
 import sqlite3
 
-from loaders.legacy.queues import exists, mend_json, redefine, settle_times
-from loaders.migrations.presentation_jobs import CREATE_JOBS
+from loaders.legacy.queues import convert_times, correct_json
+from loaders.legacy.tables import rebuilding
 from loaders.times import configured_timezone
 
 TIMES = ("created_at", "last_heartbeat", "completed_at")
 
+ADD_STATES = """
+insert into job_states (job_id, status)
+select job_id, status
+from presentation_jobs
+"""
+
+ADD_ATTEMPTS = """
+insert into job_attempts (job_id, worker, started_at)
+select job_id, worker, created_at
+from presentation_jobs
+where status = 'processing'
+"""
+
 
 def upgrade(connection: sqlite3.Connection) -> None:
-    """Give the table today's definition; every row stays, also those that break today's rules."""
-    if exists(connection, "presentation_jobs"):
-        mend_json(connection, "presentation_jobs", "job_id", "created_files", "[]")
-        settle_times(connection, "presentation_jobs", TIMES, configured_timezone())
-    redefine(connection, "presentation_jobs", CREATE_JOBS)
+    """Replace the old table by today's; all rows stay, also those that break today's rules."""
+    with rebuilding(connection, "presentation_jobs"):
+        correct_json(connection, "presentation_jobs", "job_id", "created_files", "[]")
+        convert_times(connection, "presentation_jobs", TIMES, configured_timezone())
+        connection.execute(ADD_STATES)
+        connection.execute(ADD_ATTEMPTS)

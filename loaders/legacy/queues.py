@@ -11,65 +11,13 @@ from datetime import UTC, datetime, tzinfo
 from typing import Any, NamedTuple
 
 from loaders.legacy.json_text import without_lone_surrogates
-from loaders.legacy.tables import keep_last_number, stored_columns, text_or_bytes
-from loaders.migrations.bookkeeping import SET_ASIDE
+from loaders.legacy.tables import SET_ASIDE, text_or_bytes
 from loaders.times import format_instant
 
 ISO_TIME = re.compile(r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}", re.ASCII)
 
 
-def exists(connection: sqlite3.Connection, table: str) -> bool:
-    found = connection.execute(
-        "select 1 from sqlite_master where type = 'table' and name = ?", (table,)
-    )
-    return found.fetchone() is not None
-
-
-def redefine(connection: sqlite3.Connection, table: str, create: str) -> None:
-    """Give `table` the definition `create`, with its rows, their numbers and unknown columns.
-
-    Indexes and triggers stay, be they ours or not; so does the last number that it gave.
-    """
-    if not exists(connection, table):
-        connection.execute(create.format(name=table))
-        return
-    kept = connection.execute(
-        """
-        select sql
-        from sqlite_master
-        where tbl_name = ?
-          and type in ('index', 'trigger')
-          and sql is not null
-        """,
-        (table,),
-    ).fetchall()
-    copy = f"{table}_new"
-    connection.execute(create.format(name=copy))
-    add_unknown_columns(connection, table, copy)
-    columns = ", ".join(f'"{name}"' for name in stored_columns(connection, table))
-    connection.execute(
-        f"insert into {copy} (rowid, {columns}) select rowid, {columns} from {table} order by rowid"  # noqa: S608
-    )
-    keep_last_number(connection, table, copy)
-    connection.execute(f"drop table {table}")
-    connection.execute(f"alter table {copy} rename to {table}")
-    for (sql,) in kept:
-        connection.execute(sql)
-
-
-def add_unknown_columns(connection: sqlite3.Connection, table: str, copy: str) -> None:
-    known = {name.lower() for name in stored_columns(connection, copy)}
-    rows = connection.execute(
-        "select name, type, dflt_value from pragma_table_xinfo(?) where hidden = 0", (table,)
-    ).fetchall()
-    for name, kind, default in rows:
-        if name.lower() not in known:
-            quoted = name.replace('"', '""')
-            clause = f" default {default}" if default and not default.startswith("(") else ""
-            connection.execute(f'alter table {copy} add column "{quoted}" {kind}{clause}')
-
-
-def mend_json(
+def correct_json(
     connection: sqlite3.Connection, table: str, key: str, column: str, unreadable: str
 ) -> None:
     """Make every text in a JSON column valid JSON; what was none is set aside whole.
@@ -87,8 +35,8 @@ def mend_json(
         """  # noqa: S608
     ).fetchall()
     for rowid, row_key, content in suspects:
-        mended = mend(content, unreadable)
-        if mended is None:
+        corrected = valid_json(content, unreadable)
+        if corrected is None:
             continue
         values = {
             "table_name": table,
@@ -99,11 +47,11 @@ def mend_json(
         connection.execute(SET_ASIDE, values)
         connection.execute(
             f"update {table} set {column} = ? where rowid = ?",  # noqa: S608
-            (mended, rowid),
+            (corrected, rowid),
         )
 
 
-def mend(content: bytes, unreadable: str) -> str | None:
+def valid_json(content: bytes, unreadable: str) -> str | None:
     """Valid JSON for `content`; None where it is that already."""
     strange: list[str] = []
     try:
@@ -149,7 +97,7 @@ def moment_of(value: Any, zone: tzinfo) -> Moment | None:
         return None
 
 
-def settle_times(
+def convert_times(
     connection: sqlite3.Connection, table: str, columns: Iterable[str], zone: tzinfo,
     earliest: str = "null",
 ) -> None:  # fmt: skip
@@ -168,24 +116,24 @@ def settle_times(
     connection.executemany(
         f"update {table} set {assignments} where rowid = ?",  # noqa: S608
         [
-            (*settled, rowid)
+            (*converted, rowid)
             for rowid, first, *values in rows
-            if (settled := settle(values, zone, first)) != values
+            if (converted := convert(values, zone, first)) != values
         ],
     )
 
 
-def settle(values: list[Any], zone: tzinfo, earliest: Any) -> list[Any]:
+def convert(values: list[Any], zone: tzinfo, earliest: Any) -> list[Any]:
     """Each local time as the first of its instants that is not before those of its predecessors."""
     began = moment_of(earliest, UTC)
     last = began.instants[0] if began else ""
-    settled = []
+    converted = []
     for value in values:
         moment = moment_of(value, zone)
         if moment is None:
-            settled.append(value)
+            converted.append(value)
             continue
         instant = next((one for one in moment.instants if one >= last), moment.instants[0])
         last = max(last, instant)
-        settled.append(instant if moment.local else value)
-    return settled
+        converted.append(instant if moment.local else value)
+    return converted

@@ -7,20 +7,14 @@ the one that others refer to by its old name (`legacy_alter_table`).
 from __future__ import annotations
 
 import json
-import re
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
-from loaders.connections import count_rows
-from loaders.formats.yaml_scalars import encode
+from loaders.connections import count_rows, quoted
+from loaders.formats.json_form import encode
 from loaders.migrations import script
 from loaders.migrations.script import Statement
-from loaders.times import NOW_SQL
-
-OLD_DEFAULT = re.compile(
-    r"\bdefault\s+(?:\(\s*current_timestamp\s*\)|current_timestamp\b)", re.IGNORECASE
-)
 
 SET_ASIDE = """
 insert into set_aside (table_name, row_key, reason, content)
@@ -210,53 +204,3 @@ def text_or_bytes(content: bytes) -> str | bytes:
         return content.decode()
     except UnicodeDecodeError:
         return content
-
-
-def quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
-
-
-def renew(connection: sqlite3.Connection, table: str) -> None:
-    """Rebuild `table` with defaults that write times in today's form.
-
-    Everything else of its definition stays, and so do its rows with their numbers, the last number
-    that it gave, and indexes and triggers, be they ours or not. No rule is applied to old rows.
-    """
-    found = connection.execute(
-        "select sql from sqlite_master where type = 'table' and name = ?", (table,)
-    ).fetchone()
-    if found is None or not OLD_DEFAULT.search(found[0]):
-        return
-    kept = connection.execute(
-        """
-        select sql
-        from sqlite_master
-        where tbl_name = ?
-          and type in ('index', 'trigger')
-          and sql is not null
-        """,
-        (table,),
-    ).fetchall()
-    connection.execute(f"alter table {table} rename to {table}_old")
-    connection.execute(OLD_DEFAULT.sub(f"DEFAULT ({NOW_SQL})", found[0]))
-    copy_rows(connection, f"{table}_old", table)
-    connection.execute(f"drop table {table}_old")
-    for (sql,) in kept:
-        connection.execute(sql)
-
-
-def drop_search(connection: sqlite3.Connection, table: str) -> None:
-    """Take away a full-text index called `TABLE_fts`, with the triggers that write to it."""
-    triggers = connection.execute(
-        """
-        select name
-        from sqlite_master
-        where type = 'trigger'
-          and sql like '%' || :index || '%'
-        """,
-        {"index": f"{table}_fts"},
-    ).fetchall()
-    for (name,) in triggers:
-        quoted = name.replace('"', '""')
-        connection.execute(f'drop trigger "{quoted}"')
-    connection.execute(f"drop table if exists {table}_fts")

@@ -1,7 +1,8 @@
-"""Takes over the tables of an earlier video builder.
+"""Upgrades the tables of an earlier video builder.
 
-It never switched foreign keys on and gave numbers of deleted jobs again. Files and uploads whose
-job is gone, or is provably another one, move to `set_aside`: nobody may see a stranger's files.
+It never switched foreign keys on and gave the numbers of deleted jobs again. Files and uploads
+whose job is gone, or is provably another one, move to `set_aside`: nobody may see the files of
+somebody else's job.
 """
 
 from __future__ import annotations
@@ -13,19 +14,25 @@ from collections.abc import Iterator
 from datetime import tzinfo
 from typing import Any
 
-from loaders.legacy.queues import exists, mend_json, moment_of, redefine, settle_times
-from loaders.legacy.tables import set_rows_aside
-from loaders.migrations.yt_builder import LIFE_CYCLE, TABLES
+from loaders.legacy.queues import convert_times, correct_json, moment_of
+from loaders.legacy.tables import rebuilding, set_rows_aside
 from loaders.times import configured_timezone
 
+CHILDREN = ("job_files", "youtube_uploads")
 RUN_FOLDER = re.compile(r"run-\d+-.+")
 
-SHOWN_NUMBERS = {
-    "jobs": "true",
-    "job_files": "typeof(job_id) = 'integer' and file_path like '%run-' || job_id || '-%'",
-}
+# The highest job number that the file shows ever to have been given. Files of deleted jobs show
+# theirs, if the folder of their run confirms it.
+LAST_NUMBER = """
+select max(coalesce((select max(job_id) from jobs), 0), coalesce((
+    select max(job_id)
+    from job_files
+    where typeof(job_id) = 'integer'
+      and file_path like '%run-' || job_id || '-%'
+  ), 0))
+"""
 
-# What most rows show at a glance, and SQL faster: local times in order, a plain path in its folder.
+# What is plain for most rows, and faster in SQL: local times in order, a path in the run's folder.
 LOCAL = """{0} glob '[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]T[0-9][0-9]:[0-9][0-9]:[0-9][0-9]*'
   and {0} not glob '*T*[^0-9:.]*'"""
 LATER = f"""child.uploaded_at >= jobs.created_at
@@ -41,35 +48,34 @@ REASONS = {
     "elsewhere": "it is under another run's folder than its job's",
 }
 
+ADD_STATES = """
+insert into job_states (job_id, run_id, status)
+select job_id, run_id, status
+from jobs
+"""
+
+ADD_ATTEMPTS = """
+insert into job_attempts (job_id, worker, started_at)
+select job_id, worker, coalesce(started_at, created_at)
+from jobs
+where status = 'running'
+"""
+
 
 def upgrade(connection: sqlite3.Connection) -> None:
-    """Give the tables today's definitions, with every row that is where it belongs."""
+    """Replace the old tables by today's, with every row that belongs to its job."""
     zone = configured_timezone()
-    last = last_number(connection)
-    if exists(connection, "jobs"):
-        for child in LIFE_CYCLE.children:
-            if exists(connection, child):
-                set_strangers_aside(connection, child, zone)
-        mend_tables(connection)
-        settle_all_times(connection, zone)
-    for table, create in TABLES.items():
-        redefine(connection, table, create)
-    if last:
+    with rebuilding(connection, "yt_builder"):
+        last = connection.execute(LAST_NUMBER).fetchone()[0]
+        for child in CHILDREN:
+            set_strangers_aside(connection, child, zone)
+        correct_json(connection, "jobs", "job_id", "config", "{}")
+        correct_json(connection, "youtube_uploads", "id", "tags", "[]")
+        convert_all_times(connection, zone)
         connection.execute("delete from sqlite_sequence where name = 'jobs'")
         connection.execute("insert into sqlite_sequence (name, seq) values ('jobs', ?)", (last,))
-
-
-def last_number(connection: sqlite3.Connection) -> int:
-    """The highest job number that the file shows ever to have been given.
-
-    Files of deleted jobs tell theirs, where the folder of their run bears it out.
-    """
-    numbers = [0]
-    for table, condition in SHOWN_NUMBERS.items():
-        if exists(connection, table):
-            sql = f"select max(job_id) from {table} where {condition}"  # noqa: S608
-            numbers += [number for (number,) in connection.execute(sql) if number is not None]
-    return max(numbers)
+        connection.execute(ADD_STATES)
+        connection.execute(ADD_ATTEMPTS)
 
 
 def set_strangers_aside(connection: sqlite3.Connection, child: str, zone: tzinfo) -> None:
@@ -88,7 +94,7 @@ def set_strangers_aside(connection: sqlite3.Connection, child: str, zone: tzinfo
 def strangers(
     connection: sqlite3.Connection, child: str, zone: tzinfo
 ) -> Iterator[tuple[int, str]]:
-    """Number and kind of reason of each row whose job is another than that it was stored for."""
+    """Number and kind of reason of each row that was stored for another job than today's."""
     path = "child.file_path" if child == "job_files" else "null"
     suspects = connection.execute(
         f"""
@@ -108,7 +114,7 @@ def strangers(
 
 
 def is_older(uploaded_at: Any, created_at: Any, zone: tzinfo) -> bool:
-    """Was it there before the job, however the two times are read?"""
+    """True if it was there before the job, whichever way the two times are read."""
     uploaded, created = moment_of(uploaded_at, zone), moment_of(created_at, zone)
     if uploaded is None or created is None:
         return False
@@ -120,7 +126,7 @@ def normal(path: str) -> str:
 
 
 def is_elsewhere(file_path: Any, run_id: Any, run_dir: Any, folders: set[str]) -> bool:
-    """Is the path in the folder of a run, and that not this one?"""
+    """True if the path is in the folder of another run."""
     path = normal(str(file_path))
     parts = path.split("/")
     if path.startswith(f"{normal(str(run_dir))}/") or run_id in parts[:-1]:
@@ -129,15 +135,8 @@ def is_elsewhere(file_path: Any, run_id: Any, run_dir: Any, folders: set[str]) -
     return bool(parents & folders) or any(RUN_FOLDER.fullmatch(part) for part in parts[:-1])
 
 
-def mend_tables(connection: sqlite3.Connection) -> None:
-    mend_json(connection, "jobs", "job_id", "config", "{}")
-    if exists(connection, "youtube_uploads"):
-        mend_json(connection, "youtube_uploads", "id", "tags", "[]")
-
-
-def settle_all_times(connection: sqlite3.Connection, zone: tzinfo) -> None:
-    settle_times(connection, "jobs", ("created_at", "started_at", "finished_at"), zone)
-    for child in LIFE_CYCLE.children:
-        if exists(connection, child):
-            created = f"(select created_at from jobs where jobs.job_id = {child}.job_id)"  # noqa: S608
-            settle_times(connection, child, ("uploaded_at",), zone, created)
+def convert_all_times(connection: sqlite3.Connection, zone: tzinfo) -> None:
+    convert_times(connection, "jobs", ("created_at", "started_at", "finished_at"), zone)
+    for child in CHILDREN:
+        created = f"(select created_at from jobs where jobs.job_id = {child}.job_id)"  # noqa: S608
+        convert_times(connection, child, ("uploaded_at",), zone, created)

@@ -29,23 +29,20 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from loaders import backups
-from loaders.connections import (
-    Connection,
-    acting_as,
-    bulk_cache,
-    count_rows,
-    main_file,
-    sqlite_connection,
+from loaders.conflicts import GIVEN_TWICE, resolve_conflict
+from loaders.connections import Connection, bulk_cache, count_rows, sqlite_connection
+from loaders.formats import YOUTUBE_TRENDING
+from loaders.import_options import (
+    DEFAULT_OPTIONS,
+    ImportOptions,
+    RowProgress,
+    import_transaction,
 )
-from loaders.dry_run import Rehearsal
-from loaders.import_report import ImportReport, Progress
+from loaders.import_report import ImportReport, Origin
 from loaders.migrations.metrics import FIND_LATEST, FORGET_LATEST, PAUSE, RESUME, TABLES, bulk_load
 from loaders.times import now, to_instant
 
-FORMAT = "youtube-trending"
 PLATFORM = "youtube"
-CONFLICTS = ("skip", "update", "fail")
 GZIP_MARK = b"\x1f\x8b"
 BATCH_ROWS = 5_000
 
@@ -247,7 +244,7 @@ class Listing:
         names = [OTHER_NAMES.get(name, name) for name in names]
         for name in NEEDED[:3]:
             if name not in names:
-                raise ValueError(f"is no {FORMAT} list: it has no column {name}")
+                raise ValueError(f"is no {YOUTUBE_TRENDING} list: it has no column {name}")
         if len(set(names)) < len(names):
             raise ValueError("has two columns of one name")
         self.width = len(names)
@@ -448,36 +445,23 @@ class Dates:
 def load(
     db: Connection,
     paths: Iterable[Path],
-    on_conflict: str = "skip",
-    dry_run: bool = False,
-    actor: str | None = None,
-    progress: Progress | None = None,
+    options: ImportOptions = DEFAULT_OPTIONS,
 ) -> ImportReport:
-    """Store the rows of lists in one transaction; every one is accounted for in the report.
-
-    A row whose video and day are stored is skipped where it says nothing else; where it does, it
-    is skipped too, updated, or failed, as `on_conflict` says. ValueError for another `on_conflict`.
-    """
-    if on_conflict not in CONFLICTS:
-        raise ValueError(f'on-conflict is skip, update or fail, not "{on_conflict}"')
-    connection = sqlite_connection(db)
+    """Store the rows of lists in one transaction; a row's key is its video and day."""
     report = ImportReport()
-    if on_conflict == "update" and not dry_run and count_rows(connection, "video_metrics"):
-        report.backup = str(backups.back_up(connection, main_file(connection)))
     with (
-        bulk_cache(connection),
+        bulk_cache(sqlite_connection(db)),
         without_garbage_collection(),
-        Rehearsal(connection, dry_run),
-        acting_as(connection, actor),
+        import_transaction(db, "video_metrics", options, report) as connection,
     ):
         for path in paths:
             try:
-                loading = Loading(connection, path, on_conflict, report)
+                loading = Loading(connection, path, options.on_conflict, report)
             except (ValueError, OSError) as error:
                 report.found += 1
                 report.fail(str(path), "line 1", None, str(error))
             else:
-                loading.run(progress)
+                loading.run(options.progress)
     return report
 
 
@@ -511,12 +495,11 @@ class Loading:
         self.grown: set[str] = set()  # videos with new snapshots
         self.latest: dict[str, Snapshot] = {}
 
-    def run(self, progress: Progress | None) -> None:
+    def run(self, progress: RowProgress) -> None:
         with bulk_load(self.connection) if self.fresh else nullcontext():
             for row in self.listing.rows():
                 self.report.found += 1
-                if progress:
-                    progress(1)
+                progress(1)
                 if isinstance(row, Refused):
                     self.fail(row, row.reason)
                 else:
@@ -543,13 +526,15 @@ class Loading:
             self.report.skipped += 1
             self.remember(row)
         else:
-            self.settle(row, stored)
+            resolve_conflict(
+                self.on_conflict, self.report, self.origin(row), lambda: self.update(row, stored[0])
+            )
 
     def meet_again(self, row: Snapshot, is_same: bool) -> None:
         if is_same:
             self.report.skipped += 1
         else:
-            self.fail(row, f"{row.day[:10]} comes twice with different content")
+            self.fail(row, GIVEN_TWICE)
 
     def find(self, key: tuple[str, str]) -> tuple[Any, ...] | None:
         row: tuple[Any, ...] | None = self.connection.execute(FIND_SNAPSHOT, key).fetchone()
@@ -571,17 +556,10 @@ class Loading:
         if before is None or day >= before[1]:
             self.latest[video_id] = row
 
-    def settle(self, row: Snapshot, stored: tuple[Any, ...]) -> None:
-        """The stored snapshot is another: as `on_conflict` says."""
-        if self.on_conflict == "skip":
-            self.report.skipped += 1
-        elif self.on_conflict == "fail":
-            self.fail(row, f"{row.day[:10]} is stored with different content")
-        else:
-            changes = (row.views, row.likes, row.comments, row.metadata, stored[0])
-            self.connection.execute(UPDATE_SNAPSHOT, changes)
-            self.report.updated += 1
-            self.remember(row)
+    def update(self, row: Snapshot, stored_id: int) -> None:
+        changes = (row.views, row.likes, row.comments, row.metadata, stored_id)
+        self.connection.execute(UPDATE_SNAPSHOT, changes)
+        self.remember(row)
 
     def describe_videos(self) -> None:
         if self.fresh:
@@ -601,7 +579,10 @@ class Loading:
         return listed_on is not None and row.day[:10] > listed_on
 
     def fail(self, row: Snapshot | Refused, reason: str) -> None:
-        self.report.fail(self.source, f"row {row.number}", row.video_id, reason)
+        self.report.fail(*self.origin(row), reason)
+
+    def origin(self, row: Snapshot | Refused) -> Origin:
+        return Origin(self.source, f"row {row.number}", row.video_id)
 
 
 def says_nothing_else(row: Snapshot, stored: tuple[Any, ...]) -> bool:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from loaders.connections import Connection, acting_as, sqlite_connection
-from loaders.migrations.instants import instant
-from loaders.migrations.life_cycle import LifeCycle
+from loaders.queues.instants import instant
 from loaders.queues.job_rows import Row, Table, key, refusing, select, stored
+from loaders.queues.life_cycle import LifeCycle
 from loaders.times import NOW_SQL
 
 
@@ -25,7 +25,8 @@ def claim_statement(cycle: LifeCycle) -> str:
         select job_id
         from {cycle.table}
         where status = '{cycle.waiting}'
-        order by {instant("created_at")}, job_id
+          and (run_after is null or {instant("run_after")} <= {NOW_SQL})
+        order by priority desc, {instant("created_at")}, job_id
         limit 1
       )
     returning job_id
@@ -43,8 +44,8 @@ def heartbeat_statement(cycle: LifeCycle) -> str:
       and (:worker is null or worker = :worker)
       and (:lease is null or :lease = (
         select lease
-        from job_leases
-        where job_leases.job_id = {cycle.table}.job_id
+        from job_states
+        where job_states.job_id = {cycle.table}.job_id
       ))
     """  # noqa: S608
 
@@ -55,9 +56,9 @@ def select_job(cycle: LifeCycle) -> str:
 
 def select_claimed(cycle: LifeCycle) -> str:
     return f"""
-    select {cycle.table}.*, job_leases.lease
+    select {cycle.table}.*, job_states.lease
     from {cycle.table}
-    left join job_leases on job_leases.job_id = {cycle.table}.job_id
+    join job_states on job_states.job_id = {cycle.table}.job_id
     where {cycle.table}.job_id = :job_id
     """  # noqa: S608
 
@@ -100,7 +101,7 @@ def heartbeat(
 def holds(db: Connection, job_id: int | str, lease: str) -> bool:
     """Is this the lease of the job's present claim, or of the one that completed it?"""
     found = sqlite_connection(db).execute(
-        "select 1 from job_leases where job_id = ? and ? in (lease, finished)", (key(job_id), lease)
+        "select 1 from job_states where job_id = ? and lease = ?", (key(job_id), lease)
     )
     return found.fetchone() is not None
 

@@ -88,7 +88,8 @@ def update(
     row = stored(table, {name: value for name, value in changes.items() if name != "job_id"})
     # A column set to itself, so that no change at all is a statement too.
     assignments = ", ".join(f"{name} = :{name}" for name in row) or "status = status"
-    with refusing(f"job {job_id}", row):
+    what = f"{table.name}.status: cannot go from {status_of(connection, table, job_id)} to"
+    with refusing(f"job {job_id}", row, f"{what} {row.get('status')}"):
         cursor = connection.execute(
             f"update {table.name} set {assignments} where job_id = :job_id",  # noqa: S608
             {**row, "job_id": key(job_id)},
@@ -96,14 +97,21 @@ def update(
     return cursor.rowcount > 0
 
 
+def status_of(connection: sqlite3.Connection, table: Table, job_id: int | str) -> str | None:
+    sql = f"select status from {table.name} where job_id = ?"  # noqa: S608
+    found = connection.execute(sql, (key(job_id),)).fetchone()
+    return found[0] if found else None
+
+
 @contextmanager
-def refusing(what: str, row: Mapping[str, Any]) -> Iterator[None]:
+def refusing(what: str, row: Mapping[str, Any], forbidden: str = "") -> Iterator[None]:
+    """Translate errors of a write; `forbidden` is the message for a forbidden change of status."""
     try:
         with translated(what, row):
             yield
     except Invalid as error:
-        if ".status: cannot go " in str(error):
-            raise LifeCycleError(str(error).partition(", not ")[0]) from error
+        if "(see job_status_moves)" in str(error):
+            raise LifeCycleError(forbidden) from error
         raise
 
 

@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
 
 from loaders.connections import Connection, acting_as, sqlite_connection
-from loaders.migrations.instants import instant
-from loaders.migrations.life_cycle import LifeCycle
+from loaders.queues.instants import instant
+from loaders.queues.life_cycle import LifeCycle
 from loaders.times import configured_timezone, format_instant, to_instant
 
 MOST_ATTEMPTS = 3

@@ -1,4 +1,4 @@
-"""Whoever reads the changes, page by page, knows which jobs there are: none missed, none twice."""
+"""Changes: a client that reads them page by page knows which jobs exist."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ numbers = st.integers(1, 4)
 writes = st.tuples(st.sampled_from(VERBS), numbers, numbers, st.sampled_from("abc"))
 steps = st.tuples(writes, st.none() | st.integers(1, 3))
 ANOTHER_FILE = (
-    "since: another file has taken the database's place; read it anew, then go on from since=latest"
+    "since: the database file was replaced; read the list again, then continue from since=latest"
 )
 
 
@@ -113,7 +113,7 @@ def test_the_changes_tell_which_jobs_there_are(
                 reader.read(reading, page)
         while reader.read(reading, size):
             pass
-        stored = [resource.read(reading, str(name)) for name in keys(reading, resource)]
+        stored = [resource.get(reading, str(name)) for name in keys(reading, resource)]
     assert reader.jobs == {resource_key(resource, one.key): json.loads(one.text) for one in stored}
 
 
@@ -194,7 +194,7 @@ async def test_changes_come_in_pages(api: httpx2.AsyncClient, queue: Resource) -
     for _ in range(4):
         page = (await api.get(address)).json()
         told += page["rows"]
-        assert page["next_url"] == f"{path}?_size=1&since={page['next']}"
+        assert page["next_url"] == f"http://localhost{path}?_size=1&since={page['next']}"
         address = page["next_url"]
     assert [(row["operation"], row["id"], row["actor"]) for row in told] == [
         ("insert", key(queue, 1), "root"),
@@ -214,7 +214,7 @@ async def test_changes_come_in_pages(api: httpx2.AsyncClient, queue: Resource) -
 async def test_tokens_of_others(api: httpx2.AsyncClient, queue: Resource, since: str) -> None:
     answer = await api.get(f"/api/{queue.name}/changes?since={since}")
     shown = json.dumps(since.replace("%0A", "\n"))
-    assert_error(answer, 400, f"since: {shown} is no token of ours")
+    assert_error(answer, 400, f"since: {shown} is not a token of this API")
 
 
 async def test_tokens_are_for_one_file(data_dir: Path, tmp_path: Path) -> None:
@@ -277,7 +277,7 @@ async def test_pages_of_changes_are_bounded_by_their_size(
     api: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each change comes with its whole job: many of a long one must not fill the memory."""
-    monkeypatch.setattr("dailies.api.changes.MOST_BYTES", 5000)
+    monkeypatch.setattr("dailies.api.changes.MAX_BYTES", 5000)
     await api.post("/api/campaigns", json={"id": "a", "job_name": "x", "long": "y" * 2000})
     for number in range(9):
         await api.put("/api/campaigns/a", json={"hook": str(number)})

@@ -1,11 +1,10 @@
-"""The charts of canned_queries/charts.yml: how they are loaded, who sees them, what they say."""
+"""The charts of canned_queries/charts.yml: loading, pages and permissions."""
 
 from __future__ import annotations
 
 import html
 import json
 import re
-import shutil
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -13,7 +12,6 @@ from typing import Any
 
 import httpx2
 import pytest
-import server_process
 import yaml
 from datasette.app import Datasette
 from datasette.plugins import pm
@@ -52,21 +50,13 @@ CHART = """
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The sample data, of which each test has a copy."""
-    folder = tmp_path_factory.mktemp("built")
-    assert server_process.run_dailies(folder, "build", "--sample").returncode == 0
-    return folder
+def datasette(shared_datasette: Datasette) -> Datasette:
+    """For tests that only read."""
+    return shared_datasette
 
 
 @pytest.fixture
-def sample(built: Path, data_dir: Path) -> Path:
-    shutil.copytree(built, data_dir, dirs_exist_ok=True)
-    return data_dir
-
-
-@pytest.fixture
-def datasette(sample: Path) -> Iterator[Datasette]:
+def own_datasette(samples: Path) -> Iterator[Datasette]:
     with serving() as served:
         yield served
 
@@ -84,7 +74,7 @@ async def get(datasette: Datasette, path: str, **options: Any) -> httpx2.Respons
 
 
 async def drawn(datasette: Datasette, name: str, **values: str) -> dict[str, Any]:
-    """What the page of a chart gives its script to draw."""
+    """The data in the page of a chart, for its script."""
     response = await get(datasette, f"/-/charts/{name}", params=values)
     assert response.status_code == 200
     match = DATA.search(response.text)
@@ -146,7 +136,7 @@ async def test_each_reads_without_scripts(datasette: Datasette) -> None:
         assert table.count("<td") == len(rows) * len(rows[0]), name
 
 
-async def test_values_of_the_form_reach_the_query(datasette: Datasette) -> None:
+async def test_values_of_the_form_are_parameters_of_the_query(datasette: Datasette) -> None:
     rows = (await drawn(datasette, "engagement_by_topic", platform="tiktok"))["rows"]
     expected = await get(
         datasette, "/metrics/engagement_by_topic.json?_shape=array&platform=tiktok"
@@ -184,7 +174,7 @@ async def test_a_default_widens_until_there_is_something_to_draw(data_dir: Path)
             assert link(page, "CSV") == f"/campaigns/jobs_created_by_day.csv?days={expected}"
             one = (await get(datasette, "/-/charts/jobs_created_by_day?days=1")).text
             assert 'name="days" value="1"' in one
-            assert "There is nothing to draw with these values" in one
+            assert "No data for these values" in one
 
 
 async def test_a_value_that_no_list_offers_is_kept(datasette: Datasette) -> None:
@@ -201,36 +191,36 @@ async def test_a_value_that_no_list_offers_is_kept(datasette: Datasette) -> None
         ("video_growth", "?video_id=nowhere"),
     ],
 )
-async def test_an_empty_query_says_so(datasette: Datasette, name: str, query: str) -> None:
+async def test_a_query_without_rows(datasette: Datasette, name: str, query: str) -> None:
     response = await get(datasette, f"/-/charts/{name}{query}")
     assert response.status_code == 200
-    assert "There is nothing to draw with these values" in response.text
+    assert "No data for these values" in response.text
     assert DATA.search(response.text) is None
     assert "vega" not in response.text
 
 
-async def test_no_rows_at_all_say_so(data_dir: Path) -> None:
-    """Also where a query gives a row without numbers, as those of durations do."""
+async def test_empty_databases(data_dir: Path) -> None:
+    """Also with queries that return a row of nulls, such as those of durations."""
     for database in {chart.database for chart in CHARTS.values()}:
         open_database(database).close()
     with serving() as datasette:
         for name in CHARTS:
             response = await get(datasette, f"/-/charts/{name}")
             assert response.status_code == 200, name
-            assert "There is nothing to draw" in response.text, name
+            assert "No data" in response.text, name
 
 
-async def test_a_failing_query_says_so(datasette: Datasette) -> None:
-    assert (await get(datasette, "/-/charts/topics_by_source")).status_code == 200
+async def test_a_failing_query(own_datasette: Datasette) -> None:
+    assert (await get(own_datasette, "/-/charts/topics_by_source")).status_code == 200
     with closing(open_database("trends")) as db:
         db.execute("drop table trending_topics")
-    response = await get(datasette, "/-/charts/topics_by_source")
+    response = await get(own_datasette, "/-/charts/topics_by_source")
     assert response.status_code == 400
     assert "The query of this chart failed: no such table: trending_topics" in response.text
     assert DATA.search(response.text) is None
 
 
-async def test_a_query_that_takes_too_long_says_so(sample: Path) -> None:
+async def test_a_query_that_takes_too_long(samples: Path) -> None:
     config = metadata()
     config["settings"]["sql_time_limit_ms"] = 100
     with serving(config=config) as datasette:
@@ -242,22 +232,22 @@ async def test_a_query_that_takes_too_long_says_so(sample: Path) -> None:
         assert "The query of this chart failed: it took too long" in response.text
 
 
-async def test_more_rows_than_an_answer_holds_are_told(datasette: Datasette) -> None:
-    datasette.max_returned_rows = 2
-    response = await get(datasette, "/-/charts/engagement_by_platform")
-    assert "These are the first 2 rows; there are more." in response.text
+async def test_truncated_rows(own_datasette: Datasette) -> None:
+    own_datasette.max_returned_rows = 2
+    response = await get(own_datasette, "/-/charts/engagement_by_platform")
+    assert "Only the first 2 rows are shown." in response.text
 
 
-async def test_hostile_values_stay_text(datasette: Datasette) -> None:
+async def test_hostile_values_stay_text(own_datasette: Datasette) -> None:
     payload = "</script><script>window.marked = 1</script>"
     with closing(open_database("metrics")) as db:
         db.execute("update video_metadata set topic = :topic", {"topic": payload})
-    response = await get(datasette, "/-/charts/engagement_by_topic")
+    response = await get(own_datasette, "/-/charts/engagement_by_topic")
     assert payload not in response.text
-    assert (await drawn(datasette, "engagement_by_topic"))["rows"][0]["topic"] == payload
+    assert (await drawn(own_datasette, "engagement_by_topic"))["rows"][0]["topic"] == payload
 
 
-async def test_addresses_follow_base_url(sample: Path) -> None:
+async def test_addresses_follow_base_url(samples: Path) -> None:
     with serving(settings={"base_url": "/videos/"}) as datasette:
         page = (await get(datasette, "/-/charts/video_growth")).text
         for path in re.findall(r'(?:href|src)="(/[^"]*)"', page):
@@ -267,7 +257,9 @@ async def test_addresses_follow_base_url(sample: Path) -> None:
 
 @pytest.mark.parametrize("path", ["/-/charts", "/-/charts/video_growth"])
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
-async def test_pages_are_only_read(campaigns_alone: Datasette, path: str, method: str) -> None:
+async def test_other_methods_are_refused(
+    campaigns_alone: Datasette, path: str, method: str
+) -> None:
     response = await campaigns_alone.client.request(method, path)
     assert response.status_code == 405
     assert response.headers["allow"] == "GET, HEAD"
@@ -281,7 +273,7 @@ async def test_no_such_chart(datasette: Datasette, name: str) -> None:
     assert DATA.search(response.text) is None
 
 
-# Who sees them
+# Permissions
 
 
 async def test_the_list_shows_every_chart(datasette: Datasette) -> None:
@@ -303,7 +295,7 @@ async def test_other_pages_lead_to_charts(datasette: Datasette) -> None:
 
 
 @pytest.mark.parametrize("table", [None, "video_metrics", "video_metadata"])
-async def test_who_may_not_see_the_data_sees_no_chart(sample: Path, table: str | None) -> None:
+async def test_without_permission_for_the_data(samples: Path, table: str | None) -> None:
     with serving(config=without("root", "metrics", table)) as datasette:
         for actor in (None, READER):
             listed = (await get(datasette, "/-/charts", actor=actor)).text
@@ -319,7 +311,7 @@ async def test_who_may_not_see_the_data_sees_no_chart(sample: Path, table: str |
         assert "dly_vid" in response.text
 
 
-async def test_choices_come_only_from_queries_that_one_may_see(sample: Path) -> None:
+async def test_choices_come_only_from_permitted_queries(samples: Path) -> None:
     """Days are counted in one table, platforms in a view that reads another too."""
     with serving(config=without("root", "metrics", "video_metadata")) as datasette:
         for actor, status, offered in ((None, 403, 0), (ROOT, 200, 3)):
@@ -330,7 +322,7 @@ async def test_choices_come_only_from_queries_that_one_may_see(sample: Path) -> 
             assert response.text.count("<option ") == offered + 1
 
 
-async def test_a_private_instance_has_no_charts_for_strangers(sample: Path) -> None:
+async def test_a_private_instance_has_no_charts_for_others(samples: Path) -> None:
     with serving(config=metadata() | {"allow": {"id": "root"}}) as private:
         for path in ("/-/charts", *(f"/-/charts/{name}" for name in CHARTS)):
             response = await get(private, path)
@@ -348,11 +340,11 @@ async def test_charts_of_a_database_that_is_not_there_are_left_out(
     assert (await get(campaigns_alone, "/-/charts/video_growth")).status_code == 404
 
 
-async def test_no_chart_at_all_says_so(data_dir: Path) -> None:
+async def test_without_charts(data_dir: Path) -> None:
     with serving() as datasette:
         response = await get(datasette, "/-/charts")
         assert response.status_code == 200
-        assert "There is no chart that you may see." in response.text
+        assert "There are no charts that you may see." in response.text
 
 
 # Loading
@@ -392,7 +384,7 @@ def test_a_wrong_file_is_named(tmp_path: Path, text: str, message: str) -> None:
     [
         ("jobs_by_product", "nothing", "there is no query campaigns/nothing"),
         ("database: campaigns", "database: nowhere", "there is no query nowhere/jobs_by_product"),
-        ("field: jobs", "field: views", 'the query jobs_by_product gives no column "views"'),
+        ("field: jobs", "field: views", 'the query jobs_by_product returns no column "views"'),
         (
             "spec:",
             "form: {days: {label: Days}}\n      spec:",
@@ -401,12 +393,12 @@ def test_a_wrong_file_is_named(tmp_path: Path, text: str, message: str) -> None:
         (
             "mark: bar",
             "mark: bar\n        transform: [{calculate: datum.made + datum.lost, as: made}]",
-            'the query jobs_by_product gives no column "lost"',
+            'the query jobs_by_product returns no column "lost"',
         ),
         (
             "field: product",
             "field: product, sort: {field: lost}",
-            'the query jobs_by_product gives no column "lost"',
+            'the query jobs_by_product returns no column "lost"',
         ),
     ],
 )
@@ -436,11 +428,11 @@ def test_a_list_names_columns_of_its_query(named: str) -> None:
     with pytest.raises(ValueError, match=r"^charts\.yml: ") as refusal:
         check_columns(chart, columns)
     assert str(refusal.value) == (
-        'charts.yml: chart "lost": the query jobs_by_persona gives no column "name"'
+        'charts.yml: chart "lost": the query jobs_by_persona returns no column "name"'
     )
 
 
-def test_measures_are_the_columns_behind_what_is_drawn() -> None:
+def test_measures_are_the_columns_that_are_drawn() -> None:
     columns = ["source", "topics", "unused_topics", "mean_relevance"]
     assert measures(CHARTS["topics_by_source"], columns) == ["topics", "unused_topics"]
     columns = ["jobs", "mean_seconds", "median_seconds", "p95_seconds"]

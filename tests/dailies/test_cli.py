@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import json
-import os
-import pty
 import re
 import sqlite3
 import subprocess
-from contextlib import closing
+import sys
+from contextlib import closing, redirect_stderr
 from pathlib import Path
 from typing import Any
 
@@ -16,19 +16,8 @@ import pytest
 from legacy import unpack
 from server_process import COMMAND, RunDailies
 
-JOBS_FOR_SECONDS = 250_000  # progress shows after one
-MANY_OLD_JOBS = """
-with recursive numbers (number) as (
-  select 1
-  union all
-  select number + 1
-  from numbers
-  where number < :jobs
-)
-insert into jobs
-select 'job' || number, 'Job', json_object('job_name', 'Job')
-from numbers
-"""
+from dailies.cli import progress
+from dailies.cli.main import main
 
 DOCUMENTED = (
     "build", "check", "import", "export", "verify", "info", "backup", "restore", "vacuum", "token",
@@ -40,7 +29,7 @@ DOCUMENTED = (
 def test_every_command_has_help(run_dailies: RunDailies, name: str) -> None:
     done = run_dailies(name, "--help")
     assert done.returncode == 0
-    assert done.stdout.startswith(("Usage: dailies", "Usage: python -m dailies.cli.main"))
+    assert done.stdout.startswith("Usage: dailies")
 
 
 def document(done: subprocess.CompletedProcess[str]) -> Any:
@@ -74,39 +63,28 @@ def test_an_old_file_is_upgraded_where_it_lies(run_dailies: RunDailies, data_dir
     )
     pending = run_dailies("check", "campaigns")
     assert pending.returncode == 1
-    assert (
-        "pending (m001_create_jobs, m002_keep_answers): run `dailies build campaigns`"
-        in pending.stderr
-    )
+    assert "pending (m001_create): run `dailies build campaigns`" in pending.stdout
     built = document(run_dailies("build", "campaigns", "--json"))["databases"][0]
     assert (built["ok"], built["created"], built["migrations"]) == (
         True,
         False,
-        ["m001_create_jobs", "m002_keep_answers"],
+        ["m001_create"],
     )
     assert Path(built["backup"]).exists()
     checked = run_dailies("check", "campaigns")
     assert checked.returncode == 1
-    assert "set_aside: 3 of jobs" in checked.stderr
+    assert "set_aside: 3 of jobs" in checked.stdout
 
 
-def test_rows_that_a_restored_dump_renumbered(run_dailies: RunDailies, data_dir: Path) -> None:
-    """The search index refers to row numbers, and a dump does not keep them."""
+def test_a_stale_search_index_is_rebuilt(run_dailies: RunDailies, data_dir: Path) -> None:
     run_dailies("build", "campaigns", "--sample")
     with closing(sqlite3.connect(data_dir / "campaigns.db")) as connection:
-        connection.executescript(
-            """
-            begin;
-            update write_context set paused = 2;
-            update jobs set rowid = rowid + 100;
-            update write_context set paused = 0;
-            commit;
-            """
-        )
+        connection.execute("insert into jobs_fts (jobs_fts) values ('delete-all')")
+        connection.commit()
     stale = run_dailies("check", "campaigns")
     assert stale.returncode == 1
-    assert "search index jobs_fts does not agree with its table" in stale.stderr
-    assert "search index rebuilt: jobs_fts" in run_dailies("build", "campaigns").stderr
+    assert "search index jobs_fts does not agree with its table" in stale.stdout
+    assert "repaired search index jobs_fts" in run_dailies("build", "campaigns").stdout
     assert run_dailies("check", "campaigns").returncode == 0
 
 
@@ -132,7 +110,7 @@ def test_reset_needs_a_yes_and_keeps_a_backup(run_dailies: RunDailies) -> None:
     run_dailies("build", "campaigns", "--sample")
     refused = run_dailies("build", "campaigns", "--reset")
     assert refused.returncode == 2
-    assert "say --yes as well" in refused.stderr
+    assert "add --yes to confirm" in refused.stderr
     done = document(run_dailies("build", "campaigns", "--reset", "--yes", "--json"))["databases"][0]
     assert done["created"] is True
     with closing(sqlite3.connect(done["backup"])) as backup:
@@ -178,13 +156,13 @@ def test_restore_takes_one_sound_regular_file_only(
 @pytest.mark.parametrize(
     ("arguments", "status", "message"),
     [
-        (["build", "nothing"], 2, '"nothing" is no database: choose from campaigns'),
+        (["build", "nothing"], 2, 'unknown database "nothing": choose from campaigns'),
         (["import", "campaigns"], 2, "Missing argument"),
-        (["import", "campaigns", "none.yaml"], 1, "No such file or directory"),
-        (["import", "campaigns", "none.yaml", "--map", "x"], 2, "--map takes COLUMN=FIELD"),
+        (["import", "campaigns", "none.yaml"], 1, "Error: none.yaml: No such file or directory"),
+        (["import", "campaigns", "none.yaml", "--map", "x"], 2, "--map needs COLUMN=FIELD"),
         (["import", "campaigns", "none.yaml", "--table", "secrets"], 1, 'has no table "secrets"'),
         (["build", "--timezone", "Mars/Base"], 2, 'unknown time zone "Mars/Base"'),
-        (["token"], 2, "name an ACTOR"),
+        (["token"], 2, "give one of ACTOR"),
         (["token", "--revoke", "none"], 1, "none"),
         (["restore", "campaigns"], 2, "Missing argument"),
         (["verify", "campaigns", "none.yaml"], 2, "does not exist"),
@@ -242,43 +220,75 @@ def test_the_same_commands_belong_to_sqlite_utils(data_dir: Path) -> None:
     assert json.loads(data)["product"] == "P"
 
 
-def test_long_work_shows_progress_on_a_terminal(data_dir: Path, tmp_path: Path) -> None:
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def run_on_terminal(*args: str | Path) -> str:
+    """What a terminal shows as standard error."""
+    with redirect_stderr(Terminal()) as terminal, pytest.raises(SystemExit):
+        main(list(map(str, args)))
+    return terminal.getvalue()
+
+
+def test_an_import_shows_progress_on_a_terminal(
+    data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(progress, "SHOW_AFTER", -1)
     source = tmp_path / "jobs.ndjson"
-    with source.open("w") as file:
-        for number in range(JOBS_FOR_SECONDS):
-            file.write(json.dumps({"id": str(number), "job_name": f"Job {number}"}) + "\n")
-    status, output = run_on_terminal("import", "campaigns", source)
-    assert status == 0
-    assert b"campaigns: " in output
-    assert b" rows" in output
-    assert f"{JOBS_FOR_SECONDS} found, {JOBS_FOR_SECONDS} imported".encode() in output
+    source.write_text("".join(f'{{"id": "{n}", "job_name": "Job"}}\n' for n in range(3)))
+    assert "\rcampaigns: 1 rows" in run_on_terminal("import", "campaigns", source)
 
 
-def test_an_upgrade_shows_progress_on_a_terminal(data_dir: Path) -> None:
-    with closing(sqlite3.connect(data_dir / "campaigns.db")) as connection:
-        connection.execute("create table jobs (id TEXT PRIMARY KEY, job_name TEXT, data TEXT)")
-        connection.execute(MANY_OLD_JOBS, {"jobs": JOBS_FOR_SECONDS})
-        connection.commit()
-    status, output = run_on_terminal("build")
-    assert status == 0
-    upgraded = output.index(b"campaigns: upgraded")
-    assert re.search(rb"campaigns  \[#+-*\] +\d+%", output[:upgraded])
-    assert b"[#" not in output[upgraded:]  # five new databases take no second
+def test_an_upgrade_shows_progress_on_a_terminal(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(progress, "SHOW_AFTER", -1)
+    unpack("campaigns_v2.db", data_dir).rename(data_dir / "campaigns.db")
+    assert re.search(r"campaigns  \[#+-*\] +\d+%", run_on_terminal("build", "campaigns"))
 
 
-def run_on_terminal(*args: str | Path) -> tuple[int, bytes]:
-    """Exit status and all that a terminal shows."""
-    leader, follower = pty.openpty()
-    with subprocess.Popen([COMMAND, *args], stdout=follower, stderr=follower) as running:
-        os.close(follower)
-        output = b""
-        while chunk := read_terminal(leader):
-            output += chunk
-        return running.wait(), output
+def test_short_work_shows_no_progress(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "SHOW_AFTER", 600)
+    assert run_on_terminal("build", "campaigns") == ""
 
 
-def read_terminal(descriptor: int) -> bytes:
-    try:
-        return os.read(descriptor, 65536)
-    except OSError:  # the other end is closed
-        return b""
+def test_help_is_fast(data_dir: Path) -> None:
+    """Slow libraries are imported by the commands that need them."""
+    slow = "datasette", "sqlite_utils", "PIL", "pydantic", "yaml", "dailies.api", "dotenv"
+    code = f"import sys, dailies.cli.main; print([m for m in {slow!r} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
+def test_verify_any_table(run_dailies: RunDailies, samples: Path, tmp_path: Path) -> None:
+    file = tmp_path / "videos.json"
+    table = ("--table", "video_metadata")
+    assert run_dailies("export", "metrics", file, *table).returncode == 0
+    assert run_dailies("verify", "metrics", file, *table).stdout.endswith(" compared, all equal\n")
+
+
+def test_results_go_to_standard_output(run_dailies: RunDailies) -> None:
+    built = run_dailies("build", "campaigns")
+    assert built.stdout.startswith("campaigns: created ")
+    assert run_dailies("check", "campaigns").stdout == "campaigns: no problems found\n"
+    made = run_dailies("token", "worker")
+    assert re.fullmatch(r"dly_\S+\n", made.stdout)
+    assert re.fullmatch(r"token \S+ for worker: it is shown only once\n", made.stderr)
+    assert (built.stderr, built.returncode) == ("", 0)
+
+
+def test_a_process_ends_with_a_status_and_no_traceback(
+    run_process: RunDailies, data_dir: Path
+) -> None:
+    (data_dir / "campaigns.db").write_text("no database")
+    for arguments, status in {
+        ("info", "trends"): 0,
+        ("vacuum", "campaigns"): 1,
+        ("vacuum", "nothing"): 2,
+    }.items():
+        done = run_process(*arguments)
+        assert done.returncode == status
+        assert "Traceback" not in done.stderr
+        assert bool(done.stderr) == (status != 0)

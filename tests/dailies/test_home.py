@@ -1,4 +1,4 @@
-"""The home page: numbers that are right, rows behind each of them, nothing of what is closed."""
+"""The home page: correct numbers, links to their rows, and nothing from closed tables."""
 
 from __future__ import annotations
 
@@ -20,8 +20,14 @@ from loaders.registry import DATABASES
 NUMBER = re.compile(r'<a href="([^"]+)"><strong>([\d,]+)(\+?)</strong> ([^<]+)</a>')
 
 
+@pytest.fixture(scope="module")
+def datasette(shared_datasette: Datasette) -> Datasette:
+    """For tests that only read."""
+    return shared_datasette
+
+
 @pytest.fixture
-def datasette(samples: Path) -> Iterator[Datasette]:
+def own_datasette(samples: Path) -> Iterator[Datasette]:
     with serving() as served:
         yield served
 
@@ -34,7 +40,7 @@ async def get(datasette: Datasette, path: str = "/", actor: Any = None) -> str:
 
 
 async def numbers(datasette: Datasette) -> dict[str, tuple[int, str]]:
-    """Each number of the page and its address, under where it is and what it counts."""
+    """The numbers of the page with their links, by database and label."""
     page = await get(datasette)
     return {
         f"{html.unescape(href).split('/')[1]} {label}": (
@@ -45,42 +51,42 @@ async def numbers(datasette: Datasette) -> dict[str, tuple[int, str]]:
     }
 
 
-async def test_it_says_what_each_database_is_for(datasette: Datasette) -> None:
+async def test_each_database_has_title_and_description(datasette: Datasette) -> None:
     page = html.unescape(await get(datasette))
-    for name in home.EXPLAINED_BY:
+    for name in home.DETAILS:
         about = metadata()["databases"][name]
         assert f'<a href="/{name}">{about["title"]}</a>' in page
         assert about["description"] in page
 
 
-def test_no_database_is_forgotten() -> None:
-    assert list(home.EXPLAINED_BY) == list(DATABASES)
+def test_no_database_is_missing() -> None:
+    assert list(home.DETAILS) == list(home.COUNTS) == list(DATABASES)
 
 
-async def test_every_number_is_that_of_the_rows_behind_it(datasette: Datasette) -> None:
+async def test_each_number_is_the_count_of_the_linked_rows(datasette: Datasette) -> None:
     found = await numbers(datasette)
     assert len(found) > 15
     async with asking(datasette, None) as client:
         for label, (count, href) in found.items():
-            path, _, question = href.partition("?")
-            answer = (await client.get(f"{path}.json?{question}&_extra=count&_size=max")).json()
+            path, _, arguments = href.partition("?")
+            answer = (await client.get(f"{path}.json?{arguments}&_extra=count&_size=max")).json()
             assert answer["count"] == count, label
 
 
-async def test_numbers_are_live(datasette: Datasette) -> None:
-    before = await numbers(datasette)
+async def test_numbers_are_live(own_datasette: Datasette) -> None:
+    before = await numbers(own_datasette)
     with closing(open_database("campaigns")) as db:
         campaigns.add_job(db, {"id": "new", "job_name": "New", "enabled": False})
     with closing(open_database("yt-builder")) as db:
         db.conn.execute("update jobs set status = 'queued' where status = 'failed'")
-    after = await numbers(datasette)
+    after = await numbers(own_datasette)
     assert after["campaigns jobs"][0] == before["campaigns jobs"][0] + 1
     assert after["campaigns enabled"][0] == before["campaigns enabled"][0]
     assert after["yt-builder queued"][0] == before["yt-builder queued"][0] + 1
     assert "yt-builder failed" not in after
 
 
-async def test_what_is_very_much_is_not_counted_to_its_end(datasette: Datasette) -> None:
+async def test_counting_stops_at_a_limit(own_datasette: Datasette) -> None:
     sql = """
         insert into search_history (query, source)
         with recursive numbers (number) as (
@@ -90,13 +96,13 @@ async def test_what_is_very_much_is_not_counted_to_its_end(datasette: Datasette)
         """
     with closing(open_database("trends")) as db:
         db.conn.execute(sql)
-    assert "<strong>10,000+</strong> searches" in await get(datasette)
+    assert "<strong>10,000+</strong> searches" in await get(own_datasette)
 
 
-async def test_what_runs_what_is_stuck_and_what_failed(datasette: Datasette) -> None:
-    page = await get(datasette)
-    assert "Nothing runs." in page
-    assert "Stuck builds: <strong>0</strong>" in page
+async def test_running_stale_and_failed_jobs(own_datasette: Datasette) -> None:
+    page = await get(own_datasette)
+    assert "No jobs are running." in page
+    assert "Stale builds: <strong>0</strong>" in page
     assert '<a href="/yt-builder/jobs/13">run-13-d7aaf551</a>' in page
     assert "No space left on device" in page
     with closing(open_database("yt-builder")) as db:
@@ -105,24 +111,24 @@ async def test_what_runs_what_is_stuck_and_what_failed(datasette: Datasette) -> 
         db.conn.execute(
             "update jobs set last_heartbeat = '2026-01-01T00:00:00.000Z' where job_id = 15"
         )
-    page = await get(datasette)
-    assert "Nothing runs." not in page
-    assert "Stuck builds: <strong>1</strong>" in page
+    page = await get(own_datasette)
+    assert "No jobs are running." not in page
+    assert "Stale builds: <strong>1</strong>" in page
     assert '<a href="/yt-builder/jobs/15">run-15-58eb5d90</a>' in page
     assert "40 %" in page
     assert "w-9" in page
-    stale = await get(datasette, "/yt-builder/stale_jobs.json?_shape=array")
+    stale = await get(own_datasette, "/yt-builder/stale_jobs.json?_shape=array")
     assert "run-15-58eb5d90" in stale
 
 
-async def test_top_videos_unused_topics_and_where_topics_engage(datasette: Datasette) -> None:
+async def test_top_videos_unused_topics_and_best_topics(datasette: Datasette) -> None:
     page = html.unescape(await get(datasette))
     assert '<a href="/-/videos/dly_vid_007">Asleep at noon 💤</a>' in page
     assert "52,244 views on tiktok" in page
     assert '<a href="/trends/trending_topics/10">AI trends 2026</a>' in page
     for platform in ("instagram", "tiktok", "youtube"):
         chart = f"/-/charts/engagement_by_topic?platform={platform}"
-        assert f'<a href="{chart}">on {platform}</a>' in page
+        assert f'<a href="{chart}">{platform}</a>' in page
     assert '<a href="/_memory/video_lineage"' in page
 
 
@@ -134,11 +140,15 @@ async def test_top_videos_unused_topics_and_where_topics_engage(datasette: Datas
         ("presentation_jobs", "presentation_jobs", ["pitch-", "presentations", "HTTP 429"]),
         ("trends", "trending_topics", ["Unused topics", "AI trends 2026", "14"]),
         ("metrics", "video_metrics", ["snapshots", "104"]),
-        ("metrics", "video_metadata", ["Asleep", "Top videos", "on tiktok", "video_metadata"]),
+        (
+            "metrics",
+            "video_metadata",
+            ["Asleep", "Top videos", "platform=tiktok", "video_metadata"],
+        ),
         ("image_library", "image_usage", ["uses", "Engagement by image"]),
     ],
 )
-async def test_nothing_of_a_closed_table_is_told(
+async def test_nothing_from_a_closed_table_is_shown(
     samples: Path, database: str, table: str, absent: list[str]
 ) -> None:
     config = metadata()
@@ -152,7 +162,7 @@ async def test_nothing_of_a_closed_table_is_told(
         assert [text for text in absent if text not in page] == []
 
 
-async def test_what_the_server_asks_itself_opens_nothing_to_others(samples: Path) -> None:
+async def test_requests_without_permission_checks_are_not_cached(samples: Path) -> None:
     config = metadata()
     config["databases"]["trends"]["tables"]["trending_topics"]["allow"] = {"id": "root"}
     with serving(config=config) as datasette:
@@ -179,7 +189,7 @@ async def test_without_databases_there_is_a_page(data_dir: Path) -> None:
     assert "Campaigns" not in page
 
 
-async def test_only_reading_is_answered(datasette: Datasette) -> None:
+async def test_other_methods_are_refused(datasette: Datasette) -> None:
     async with asking(datasette, ROOT) as client:
         for path in ("/", "/-/search"):
             response = await client.request("DELETE", path, headers={"Sec-Fetch-Site": "none"})
@@ -193,7 +203,7 @@ async def test_datasettes_own_home_page_and_json_stay(datasette: Datasette) -> N
     assert '"databases"' in await get(datasette, "/.json")
 
 
-async def test_addresses_hold_where_the_server_stands_below_a_path(samples: Path) -> None:
+async def test_addresses_follow_base_url(samples: Path) -> None:
     with serving(settings={"base_url": "/dailies/"}) as datasette:
         page = await get(datasette, "/dailies/")
     hrefs = re.findall(r'(?:href|action|src)="(/[^"]*)"', page)

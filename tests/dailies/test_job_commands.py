@@ -1,4 +1,4 @@
-"""`dailies jobs ...` does at a terminal what the API does over HTTP."""
+"""`dailies jobs ...` offers the operations of the API on the command line."""
 
 from __future__ import annotations
 
@@ -62,10 +62,10 @@ def test_show_and_history(run: Any) -> None:
     [version] = run("history", "campaigns", "a")["rows"]
     assert (version["version"], version["data"]) == (1, JOBS[0])
     missing = run("history", "campaigns", "nobody", status=1)
-    assert missing["error"] == 'There never was a job "nobody"'
+    assert missing["error"] == 'There was never a job "nobody"'
 
 
-def test_deleting_many_and_taking_it_back(run: Any) -> None:
+def test_delete_many_and_undo(run: Any) -> None:
     before = run("list", "campaigns", "--where", "product=Tea")["rows"]
     wanted = ("delete", "campaigns", "--where", "product=Tea")
     assert run(*wanted, "--dry-run")["matched"] == 2
@@ -91,7 +91,7 @@ def test_duplicate_and_restore(run: Any) -> None:
     [back] = run("restore", "a")["rows"]
     assert back["job_name"] == "Autumn"
     again = run("restore", "a", status=1)
-    assert again["error"] == 'The job "a" is not deleted: name the version to go back to'
+    assert again["error"] == 'The job "a" is not deleted: name the version to restore'
     [first] = run("restore", "a", "--version", "1")["rows"]
     assert first["language"] == "German"
 
@@ -113,11 +113,11 @@ def test_retry_and_cancel(run: Any) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("delete", "campaigns"), "name the jobs by --where or -q; all of them are never meant"),
-        (("retry", "campaigns", "-q", "x"), "campaigns cannot retry"),
-        (("cancel", "presentation_jobs", "-q", "x"), "presentation_jobs cannot cancel"),
-        (("list", "campaigns", "--where", "x"), "--where takes COLUMN=VALUE"),
-        (("list", "metrics"), '"metrics" is no database'),
+        (("delete", "campaigns"), "at least one filter is required"),
+        (("retry", "campaigns", "-q", "x"), "campaigns does not support retry"),
+        (("cancel", "presentation_jobs", "-q", "x"), "presentation_jobs does not support cancel"),
+        (("list", "campaigns", "--where", "x"), "--where needs COLUMN=VALUE"),
+        (("list", "metrics"), 'unknown database "metrics"'),
     ],
 )
 def test_bad_usage(
@@ -128,8 +128,8 @@ def test_bad_usage(
     assert message in done.stderr
 
 
-def test_people_read_lines(run_dailies: RunDailies, stored: None) -> None:
+def test_without_json_results_are_lines(run_dailies: RunDailies, stored: None) -> None:
     done = run_dailies("jobs", "delete", "campaigns", "--where", "id=c")
-    assert done.stderr.splitlines()[0] == "delete: 1 jobs match, 1 changed"
-    assert done.stderr.splitlines()[1].startswith("to take it back: dailies jobs undo ")
-    assert done.stdout == ""
+    assert done.stdout.splitlines()[0] == "delete: 1 jobs match, 1 changed"
+    assert done.stdout.splitlines()[1].startswith("to undo: dailies jobs undo ")
+    assert done.stderr == ""

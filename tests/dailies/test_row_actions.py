@@ -1,7 +1,8 @@
-"""What can be done with a row from its page: by whom, and what it does."""
+"""The row actions: permissions, confirmation pages and effects."""
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -40,8 +41,17 @@ def named(action: RowAction) -> str:
 each_action = pytest.mark.parametrize("action", ROW_ACTIONS, ids=named)
 
 
-@pytest.fixture
-def datasette(data_dir: Path) -> Iterator[Datasette]:
+@pytest.fixture(scope="module")
+def rows_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A data folder with one row for each action; read-only tests use it as it is."""
+    folder = tmp_path_factory.mktemp("rows")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DAILIES_DATA_DIR", str(folder))
+        add_rows()
+        yield folder
+
+
+def add_rows() -> None:
     with closing(open_database("campaigns")) as db:
         campaigns.add_job(db, {"id": KEYS["campaigns"], "job_name": "Autumn", "hook": "First"})
         campaigns.update_job(db, KEYS["campaigns"], {"hook": "Second"})
@@ -53,15 +63,26 @@ def datasette(data_dir: Path) -> Iterator[Datasette]:
         trends.add_topic(db, "Matcha", "reddit")
     with closing(open_database("image_library")) as db:
         image_library.add_image(db, "nutsy", "a.png", format="png", emotion="happy")
-    with closing(open_database("metrics")):
-        pass
+    open_database("metrics").close()
+
+
+@pytest.fixture(scope="module")
+def datasette(rows_folder: Path) -> Iterator[Datasette]:
+    """For tests that change nothing."""
+    with serving() as served:
+        yield served
+
+
+@pytest.fixture
+def own_datasette(rows_folder: Path, data_dir: Path) -> Iterator[Datasette]:
+    shutil.copytree(rows_folder, data_dir, dirs_exist_ok=True)
     with serving() as served:
         yield served
 
 
 def page_of(action: RowAction, **others: str) -> str:
-    question = urlencode({"key": KEYS[action.database], **others})
-    return f"/{action.database}/-/{action.name}?{question}"
+    arguments = urlencode({"key": KEYS[action.database], **others})
+    return f"/{action.database}/-/{action.name}?{arguments}"
 
 
 def rows(database: str, sql: str) -> list[Any]:
@@ -74,17 +95,14 @@ async def do(datasette: Datasette, path: str, fields: dict[str, str] | None = No
 
 
 def prepare(action: RowAction) -> None:
-    """Bring the row into a state in which the action makes sense."""
+    """Bring the row into a state in which the action is offered."""
     if action.name == "cancel-job":
         with closing(open_database("yt-builder")) as db:
             yt_builder.update_job_status(db, 1, "queued")
 
 
 @each_action
-async def test_a_page_asks_first_and_changes_nothing(
-    datasette: Datasette, action: RowAction
-) -> None:
-    prepare(action)
+async def test_a_page_asks_for_confirmation(datasette: Datasette, action: RowAction) -> None:
     before = [row for name in KEYS for row in rows(name, "select * from write_context")]
     events = rows("campaigns", "select count(*) from job_history")
     page = await datasette.client.get(page_of(action), actor=WORKER)
@@ -98,43 +116,40 @@ async def test_a_page_asks_first_and_changes_nothing(
 
 @each_action
 @pytest.mark.parametrize("actor", [None, READER], ids=["anonymous", "reader"])
-async def test_who_may_not(datasette: Datasette, action: RowAction, actor: Any) -> None:
+async def test_without_permission(datasette: Datasette, action: RowAction, actor: Any) -> None:
     for method in ("GET", "POST"):
         answer = await datasette.client.request(method, page_of(action), actor=actor)
         assert answer.status_code == 403
-        assert f"You may not {action.label.lower()} here" in answer.text
+        assert f"Permission denied: need {action.permissions[0]}" in answer.text
     page = await datasette.client.get(ROW_PAGES[action.database], actor=actor)
     assert page.status_code == 200
     assert f"/-/{action.name}" not in page.text
 
 
-@each_action
-async def test_who_may_not_see_the_table_may_not_act(data_dir: Path, action: RowAction) -> None:
-    for name in KEYS:
-        open_database(name).close()
-    open_database("metrics").close()
+async def test_actors_who_may_not_see_the_table(rows_folder: Path) -> None:
     config = metadata()
-    table = config["databases"][action.database]["tables"][action.table]
-    table.setdefault("permissions", {})["view-table"] = {"id": "root"}
+    for action in ROW_ACTIONS:
+        table = config["databases"][action.database]["tables"][action.table]
+        table.setdefault("permissions", {})["view-table"] = {"id": "root"}
     with serving(config=config) as served:
-        answer = await served.client.get(page_of(action), actor=WORKER)
-    assert answer.status_code == 403
+        for action in ROW_ACTIONS:
+            answer = await served.client.get(page_of(action), actor=WORKER)
+            assert answer.status_code == 403, action.name
 
 
 @each_action
-async def test_rows_offer_what_makes_sense(datasette: Datasette, action: RowAction) -> None:
-    page = await datasette.client.get(ROW_PAGES[action.database], actor=ROOT)
+async def test_rows_link_to_possible_actions(own_datasette: Datasette, action: RowAction) -> None:
+    page = await own_datasette.client.get(ROW_PAGES[action.database], actor=ROOT)
     offered = f"/-/{action.name}?" in page.text
-    # A campaign's page links its history's versions to the page that restores one.
+    # A campaign's history links to the page that restores a version.
     assert offered == (action.name != "cancel-job")
     prepare(action)
-    page = await datasette.client.get(ROW_PAGES[action.database], actor=ROOT)
+    page = await own_datasette.client.get(ROW_PAGES[action.database], actor=ROOT)
     assert f"/-/{action.name}?" in page.text
 
 
 @each_action
 async def test_cross_site_requests_are_refused(datasette: Datasette, action: RowAction) -> None:
-    prepare(action)
     answer = await datasette.client.post(
         page_of(action), data={"x": ""}, actor=WORKER, headers={"Sec-Fetch-Site": "cross-site"}
     )
@@ -155,46 +170,46 @@ async def test_without_a_row(datasette: Datasette, action: RowAction) -> None:
     missing = f"/{action.database}/-/{action.name}?key=999"
     answer = await do(datasette, missing, FIELDS.get(action.name))
     assert answer.status_code in ((400,) if action.name == "use-image" else (404,))
-    assert "message-error" in answer.text
+    assert "message-error" in answer.text or "There is no job" in answer.text
 
 
-async def test_duplicating(datasette: Datasette) -> None:
-    answer = await do(datasette, "/campaigns/-/duplicate-job?key=a%2F%C3%BC")
+async def test_duplicating(own_datasette: Datasette) -> None:
+    answer = await do(own_datasette, "/campaigns/-/duplicate-job?key=a%2F%C3%BC")
     assert answer.status_code == 303
     copies = rows("campaigns", "select id, job_name, hook from jobs where id <> 'a/ü'")
     assert [row[1:] for row in copies] == [("Autumn (Copy)", "Second")]
     assert answer.headers["location"] == f"/campaigns/jobs/{copies[0][0]}"
 
 
-async def test_going_back_to_a_version_and_bringing_back(datasette: Datasette) -> None:
-    page = await datasette.client.get("/campaigns/jobs/a~2F~C3~BC", actor=WORKER)
+async def test_restoring_a_version_and_a_deleted_job(own_datasette: Datasette) -> None:
+    page = await own_datasette.client.get("/campaigns/jobs/a~2F~C3~BC", actor=WORKER)
     assert "/campaigns/-/restore-job?key=a%2F%C3%BC&amp;version=1" in page.text
-    asked = await datasette.client.get(
+    asked = await own_datasette.client.get(
         "/campaigns/-/restore-job?key=a%2F%C3%BC&version=1", actor=WORKER
     )
-    assert "It becomes what it was in version 1." in asked.text
+    assert "<h1>Restore version 1 of a/ü?</h1>" in asked.text
     form = Form(asked.text)
-    answer = await do(datasette, form.action, form.fields)
+    answer = await do(own_datasette, form.action, form.fields)
     assert answer.status_code == 303
     assert rows("campaigns", "select hook from jobs") == [("First",)]
 
     with closing(open_database("campaigns")) as db:
         campaigns.delete_job(db, "a/ü")
-    listed = await datasette.client.get("/campaigns/deleted_jobs", actor=WORKER)
+    listed = await own_datasette.client.get("/campaigns/deleted_jobs", actor=WORKER)
     assert "/campaigns/-/restore-job?key=a%2F%C3%BC" in listed.text
-    form = Form((await datasette.client.get(form.action.split("&")[0], actor=WORKER)).text)
-    answer = await do(datasette, form.action, form.fields)
+    form = Form((await own_datasette.client.get(form.action.split("&")[0], actor=WORKER)).text)
+    answer = await do(own_datasette, form.action, form.fields)
     assert answer.status_code == 303
     assert rows("campaigns", "select id, hook from jobs") == [("a/ü", "First")]
-    again = await do(datasette, form.action, form.fields)
+    again = await do(own_datasette, form.action, form.fields)
     assert again.status_code == 409
-    assert "is not deleted: name the version to go back to" in again.text
+    assert "is not deleted: name the version to restore" in again.text
 
 
-async def test_retrying_and_cancelling(datasette: Datasette) -> None:
-    answer = await do(datasette, "/yt-builder/-/retry-job?key=1")
+async def test_retrying_and_cancelling(own_datasette: Datasette) -> None:
+    answer = await do(own_datasette, "/yt-builder/-/retry-job?key=1")
     assert (answer.status_code, answer.headers["location"]) == (303, "/yt-builder/jobs/1")
-    answer = await do(datasette, "/yt-builder/-/cancel-job?key=1")
+    answer = await do(own_datasette, "/yt-builder/-/cancel-job?key=1")
     assert answer.status_code == 303
     events = rows("yt-builder", "select status_from, status_to, actor from job_events order by id")
     assert events == [
@@ -202,20 +217,20 @@ async def test_retrying_and_cancelling(datasette: Datasette) -> None:
         ("failed", "queued", "worker"),
         ("queued", "cancelled", "worker"),
     ]
-    late = await do(datasette, "/presentation_jobs/-/retry-job?key=p")
+    late = await do(own_datasette, "/presentation_jobs/-/retry-job?key=p")
     assert late.status_code == 303
     with closing(open_database("presentation_jobs")) as db:
         presentation_jobs.update(db, "p", status="completed")
-    late = await do(datasette, "/presentation_jobs/-/retry-job?key=p")
+    late = await do(own_datasette, "/presentation_jobs/-/retry-job?key=p")
     assert late.status_code == 409
     assert "presentation_jobs.status: cannot go from completed to queued" in late.text
 
 
-async def test_marking_a_topic_and_using_an_image(datasette: Datasette) -> None:
-    assert (await do(datasette, "/trends/-/mark-used?key=1")).status_code == 303
+async def test_marking_a_topic_and_using_an_image(own_datasette: Datasette) -> None:
+    assert (await do(own_datasette, "/trends/-/mark-used?key=1")).status_code == 303
     assert rows("trends", "select used_flag from trending_topics") == [(1,)]
     use = "/image_library/-/use-image?key=1"
-    assert (await do(datasette, use, FIELDS["use-image"])).status_code == 303
+    assert (await do(own_datasette, use, FIELDS["use-image"])).status_code == 303
     assert rows("image_library", "select image_id, video_id, scene_number from image_usage") == [
         (1, "v1", 3)
     ]
@@ -225,11 +240,11 @@ async def test_marking_a_topic_and_using_an_image(datasette: Datasette) -> None:
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"video_id": " "}, "must be given"),
+        ({"video_id": " "}, "is required"),
         ({"video_id": "v", "scene_number": "two"}, "must be a whole number"),
     ],
 )
-async def test_messages_stand_at_their_field(
+async def test_messages_are_at_their_field(
     datasette: Datasette, fields: dict[str, str], message: str
 ) -> None:
     answer = await do(datasette, "/image_library/-/use-image?key=1", fields)

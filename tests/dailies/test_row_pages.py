@@ -1,4 +1,4 @@
-"""The page of each kind of thing: what it tells, and nothing of what is closed."""
+"""The pages of records: their content, and nothing from closed tables."""
 
 from __future__ import annotations
 
@@ -26,11 +26,17 @@ PRESENTATION = "/presentation_jobs/presentation_jobs/pitch-sleep-spray"
 VIDEO = "/metrics/video_metadata/1"
 IMAGE = "/image_library/image_library/1"
 TOPIC = "/trends/trending_topics/1"
-THINGS = (CAMPAIGN, BUILD, PRESENTATION, VIDEO, IMAGE, TOPIC)
+RECORDS = (CAMPAIGN, BUILD, PRESENTATION, VIDEO, IMAGE, TOPIC)
+
+
+@pytest.fixture(scope="module")
+def datasette(shared_datasette: Datasette) -> Datasette:
+    """For tests that only read."""
+    return shared_datasette
 
 
 @pytest.fixture
-def datasette(samples: Path) -> Iterator[Datasette]:
+def own_datasette(samples: Path) -> Iterator[Datasette]:
     with serving() as served:
         yield served
 
@@ -44,106 +50,108 @@ async def get(datasette: Datasette, path: str, actor: Any = None) -> str:
     return " ".join(page[page.index("<main") : page.index('<details class="raw"')].split())
 
 
-def told(page: str) -> str:
+def text_of(page: str) -> str:
     return " ".join(html.unescape(re.sub(r"<[^>]*>", " ", page)).split())
 
 
 async def test_a_campaign_shows_its_settings(datasette: Datasette) -> None:
     page = await get(datasette, CAMPAIGN)
     assert "<h1>Matcha Starter Kit – spring launch</h1>" in page
-    assert "Hook Coffee made me shaky. This did not." in told(page)
-    assert "trigger_keywords matcha green tea morning routine" in told(page)
-    assert "use_overlay yes" in told(page)
-    assert "Version 1: insert" in told(page)
+    assert "Hook Coffee made me shaky. This did not." in text_of(page)
+    assert "trigger_keywords matcha green tea morning routine" in text_of(page)
+    assert "use_overlay yes" in text_of(page)
+    assert "Version 1: insert" in text_of(page)
     assert "by sample" in page
 
 
-async def test_a_campaign_shows_what_each_version_changed(datasette: Datasette) -> None:
+async def test_a_campaign_shows_what_each_version_changed(own_datasette: Datasette) -> None:
     with closing(open_database("campaigns")) as db:
         campaigns.update_job(db, "spring-matcha-avatar", {"emotion": "wild <b>", "enabled": False})
         campaigns.update_job(db, "spring-matcha-avatar", {"notes": ["a"], "emotion": "calm"})
-    page = told(await get(datasette, CAMPAIGN))
+    page = text_of(await get(own_datasette, CAMPAIGN))
     second, third = (page.partition(f"Version {number}:")[2] for number in (2, 3))
     assert 'emotion "calm" "wild <b>"' in second
     assert "enabled true false" in second
     assert 'emotion "wild <b>" "calm"' in third
-    assert 'notes not there ["a"]' in third
+    assert 'notes none ["a"]' in third
     assert page.index("Version 3:") < page.index("Version 2:") < page.index("Version 1:")
     assert "disabled" in page
 
 
-async def test_a_long_history_ends(datasette: Datasette) -> None:
+async def test_a_long_history_is_cut(own_datasette: Datasette) -> None:
     with closing(open_database("campaigns")) as db:
         for number in range(25):
             campaigns.update_job(db, "spring-matcha-avatar", {"take": number})
-    page = told(await get(datasette, CAMPAIGN))
+    page = text_of(await get(own_datasette, CAMPAIGN))
     assert page.count("Version ") == 20
     assert "Version 7: " in page
     assert "take 4 5" in page.partition("Version 7:")[2]
-    assert "Every version whole" in page
+    assert "All versions with their content" in page
 
 
-async def test_a_job_deeper_than_python_goes_shows_its_row(datasette: Datasette) -> None:
+async def test_a_job_too_deep_for_python_shows_its_row(own_datasette: Datasette) -> None:
     deep = '{"id": "deep", "job_name": "Deep", "x": ' + "[" * 900 + "]" * 900 + "}"
     with closing(open_database("campaigns")) as db:
         db.conn.execute("insert into jobs (id, data) values ('deep', ?)", [deep])
         db.conn.execute("update jobs set hook = 'Deeper' where id = 'deep'")
-    async with asking(datasette, None) as client:
+    async with asking(own_datasette, None) as client:
         response = await client.get("/campaigns/jobs/deep")
     assert response.status_code == 200
     assert "Deeper" in response.text
 
 
-async def test_a_build_shows_how_it_went(datasette: Datasette) -> None:
+async def test_a_build_shows_files_settings_and_uploads(datasette: Datasette) -> None:
     page = await get(datasette, BUILD)
     assert "<h1>run-1-12e6874e</h1>" in page
-    text = told(page)
+    text = text_of(page)
     assert "completed 100 %" in text
     assert "kitchen_wide.mp4" in text
     assert "transition crossfade" in text
     assert (
         '<a href="https://www.youtube.com/watch?v=dly_vid_001" '
-        'rel="noopener noreferrer nofollow">watch it</a>' in page
+        'rel="noopener noreferrer nofollow">Watch</a>' in page
     )
     assert '<a href="/-/videos/dly_vid_001">' in page
 
 
-async def test_a_failed_build_says_why(datasette: Datasette) -> None:
-    text = told(await get(datasette, FAILED_BUILD))
+async def test_a_failed_build_shows_its_error(datasette: Datasette) -> None:
+    text = text_of(await get(datasette, FAILED_BUILD))
     assert "failed 75 %" in text
     assert "[Errno 28] No space left on device" in text
 
 
-async def test_the_events_of_a_build_are_told(datasette: Datasette) -> None:
+async def test_the_events_of_a_build_are_shown(own_datasette: Datasette) -> None:
     with closing(open_database("yt-builder")) as db:
         yt_builder.update_job_status(db, 15, "running")
         yt_builder.update_job_status(db, 15, "failed", error="lens cap on")
-    text = told(await get(datasette, "/yt-builder/jobs/15"))
+    text = text_of(await get(own_datasette, "/yt-builder/jobs/15"))
     assert "queued → running" in text
     assert "running → failed" in text
     assert "lens cap on" in text
 
 
-async def test_addresses_that_are_none_of_the_web_are_no_links(datasette: Datasette) -> None:
+async def test_other_addresses_are_not_linked(own_datasette: Datasette) -> None:
     with closing(open_database("yt-builder")) as db:
         db.conn.execute("update youtube_uploads set video_url = 'javascript:alert(1)'")
-    page = await get(datasette, BUILD)
-    assert "javascript:alert(1)" in told(page)
+    page = await get(own_datasette, BUILD)
+    assert "javascript:alert(1)" in text_of(page)
     assert 'href="javascript' not in page
 
 
-async def test_a_presentation_shows_what_came_out(datasette: Datasette) -> None:
+async def test_a_presentation_shows_its_files(own_datasette: Datasette) -> None:
     with closing(open_database("presentation_jobs")) as db:
         presentation_jobs.update(db, "pitch-trail-mix", {"status": "processing"})
-    text = told(await get(datasette, PRESENTATION))
+    text = text_of(await get(own_datasette, PRESENTATION))
     assert "failed 33.3 %" in text
     assert "presentations/pitch-sleep-spray/slide_01.png" in text
     assert "Completed 28 Apr 2026, 11:01 , after 1 min 16 s" in text
-    queued = told(await get(datasette, "/presentation_jobs/presentation_jobs/pitch-trail-mix"))
+    queued = text_of(
+        await get(own_datasette, "/presentation_jobs/presentation_jobs/pitch-trail-mix")
+    )
     assert "queued → processing" in queued
 
 
-async def test_a_video_shows_where_it_comes_from_and_how_it_does(datasette: Datasette) -> None:
+async def test_a_video_shows_its_sources_and_performance(datasette: Datasette) -> None:
     page = await get(datasette, VIDEO)
     assert "<h1>Matcha in ninety seconds</h1>" in page
     for href in (
@@ -156,7 +164,7 @@ async def test_a_video_shows_where_it_comes_from_and_how_it_does(datasette: Data
         "/_memory/video_lineage?video_id=dly_vid_001",
     ):
         assert f'<a href="{href}">' in page, href
-    assert "tiktok 38,388" in told(page)
+    assert "tiktok 38,388" in text_of(page)
 
 
 async def test_an_image_shows_where_it_is_used(datasette: Datasette) -> None:
@@ -174,7 +182,7 @@ async def test_a_topic_shows_the_videos_made_for_it(datasette: Datasette) -> Non
     assert '<a href="/trends/trending_topics/2">tiktok</a>' in page
 
 
-async def test_a_videos_id_leads_to_its_page(datasette: Datasette) -> None:
+async def test_a_video_id_redirects_to_its_page(datasette: Datasette) -> None:
     async with asking(datasette, None) as client:
         known = await client.get("/-/videos/dly_vid_002")
         unknown = await client.get("/-/videos/no~2Fsuch~0Avideo")
@@ -185,7 +193,7 @@ async def test_a_videos_id_leads_to_its_page(datasette: Datasette) -> None:
     )
 
 
-async def test_the_row_itself_is_there_still(datasette: Datasette) -> None:
+async def test_the_stored_row_is_on_the_page(datasette: Datasette) -> None:
     async with asking(datasette, None) as client:
         page = (await client.get(BUILD)).text
         answer = (await client.get(f"{BUILD}.json")).json()
@@ -200,21 +208,21 @@ async def test_the_row_itself_is_there_still(datasette: Datasette) -> None:
     [
         (CAMPAIGN, ("campaigns", "job_history"), ["History", "Version"]),
         (BUILD, ("yt-builder", "job_files"), ["Files", "kitchen_wide.mp4"]),
-        (BUILD, ("yt-builder", "youtube_uploads"), ["Uploads", "dly_vid_001", "watch it"]),
+        (BUILD, ("yt-builder", "youtube_uploads"), ["Uploads", "dly_vid_001", "Watch"]),
         (BUILD, ("yt-builder", "job_events"), ["Events"]),
         (PRESENTATION, ("presentation_jobs", "job_events"), ["Events"]),
         (VIDEO, ("trends", "trending_topics"), ["google_trends", "trending_topics", "lineage"]),
         (VIDEO, ("yt-builder", "jobs"), ["run-1-12e6874e", "/yt-builder/", "lineage"]),
-        (VIDEO, ("yt-builder", "youtube_uploads"), ["run-1-12e6874e", "watch it", "lineage"]),
+        (VIDEO, ("yt-builder", "youtube_uploads"), ["run-1-12e6874e", "Watch", "lineage"]),
         (VIDEO, ("image_library", "image_library"), ["nutsy", "image_library", "lineage"]),
-        (VIDEO, ("metrics", "latest_video_metrics"), ["38,388", "How it does"]),
-        (IMAGE, ("image_library", "image_usage"), ["dly_vid_001", "Where it is used"]),
+        (VIDEO, ("metrics", "latest_video_metrics"), ["38,388", "Performance"]),
+        (IMAGE, ("image_library", "image_usage"), ["dly_vid_001", "Used"]),
         (IMAGE, ("metrics", "video_metadata"), ["ninety seconds", "/-/videos/"]),
         (IMAGE, ("image_library", "image_collections"), ["cheerful", "Collections"]),
-        (TOPIC, ("metrics", "video_metadata"), ["ninety seconds", "Videos made for it"]),
+        (TOPIC, ("metrics", "video_metadata"), ["ninety seconds", "Videos"]),
     ],
 )
-async def test_nothing_of_a_closed_table_is_told(
+async def test_nothing_from_a_closed_table_is_shown(
     samples: Path, page: str, closed: tuple[str, str], absent: list[str]
 ) -> None:
     database, table = closed
@@ -228,7 +236,7 @@ async def test_nothing_of_a_closed_table_is_told(
         assert [text for text in absent if text not in shown] == []
 
 
-async def test_a_closed_things_page_says_nothing(samples: Path) -> None:
+async def test_the_page_of_a_closed_table_shows_nothing(samples: Path) -> None:
     config = metadata()
     config["databases"]["metrics"]["tables"]["video_metadata"]["allow"] = {"id": "root"}
     with serving(config=config) as datasette:
@@ -239,9 +247,9 @@ async def test_a_closed_things_page_says_nothing(samples: Path) -> None:
                 assert "Matcha" not in response.text
 
 
-async def test_a_thing_that_is_not_there_is_not_found(datasette: Datasette) -> None:
+async def test_a_missing_record_is_not_found(datasette: Datasette) -> None:
     async with asking(datasette, None) as client:
-        for path in THINGS:
+        for path in RECORDS:
             response = await client.get(f"{path.rpartition('/')[0]}/987654")
             assert response.status_code == 404
             assert "Row not found" in response.text
@@ -257,14 +265,14 @@ OLD_FILES = {
 }
 
 
-async def test_everything_of_earlier_systems_has_a_page(data_dir: Path) -> None:
+async def test_every_record_of_earlier_systems_has_a_page(data_dir: Path) -> None:
     for name, file in OLD_FILES.items():
         unpack(file, data_dir).replace(database_path(name))
         upgrade.build(name, database_path(name))
     seen = 0
     with serving() as datasette:
         async with asking(datasette, None) as client:
-            for table in (thing.rpartition("/")[0] for thing in THINGS):
+            for table in (path.rpartition("/")[0] for path in RECORDS):
                 list_page = (await client.get(f"{table}?_size=200")).text
                 for path in sorted(set(re.findall(rf'<a href="({table}/[^"?]+)"', list_page))):
                     response = await client.get(html.unescape(path))
@@ -276,8 +284,8 @@ async def test_everything_of_earlier_systems_has_a_page(data_dir: Path) -> None:
     assert seen > 100
 
 
-async def test_odd_old_rows_have_pages_too(datasette: Datasette) -> None:
-    """What earlier systems stored: no JSON, texts for numbers, other times."""
+async def test_odd_old_rows_have_pages_too(own_datasette: Datasette) -> None:
+    """Values that earlier systems stored: invalid JSON, texts in number columns, other times."""
     with closing(open_database("image_library")) as db:
         db.conn.execute("drop trigger if exists image_library_update")
         for trigger in [
@@ -295,12 +303,12 @@ async def test_odd_old_rows_have_pages_too(datasette: Datasette) -> None:
             where id = 1
             """
         )
-    page = told(await get(datasette, IMAGE))
+    page = text_of(await get(own_datasette, IMAGE))
     for text in ("no json", "wide", "3 Mar 2026, 10:00", "Used often times", "last soon"):
         assert text in page
 
 
-def test_differences_tell_path_and_both_values() -> None:
+def test_differences_have_path_and_both_values() -> None:
     one = {"a": 1, "b": {"c": [1, 2], "d": None}, "gone": {"x": 1}}
     other = {"a": 1.0, "b": {"c": [1, 3, 4], "d": None}, "new": []}
     assert list(compare(one, other)) == [
@@ -313,13 +321,13 @@ def test_differences_tell_path_and_both_values() -> None:
     assert list(compare(json.loads("{}"), {})) == []
 
 
-async def test_a_very_long_campaign_is_not_told_in_full(datasette: Datasette) -> None:
+async def test_a_very_long_campaign_is_not_shown_in_full(own_datasette: Datasette) -> None:
     with closing(open_database("campaigns")) as db:
         job = {"id": "long", "job_name": "Long", "scenes": ["x" * 50] * 5000}
         campaigns.add_job(db, job)
         campaigns.update_job(db, "long", {"hook": "y"})
-    async with asking(datasette, None) as client:
+    async with asking(own_datasette, None) as client:
         page = await client.get("/campaigns/jobs/long")
     assert page.status_code == 200
-    assert "This job is too long to be told here" in page.text
+    assert "This job is too long to show here" in page.text
     assert "Version 2" in page.text

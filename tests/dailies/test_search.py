@@ -1,10 +1,9 @@
-"""The search over everything: what it finds, what it must not, and any text at all."""
+"""The page that searches everything: results, permissions, and unusual search texts."""
 
 from __future__ import annotations
 
 import html
 import re
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -20,10 +19,9 @@ from loaders import open_database
 HIT = re.compile(r'<li><a href="([^"]+)">')
 
 
-@pytest.fixture
-def datasette(samples: Path) -> Iterator[Datasette]:
-    with serving() as served:
-        yield served
+@pytest.fixture(scope="module")
+def datasette(shared_datasette: Datasette) -> Datasette:
+    return shared_datasette
 
 
 async def look_for(datasette: Datasette, text: str, actor: Any = None) -> str:
@@ -71,7 +69,7 @@ async def test_the_words_found_are_marked(datasette: Datasette) -> None:
 
 
 async def test_all_words_must_be_there(datasette: Datasette) -> None:
-    assert "Nothing holds all of these words" in await look_for(datasette, "shaky squirrel")
+    assert "No results for all of these words" in await look_for(datasette, "shaky squirrel")
 
 
 @pytest.mark.parametrize(
@@ -86,22 +84,23 @@ async def test_any_text_can_be_searched(datasette: Datasette, text: str) -> None
     assert "Search everything" in await look_for(datasette, text)
 
 
-async def test_nothing_to_search_for_explains_itself(datasette: Datasette) -> None:
-    assert "Words of campaigns" in await look_for(datasette, "")
+async def test_an_empty_search_is_explained(datasette: Datasette) -> None:
+    assert "Search for words in campaigns" in await look_for(datasette, "")
     assert HIT.search(await look_for(datasette, "  ")) is None
 
 
-async def test_more_hits_are_a_page_of_the_table(datasette: Datasette) -> None:
+async def test_more_hits_link_to_the_table(samples: Path) -> None:
     with closing(open_database("trends")) as db:
         for number in range(1, 1203):
             sql = "insert into trending_topics (topic, source) values (?, 'test')"
             db.conn.execute(sql, [f"glowing {number}"])
-    page = await look_for(datasette, "glow")
-    [href] = re.findall(r'<a href="([^"]+)">All 1,000\+ in Trends: Trending topics</a>', page)
-    assert len(HIT.findall(page)) == search.MOST_HITS
-    async with asking(datasette, None) as client:
-        path, _, question = href.partition("?")
-        answer = (await client.get(f"{path}.json?{question}&_extra=count")).json()
+    with serving() as datasette:
+        page = await look_for(datasette, "glow")
+        [href] = re.findall(r'<a href="([^"]+)">All 1,000\+ in Trends: Trending topics</a>', page)
+        assert len(HIT.findall(page)) == search.MAX_HITS
+        async with asking(datasette, None) as client:
+            path, _, arguments = href.partition("?")
+            answer = (await client.get(f"{path}.json?{arguments}&_extra=count")).json()
     assert answer["count"] == 1202
 
 
@@ -139,6 +138,6 @@ async def test_a_private_instance_searches_nothing(samples: Path) -> None:
     assert "Matcha" not in response.text
 
 
-def test_marks_of_an_excerpt_are_the_only_markup() -> None:
+def test_highlights_are_the_only_markup_of_an_excerpt() -> None:
     hostile = "\x02<b>\x03 \x02 & \x03\x03 <i>\x02"
-    assert search.marked(hostile) == ("<mark>&lt;b&gt;</mark> <mark> &amp; </mark> &lt;i&gt;")
+    assert search.highlight(hostile) == ("<mark>&lt;b&gt;</mark> <mark> &amp; </mark> &lt;i&gt;")

@@ -4,24 +4,35 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
-from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
+from jobs_client import clearing
 from server_process import ServerProcess, run_dailies
 
 NUMBER_OF_STREAMS = 3
 STREAM = {"Accept": "text/event-stream"}
 
 
+@pytest.fixture(scope="module")
+def shared_site(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[tuple[ServerProcess, Callable[[], None]]]:
+    with ServerProcess(tmp_path_factory.mktemp("site") / "data") as running:
+        names = ("campaigns.db", "yt-builder.db")
+        yield running, clearing(running.data_dir / name for name in names)
+
+
 @pytest.fixture
-def site(data_dir: Path) -> Iterator[ServerProcess]:
-    with ServerProcess(data_dir) as running:
-        yield running
+def site(shared_site: tuple[ServerProcess, Callable[[], None]]) -> ServerProcess:
+    """The server of the module, with empty databases of campaigns and builds."""
+    running, clear = shared_site
+    clear()
+    return running
 
 
 @contextmanager
@@ -143,7 +154,7 @@ def test_a_server_that_is_told_to_end_ends_its_streams(site: ServerProcess) -> N
 
 def test_what_is_wrong_is_told_before_the_stream_begins(site: ServerProcess) -> None:
     for path, status, message in (
-        ("/api/builds/changes?since=x", 400, 'since: "x" is no token of ours'),
+        ("/api/builds/changes?since=x", 400, 'since: "x" is not a token of this API'),
         ("/api/builds/changes?colour=1", 400, 'unknown parameter "colour"'),
         ("/api/builds/changes?since=00000000-1", 409, None),
     ):

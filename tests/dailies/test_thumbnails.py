@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from in_process import READER, metadata, serving
 from PIL import Image
 
-from dailies.web.thumbnails import LONGEST_SIDE, Thumbnails, places
+from dailies.web.thumbnails import MAX_SIDE, Thumbnails, candidates
 from loaders import open_database
 
 SECRET = b"the secret of another folder"
@@ -52,7 +52,7 @@ async def ask(datasette: Datasette, number: int | str, **options: Any) -> Any:
 
 def assert_placeholder(answer: Any) -> None:
     assert (answer.status_code, answer.headers["content-type"]) == (200, "image/svg+xml")
-    assert "No picture" in answer.text
+    assert "No image" in answer.text
     assert answer.headers["cache-control"] == "private, no-store"
 
 
@@ -62,13 +62,13 @@ async def test_a_picture_is_shrunk(datasette: Datasette, images: Path, path: str
     answer = await ask(datasette, number)
     assert (answer.status_code, answer.headers["content-type"]) == (200, "image/webp")
     with Image.open(BytesIO(answer.content)) as picture:
-        assert picture.size == (LONGEST_SIDE, LONGEST_SIDE // 2)
+        assert picture.size == (MAX_SIDE, MAX_SIDE // 2)
         assert picture.convert("RGB").getpixel((5, 5))[0] > 240
     known = {"If-None-Match": answer.headers["etag"]}
     assert (await ask(datasette, number, headers=known)).status_code == 304
 
 
-async def test_a_changed_file_is_shown_as_it_is(datasette: Datasette, images: Path) -> None:
+async def test_a_changed_file_gets_a_new_thumbnail(datasette: Datasette, images: Path) -> None:
     number = add("images/nutsy/red.png")
     before = await ask(datasette, number)
     Image.new("RGB", (50, 50), "blue").save(images / "nutsy" / "red.png")
@@ -78,7 +78,7 @@ async def test_a_changed_file_is_shown_as_it_is(datasette: Datasette, images: Pa
 
 
 def outside(images: Path) -> dict[str, Callable[[], Any]]:
-    """Paths that must not be shown, each made by what makes it so."""
+    """Paths of files that must not be shown, each with a function that creates the file."""
     stranger = images.parent / "private.png"
     Image.new("RGB", (9, 9)).save(stranger)
 
@@ -126,7 +126,7 @@ CASES = (
 
 
 @pytest.mark.parametrize("case", CASES)
-async def test_what_cannot_be_shown_has_a_placeholder(
+async def test_files_that_cannot_be_shown_have_a_placeholder(
     datasette: Datasette, images: Path, case: str
 ) -> None:
     answer = await ask(datasette, add(outside(images)[case]()))
@@ -164,7 +164,7 @@ async def test_only_reading(datasette: Datasette) -> None:
     assert answer.json()["errors"] == ["POST is not allowed here"]
 
 
-async def test_who_may_not_see_the_library_sees_no_picture(images: Path) -> None:
+async def test_actors_without_permission_see_no_thumbnail(images: Path) -> None:
     number = add("images/nutsy/red.png")
     config = metadata()
     library = config["databases"]["image_library"]["tables"]["image_library"]
@@ -175,25 +175,25 @@ async def test_who_may_not_see_the_library_sees_no_picture(images: Path) -> None
 
 
 @given(st.text(max_size=30) | st.from_regex(r"(images|\.\.|/|\.|x){0,6}", fullmatch=True))
-def test_no_path_leads_out(path: str) -> None:
-    for place in places(Path("/srv/images"), path):
+def test_no_path_leaves_the_folder(path: str) -> None:
+    for place in candidates(Path("/srv/images"), path):
         assert ".." not in place.parts
         assert not place.is_absolute()
         assert place.parts
 
 
-def test_a_broken_picture_is_looked_at_once(images: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_broken_image_is_read_once(images: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (images / "broken.png").write_bytes((images / "nutsy" / "red.png").read_bytes()[:60])
     store = Thumbnails(images)
     assert store.find("broken.png") is None
-    monkeypatch.setattr("dailies.web.thumbnails.shrink", lambda _: pytest.fail("looked at again"))
+    monkeypatch.setattr("dailies.web.thumbnails.shrink", lambda _: pytest.fail("read again"))
     assert store.find("broken.png") is None
 
 
-def test_kept_thumbnails_are_bounded(images: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dailies.web.thumbnails.KEPT", 2)
+def test_the_cache_is_bounded(images: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dailies.web.thumbnails.MAX_CACHED", 2)
     store = Thumbnails(images)
     for number in range(4):
         Image.new("RGB", (4, 4)).save(images / f"{number}.png")
         assert store.find(f"{number}.png")
-    assert len(store._kept) == 2
+    assert len(store._cache) == 2

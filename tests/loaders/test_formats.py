@@ -10,28 +10,22 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loaders.formats import json_reader
-from loaders.formats.documents import (
-    FORMATS,
-    Record,
-    decode,
-    detect_format,
-    encode,
-    read,
-    write,
-    write_folder,
-)
+from loaders.formats import FORMATS, json_reader
+from loaders.formats.files import detect_format, read, write
+from loaders.formats.folder import write_folder
+from loaders.formats.json_form import decode, encode
+from loaders.formats.record import NOT_TEXT, FileRecord
 
 TEXT_FIELDS = frozenset({"id", "job_name"})
 
 
-def records(folder: Path, text: str | bytes, name: str, **options: object) -> list[Record]:
+def records(folder: Path, text: str | bytes, name: str, **options: object) -> list[FileRecord]:
     path = folder / name
     path.write_bytes(text.encode() if isinstance(text, str) else text)
     return list(read(path, **options))  # type: ignore[arg-type]
 
 
-def outcome(found: list[Record]) -> list[tuple[str, object]]:
+def outcome(found: list[FileRecord]) -> list[tuple[str, object]]:
     return [(record.position, record.error or record.value) for record in found]
 
 
@@ -66,7 +60,7 @@ def test_the_format_of_a_file(tmp_path: Path, name: str, text: str, expected: st
         (b"", "is empty"),
         (b"SQLite format 3\0 \0", "is a SQLite database, not one of yaml, json, ndjson, csv"),
         (b"\x89PNG\0", "is a binary file, not one of yaml, json, ndjson, csv"),
-        (b"words only\n", "cannot tell the format"),
+        (b"words only\n", "cannot detect the format"),
     ],
 )
 def test_a_format_that_is_none(tmp_path: Path, content: bytes, message: str) -> None:
@@ -112,17 +106,17 @@ BAD_OBJECTS = {
     '{"a": 1, "b": {"x": 1, "x": 2}}': 'duplicate key "x"',
     '{"a": "\\ud83d"}': "lone surrogate \\uD83D in a text",
     '{"\\uDE00": 1}': "lone surrogate \\uDE00 in a text",
-    b'{"a": "caf\xe9"}': "holds bytes that are no valid text",
+    b'{"a": "caf\xe9"}': "contains bytes that are not valid UTF-8",
     '"text"': 'not an object but "text"',
     "[1, 2]": "not an object but [1, 2]",
     '{"a": ' + "9" * 5000 + "}": "an integer with more than 4,300 digits",
     '{"a": ' + "[" * 200 + "]" * 200 + "}": "nested deeper than 200 levels",
-    '{"!!new": 1}': 'key "!!new" begins with "!!" but is no documented form',
-    '{"a": {"!!binary": "?"}}': 'key "!!binary" begins with "!!" but is no documented form',
+    '{"!!new": 1}': 'key "!!new" begins with "!!" but is not a documented form',
+    '{"a": {"!!binary": "?"}}': 'key "!!binary" begins with "!!" but is not a documented form',
     '{"!!set": [1]}': 'not an object but {"!!set": [1]}',
-    '{"!!int 1": 1, "!!int 01": 2}': 'key "!!int 01" begins with "!!" but is no documented form',
-    '{"a": {"!!set": [1, 1]}}': 'key "!!set" begins with "!!" but is no documented form',
-    '{"\\u0021!x y": 1}': 'key "!!x y" begins with "!!" but is no documented form',
+    '{"!!int 1": 1, "!!int 01": 2}': 'key "!!int 01" begins with "!!" but is not a documented form',
+    '{"a": {"!!set": [1, 1]}}': 'key "!!set" begins with "!!" but is not a documented form',
+    '{"\\u0021!x y": 1}': 'key "!!x y" begins with "!!" but is not a documented form',
 }
 
 
@@ -273,7 +267,7 @@ def test_csv_rows_that_are_wrong(tmp_path: Path) -> None:
     assert [record.error for record in found if record.error] == [
         "1 cells where the header has 2",
         "3 cells where the header has 2",
-        "holds bytes that are no valid text (UTF-8, or UTF-16 with its mark)",
+        NOT_TEXT,
         "',' expected after '\"'",
         "the file ends in the middle of this row (a quote is not closed)",
     ]
@@ -282,8 +276,11 @@ def test_csv_rows_that_are_wrong(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("id,x,id\n1,2,3\n", 'the header names "id" 2 times'),
-        (b"caf\xe9\n1\n", "holds bytes that are no valid text (UTF-8, or UTF-16 with its mark)"),
+        ("id,x,id\n1,2,3\n", 'the header has "id" 2 times'),
+        (
+            b"caf\xe9\n1\n",
+            NOT_TEXT,
+        ),
     ],
 )
 def test_csv_headers_that_are_wrong(tmp_path: Path, text: str, reason: str) -> None:
@@ -321,7 +318,7 @@ def test_a_folder_of_jobs(tmp_path: Path) -> None:
         "scalar: found unexpected end of stream)",
         "empty.yaml": "is empty",
         "gone.yaml": "cannot be read: No such file or directory",
-        "list.yaml": "holds a list, no job",
+        "list.yaml": "contains a list, not a job",
         "twice.yaml": 'line 2: duplicate key "id"',
     }
     assert found["b.yaml"].position == "job 1 (line 1)"

@@ -19,7 +19,14 @@ from server_process import RunDailies
 
 from loaders import open_database
 from loaders.image_library import image_files
+from loaders.import_options import ImportOptions
 from loaders.import_report import ImportReport
+
+
+def load(
+    db: sqlite_utils.Database, folders: list[Path], character: str | None, **options: Any
+) -> ImportReport:
+    return image_files.load(db, folders, ImportOptions(character=character, **options))
 
 
 @pytest.fixture
@@ -78,7 +85,7 @@ def test_every_format_is_measured(db: sqlite_utils.Database, folder: Path) -> No
     }
     for name, (_, size) in files.items():
         draw(folder / name, size)
-    report = image_files.load(db, [folder], "butcher")
+    report = load(db, [folder], "butcher")
     assert counts(report) == {"imported": 6}
     assert stored(db, "file_path, width, height, format, file_size_bytes, character, source") == [
         (str(folder / name), *size, kind, (folder / name).stat().st_size, "butcher", "manual")
@@ -91,7 +98,7 @@ def test_content_and_not_its_name_says_what_a_file_is(
 ) -> None:
     draw(folder / "a.png", format="JPEG")
     draw(folder / "photo", format="PNG")
-    assert counts(image_files.load(db, [folder], "nutsy")) == {"imported": 2}
+    assert counts(load(db, [folder], "nutsy")) == {"imported": 2}
     assert stored(db, "format") == [("jpg",), ("png",)]
 
 
@@ -100,31 +107,33 @@ def test_a_second_run_adds_nothing_and_updates_what_changed(
 ) -> None:
     draw(folder / "a.png")
     draw(folder / "b.png")
-    image_files.load(db, [folder], "nutsy")
+    load(db, [folder], "nutsy")
     db.execute("update image_library set emotion = 'sad', usage_count = 3")
-    assert counts(image_files.load(db, [folder], "nutsy")) == {"skipped": 2}
+    assert counts(load(db, [folder], "nutsy")) == {"skipped": 2}
     draw(folder / "b.png", (40, 30))
-    assert counts(image_files.load(db, [folder], "nutsy")) == {"updated": 1, "skipped": 1}
+    assert counts(load(db, [folder], "nutsy")) == {"skipped": 2}
+    changed = load(db, [folder], "nutsy", on_conflict="update")
+    assert counts(changed) == {"updated": 1, "skipped": 1}
     assert stored(db, "width, height, emotion, usage_count") == [
         (4, 3, "sad", 3),
         (40, 30, "sad", 3),
     ]
-    assert counts(image_files.load(db, [folder], "nutsy")) == {"skipped": 2}
+    assert counts(load(db, [folder], "nutsy")) == {"skipped": 2}
 
 
 def test_on_conflict_says_what_becomes_of_a_known_image(
     db: sqlite_utils.Database, folder: Path
 ) -> None:
     draw(folder / "a.png")
-    image_files.load(db, [folder], "nutsy")
-    assert counts(image_files.load(db, [folder], "butcher")) == {"skipped": 1}
+    load(db, [folder], "nutsy")
+    assert counts(load(db, [folder], "butcher")) == {"skipped": 1}
     assert stored(db, "character") == [("nutsy",)]
-    report = image_files.load(db, [folder], "butcher", on_conflict="update")
+    report = load(db, [folder], "butcher", on_conflict="update")
     assert (counts(report), stored(db, "character")) == ({"updated": 1}, [("butcher",)])
     assert Path(str(report.backup)).exists()
     draw(folder / "a.png", (9, 9))
-    report = image_files.load(db, [folder], "butcher", on_conflict="fail")
-    assert reasons(report) == {"a.png": "has changed since it was stored"}
+    report = load(db, [folder], "butcher", on_conflict="fail")
+    assert reasons(report) == {"a.png": "already stored with different content"}
     assert stored(db, "width") == [(4,)]
 
 
@@ -133,7 +142,7 @@ def test_a_folder_spelt_otherwise_holds_the_same_images(
 ) -> None:
     draw(folder / "a.png")
     monkeypatch.chdir(folder.parent)
-    image_files.load(db, [Path("images")], "nutsy")
+    load(db, [Path("images")], "nutsy")
     spellings = (
         folder,
         Path("./images"),
@@ -141,7 +150,7 @@ def test_a_folder_spelt_otherwise_holds_the_same_images(
         Path("../") / folder.parent.name / "images",
     )
     for spelling in spellings:
-        assert counts(image_files.load(db, [spelling], "nutsy")) == {"skipped": 1}
+        assert counts(load(db, [spelling], "nutsy")) == {"skipped": 1}
     assert stored(db, "file_path") == [("images/a.png",)]
 
 
@@ -161,7 +170,7 @@ def test_what_is_no_image_is_skipped_and_what_cannot_be_read_is_reported(
     (folder / ".thumbnails").mkdir()
     draw(folder / ".thumbnails" / "good.png")
     os.mkfifo(folder / "pipe.png")
-    report = image_files.load(db, [folder], "nutsy")
+    report = load(db, [folder], "nutsy")
     assert counts(report) == {"imported": 1, "skipped": 4, "failed": 7}
     found = reasons(report)
     assert list(found) == sorted(found)
@@ -186,7 +195,7 @@ def test_links_are_not_followed(db: sqlite_utils.Database, folder: Path, tmp_pat
     (folder / "e").symlink_to(folder)
     (folder / "f.png").symlink_to(folder / "gone.png")
     (folder / "g.png").symlink_to(folder / "g.png")
-    report = image_files.load(db, [folder], "nutsy")
+    report = load(db, [folder], "nutsy")
     assert counts(report) == {"imported": 1, "skipped": 2, "failed": 4}
     assert reasons(report) == {
         "c.png": "is a link that leads out of the folder",
@@ -198,7 +207,7 @@ def test_links_are_not_followed(db: sqlite_utils.Database, folder: Path, tmp_pat
 
 def test_a_name_that_is_no_text_is_reported(db: sqlite_utils.Database, folder: Path) -> None:
     draw(folder / "a.png").rename(os.fsdecode(os.fsencode(folder) + b"/\xff.png"))
-    report = image_files.load(db, [folder], "nutsy")
+    report = load(db, [folder], "nutsy")
     assert reasons(report) == {"?.png": "has a name that is no text"}
     json.dumps(report.as_dict(), ensure_ascii=False).encode()
 
@@ -219,21 +228,21 @@ def test_a_name_says_emotion_and_pose_where_its_words_are_known(
     db: sqlite_utils.Database, folder: Path, name: str, emotion: str | None, pose: str | None
 ) -> None:
     draw(folder / name)
-    image_files.load(db, [folder], "butcher")
+    load(db, [folder], "butcher")
     assert stored(db, "emotion, pose") == [(emotion, pose)]
 
 
 def test_a_rehearsal_changes_nothing(db: sqlite_utils.Database, folder: Path) -> None:
     draw(folder / "a.png")
     seen: list[int] = []
-    report = image_files.load(db, [folder], "nutsy", dry_run=True, progress=seen.append)
+    report = load(db, [folder], "nutsy", dry_run=True, progress=seen.append)
     assert (counts(report), seen) == ({"imported": 1}, [1])
     assert stored(db, "id") == []
 
 
 def test_the_character_must_be_one_of_ours(db: sqlite_utils.Database, folder: Path) -> None:
     with pytest.raises(ValueError, match="character must be butcher or nutsy, not 'bob'"):
-        image_files.load(db, [folder], "bob")
+        load(db, [folder], "bob")
 
 
 def test_the_command_reads_a_folder(run_dailies: RunDailies, data_dir: Path, folder: Path) -> None:

@@ -149,9 +149,9 @@ def test_times_without_a_zone_are_of_the_configured_one(
 def test_check_names_what_is_odd(tmp_path: Path) -> None:
     path = unpack("metrics.db", tmp_path)
     upgrade.build("metrics", path)
-    problems = checks.check("metrics", path)
-    assert "table monitoring_metrics is not ours" in problems
-    assert [text.split(":")[0] for text in problems if "not ours" not in text] == [
+    findings = checks.examine("metrics", path)
+    assert "table monitoring_metrics: not created by Dailies" in findings.notes
+    assert [text.split(":")[0] for text in findings.problems] == [
         "video_metrics.views must be a whole number, 0 or more",
         "video_metrics.likes must be a whole number, 0 or more",
         "video_metrics.engagement_rate must be a number from 0 to 1",

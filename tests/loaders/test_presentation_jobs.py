@@ -44,6 +44,9 @@ def test_a_job_as_the_earlier_system_writes_it(db: sqlite3.Connection) -> None:
         **job_data,
         "created_at": "2025-11-10T09:00:00.000Z",
         "attempts": 0,
+        "config": None,
+        "priority": 0,
+        "run_after": None,
     }
     assert presentation_jobs.get(db, "a") == job
     running = presentation_jobs.update(db, "a", status="processing", progress=33.3)

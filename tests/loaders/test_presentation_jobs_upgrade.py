@@ -12,7 +12,10 @@ from loaders import checks, presentation_jobs, upgrade
 from loaders.connections import connect
 
 ALL = "select * from presentation_jobs order by rowid"
-NEW_COLUMNS = {"worker": None, "attempts": 0, "current_step": None}
+NEW_COLUMNS = {
+    "worker": None, "attempts": 0, "current_step": None,
+    "config": None, "priority": 0, "run_after": None,
+}  # fmt: skip
 LONG = "x" * 80
 
 

@@ -1,4 +1,4 @@
-"""Status, times, events, leases and children of jobs keep in step, whoever writes and however."""
+"""Status, times, events, attempts, leases and children of jobs agree after every kind of write."""
 
 from __future__ import annotations
 
@@ -15,10 +15,9 @@ from hypothesis import strategies as st
 
 from loaders import upgrade
 from loaders.connections import connect
-from loaders.migrations import presentation_jobs, yt_builder
-from loaders.migrations.life_cycle import LifeCycle
+from loaders.queues.life_cycle import BUILDS, PRESENTATIONS, LifeCycle
 
-CYCLES = {"yt-builder": yt_builder.LIFE_CYCLE, "presentation_jobs": presentation_jobs.LIFE_CYCLE}
+CYCLES = {"yt-builder": BUILDS, "presentation_jobs": PRESENTATIONS}
 OUR_FORM = (
     "[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]T[0-9][0-9]:[0-9][0-9]:[0-9][0-9].[0-9][0-9][0-9]Z"
 )
@@ -39,11 +38,13 @@ numbers = st.integers(1, 3)
 jobs = st.fixed_dictionaries(
     {"job_id": numbers, "run_id": st.sampled_from(["r1", "r2", "r3"])},
     optional={
-        "status": st.sampled_from([*yt_builder.LIFE_CYCLE.names, "lost"]),
+        "status": st.sampled_from([*BUILDS.names, "lost"]),
         "progress": st.sampled_from([0, 50, 100, 101, None]),
         "config": st.sampled_from(["{}", "null", "[1", None]),
         "started_at": st.just("2025-11-02T01:40:00"),
         "finished_at": st.just("2025-11-02T01:50:00"),
+        "run_after": st.sampled_from(["2025-11-02T01:50:00", "soon"]),
+        "priority": st.sampled_from([3, "high"]),
     },
 )
 writes = st.tuples(st.sampled_from(VERBS), numbers, jobs)
@@ -171,14 +172,25 @@ def assert_in_step(connection: sqlite3.Connection) -> None:
     assert {number: status for number, status in known.items() if status} == stored
     orphans = "select * from job_files where job_id not in (select job_id from jobs)"
     assert connection.execute(orphans).fetchall() == []
-    leased = "select job_id from job_leases where lease is not null"
-    running = "select job_id from jobs where status = 'running'"
-    assert set(connection.execute(leased)) == set(connection.execute(running))
+    states = set(connection.execute("select job_id, run_id, status from job_states"))
+    assert states == set(connection.execute("select job_id, run_id, status from jobs"))
+    leased = set(connection.execute("select job_id from job_states where lease is not null"))
+    running = set(connection.execute("select job_id from jobs where status = 'running'"))
+    completed = set(connection.execute("select job_id from jobs where status = 'completed'"))
+    assert running <= leased <= running | completed
+    attempts = "select job_id from job_attempts where ended_at is null"
+    assert sorted(connection.execute(attempts)) == sorted(running)
+    assert connection.execute("pragma foreign_key_check").fetchall() == []
+    logged = dict(connection.execute("select job_id, operation from job_changes order by id"))
+    assert {number for number, operation in logged.items() if operation != "delete"} == set(stored)
     ended = (
         "select finished_at is null from jobs where status in ('completed', 'failed', 'cancelled')"
     )
     assert all(row == (0,) for row in connection.execute(ended))
-    assert connection.execute("select paused from write_context").fetchall() == [(0,)]
+
+
+def forbidden(cycle: LifeCycle) -> str:
+    return f"{cycle.table}.status: cannot go to this status (see job_status_moves)"
 
 
 def test_every_move_is_judged_by_the_table_of_moves(
@@ -189,14 +201,13 @@ def test_every_move_is_judged_by_the_table_of_moves(
     for number, (before, after) in enumerate(pairs, start=1):
         add(connection, cycle, before, job_id=number)
         if before == cycle.running:
-            connection.execute("delete from job_leases")
+            connection.execute("delete from job_attempts")
         if (before, after) in allowed:
             go(connection, cycle, after, number)
         else:
             with pytest.raises(sqlite3.IntegrityError) as refused:
                 go(connection, cycle, after, number)
-            said = f"{cycle.table}.status: cannot go from {before} to {after}"
-            assert str(refused.value) == said
+            assert str(refused.value) == forbidden(cycle)
         assert job(connection, cycle, number)["status"] == (
             after if (before, after) in allowed else before
         )
@@ -206,10 +217,12 @@ def test_a_move_can_be_forbidden_and_allowed_by_a_row(
     connection: sqlite3.Connection, cycle: LifeCycle
 ) -> None:
     add(connection, cycle, "completed")
-    connection.execute("insert into job_status_moves values ('completed', 'queued', 0)")
+    connection.execute(
+        "update job_status_moves set allowed = 'always' where status_from = 'completed'"
+    )
     go(connection, cycle, "queued")
-    connection.execute("delete from job_status_moves where status_from = 'queued'")
-    with pytest.raises(sqlite3.IntegrityError, match="cannot go from queued to failed"):
+    connection.execute("update job_status_moves set allowed = 'never' where status_from = 'queued'")
+    with pytest.raises(sqlite3.IntegrityError, match="cannot go to this status"):
         go(connection, cycle, "failed")
 
 
@@ -220,31 +233,44 @@ def test_a_job_that_ran_takes_no_shortcut(connection: sqlite3.Connection, cycle:
     go(connection, cycle, cycle.running, 2)
     go(connection, cycle, "queued", 2)
     for status in ("completed", "failed"):
-        with pytest.raises(sqlite3.IntegrityError, match=f"cannot go from queued to {status}"):
+        with pytest.raises(sqlite3.IntegrityError, match="cannot go to this status"):
             go(connection, cycle, status, 2)
 
 
+@pytest.mark.parametrize("recursive_triggers", [0, 1])
 def test_replacing_a_job_obeys_the_life_cycle(
-    connection: sqlite3.Connection, cycle: LifeCycle
+    connection: sqlite3.Connection, cycle: LifeCycle, recursive_triggers: int
 ) -> None:
-    add(connection, cycle, "completed")
+    connection.execute(f"pragma recursive_triggers = {recursive_triggers}")
+    add(connection, cycle, "queued")
+    go(connection, cycle, cycle.running)
     columns = ", run_id, run_dir" if cycle.started else ""
     values = ", 'run-1', 'runs/run-1'" if cycle.started else ""
-    sql = f"insert or replace into {cycle.table} (job_id, status{columns}) values (1, ?{values})"
-    with pytest.raises(sqlite3.IntegrityError, match="cannot go from completed to queued"):
-        connection.execute(sql, ("queued",))
-    connection.execute(sql, ("completed",))
-    assert moves(connection) == [(None, "completed")]
+    row = f"into {cycle.table} (job_id, status{columns}) values (1, ?{values})"
+    connection.execute(f"insert or replace {row}", ("completed",))
+    assert moves(connection) == [
+        (None, "queued"), ("queued", cycle.running), (cycle.running, None), (None, "completed"),
+    ]  # fmt: skip
+    assert connection.execute("select count(*) from job_attempts").fetchone()[0] == 0
+    with pytest.raises(sqlite3.IntegrityError) as refused:
+        connection.execute(f"insert or replace {row}", ("queued",))
+    assert str(refused.value) == forbidden(cycle)
+    connection.execute(f"insert or ignore {row}", ("queued",))
+    connection.execute(f"delete from {cycle.table}")
+    connection.execute(f"insert {row}", ("queued",))
+    assert job(connection, cycle)["status"] == "queued"
 
 
-def test_an_unknown_status_of_old_may_become_any(
+def test_an_unknown_status_of_an_old_row_may_become_any(
     connection: sqlite3.Connection, cycle: LifeCycle
 ) -> None:
     add(connection, cycle, "completed")
-    connection.execute("update write_context set paused = 1")
-    connection.execute("drop trigger " + f"{cycle.table}_bu_rules")
+    [(checks,)] = connection.execute("select sql from sqlite_master where name = 'job_checks_ii'")
+    connection.execute("drop trigger job_checks_ii")
+    connection.execute("create trigger none instead of insert on job_checks begin select 1; end")
     go(connection, cycle, "Completed")
-    connection.execute("update write_context set paused = 0")
+    connection.execute("drop trigger none")
+    connection.execute(checks)
     connection.execute(f"update {cycle.table} set error = 'x', status = status")
     go(connection, cycle, "queued")
     assert job(connection, cycle)["status"] == "queued"
@@ -262,24 +288,53 @@ def test_the_life_cycle_sets_times_progress_and_attempts(
     ran = job(connection, cycle)
     assert is_now(connection, ran["last_heartbeat"])
     assert (ran["attempts"], ran["worker"]) == (1, "w")
-    connection.execute(f"update {cycle.table} set progress = 40")
-    go(connection, cycle, "failed")
+    if cycle.started:
+        assert is_now(connection, ran["started_at"])
+    connection.execute(f"update {cycle.table} set progress = 40, current_step = 'mixing'")
+    connection.execute(f"update {cycle.table} set status = 'failed', error = 'no voice'")
     failed = job(connection, cycle)
     assert is_now(connection, failed[cycle.finished])
     assert (failed["progress"], failed["worker"]) == (40, "w")
     go(connection, cycle, "queued")
     again = job(connection, cycle)
-    assert [again[name] for name in (cycle.finished, "progress", "worker", "attempts")] == [
-        None, 0, None, 0,
-    ]  # fmt: skip
+    cleared = [cycle.finished, "error", "current_step", "worker", *filter(None, [cycle.started])]
+    assert {name: again[name] for name in cleared} == dict.fromkeys(cleared)
+    assert (again["progress"], again["attempts"]) == (0, 1)
     go(connection, cycle, cycle.running)
     go(connection, cycle, "completed")
     done = job(connection, cycle)
-    assert (done["progress"], done["attempts"]) == (100, 1)
+    assert (done["progress"], done["attempts"]) == (100, 2)
     assert is_now(connection, done[cycle.finished])
-    if cycle.started:
-        assert done["started_at"] == ran["started_at"]
-        assert is_now(connection, ran["started_at"])
+
+
+def test_each_attempt_is_kept(connection: sqlite3.Connection, cycle: LifeCycle) -> None:
+    add(connection, cycle, "queued")
+    sql = f"update {cycle.table} set status = ?, worker = ?, error = ?"
+    attempts = "select worker, outcome, error, ended_at is null from job_attempts order by id"
+    connection.execute(sql, (cycle.running, "ada", None))
+    assert [tuple(row) for row in connection.execute(attempts)] == [("ada", None, None, 1)]
+    connection.execute(sql, ("failed", "ada", "no voice"))
+    go(connection, cycle, "queued")
+    connection.execute(sql, (cycle.running, "bob", None))
+    connection.execute(sql, ("completed", "bob", None))
+    assert [tuple(row) for row in connection.execute(attempts)] == [
+        ("ada", "failed", "no voice", 0),
+        ("bob", "completed", None, 0),
+    ]
+    times = connection.execute("select started_at, ended_at from job_attempts").fetchall()
+    assert all(is_now(connection, time) for row in times for time in row)
+    connection.execute(f"update {cycle.table} set job_id = 7")
+    assert connection.execute("select job_id from job_attempts").fetchall()[0][0] in (7, "7")
+    connection.execute(f"delete from {cycle.table}")
+    assert connection.execute(attempts).fetchall() == []
+
+
+def test_a_retry_keeps_what_its_statement_sets(
+    connection: sqlite3.Connection, cycle: LifeCycle
+) -> None:
+    add(connection, cycle, "failed", error="no voice")
+    connection.execute(f"update {cycle.table} set status = 'queued', error = 'once more'")
+    assert job(connection, cycle)["error"] == "once more"
 
 
 def test_a_statement_s_own_end_is_believed(
@@ -309,7 +364,7 @@ def test_progress_is_a_sign_of_life(connection: sqlite3.Connection, cycle: LifeC
 @pytest.mark.parametrize("recursive_triggers", [0, 1])
 def test_a_build_starts_once(builder: sqlite3.Connection, recursive_triggers: int) -> None:
     builder.execute(f"pragma recursive_triggers = {recursive_triggers}")
-    cycle = yt_builder.LIFE_CYCLE
+    cycle = BUILDS
     add(builder, cycle, "queued")
     began = "2025-11-02T01:40:00.123456"
     sql = "update jobs set status = 'running', progress = ?, started_at = ?"
@@ -357,9 +412,15 @@ def test_no_event_without_a_change_of_status(
         ("progress", 101, "progress: must be a"),
         ("progress", -1, "progress: must be a"),
         ("progress", "half", "progress: must be a"),
+        ("progress", float("inf"), "progress: must be a"),
         ("attempts", -1, "attempts: must be a whole number"),
         ("attempts", 1.5, "attempts: must be a whole number"),
         ("status", "paused", "status: must be one of"),
+        ("priority", "high", "priority: must be a whole number"),
+        ("priority", 1.5, "priority: must be a whole number"),
+        ("run_after", "soon", "run_after: must be a time such as"),
+        ("run_after", "now", "run_after: must be a time such as"),
+        ("config", "[]", "config: must be a JSON object"),
     ],
 )
 def test_values_outside_their_range_are_refused(
@@ -380,7 +441,7 @@ def test_children_go_with_their_job(
     builder.execute(f"pragma foreign_keys = {foreign_keys}")
     builder.execute(f"pragma recursive_triggers = {recursive_triggers}")
     for number in (1, 2, 3, 4):
-        add(builder, yt_builder.LIFE_CYCLE, "queued", job_id=number)
+        add(builder, BUILDS, "queued", job_id=number)
         builder.execute(
             "insert into job_files (job_id, file_type, filename, file_path)"
             f" values ({number}, 'videos', 'f{number}', 'x')"
@@ -404,7 +465,7 @@ def test_children_go_with_their_job(
 @pytest.mark.parametrize("foreign_keys", [0, 1])
 def test_a_child_needs_its_job(builder: sqlite3.Connection, foreign_keys: int) -> None:
     builder.execute(f"pragma foreign_keys = {foreign_keys}")
-    add(builder, yt_builder.LIFE_CYCLE, "queued")
+    add(builder, BUILDS, "queued")
     file = (
         "insert into job_files (job_id, file_type, filename, file_path) values (?, 'music', '', '')"
     )
@@ -422,7 +483,7 @@ def test_a_child_needs_its_job(builder: sqlite3.Connection, foreign_keys: int) -
 
 
 def test_types_and_privacy_are_from_their_lists(builder: sqlite3.Connection) -> None:
-    add(builder, yt_builder.LIFE_CYCLE, "queued")
+    add(builder, BUILDS, "queued")
     with pytest.raises(sqlite3.IntegrityError) as refused:
         builder.execute(
             "insert into job_files (job_id, file_type, filename, file_path)"
@@ -442,7 +503,7 @@ def test_types_and_privacy_are_from_their_lists(builder: sqlite3.Connection) -> 
 @pytest.mark.parametrize("content", ["[", "[]", '"x"', "1", b"{}"])
 def test_a_configuration_is_an_object(builder: sqlite3.Connection, content: Any) -> None:
     with pytest.raises(sqlite3.IntegrityError) as refused:
-        add(builder, yt_builder.LIFE_CYCLE, "queued", config=content)
+        add(builder, BUILDS, "queued", config=content)
     assert str(refused.value) == "jobs.config: must be a JSON object"
 
 

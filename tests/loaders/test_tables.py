@@ -1,4 +1,4 @@
-"""Any table from JSON, NDJSON and CSV: rows accounted for, under the table's own rules."""
+"""Import, export and verify the rows of any table."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import pytest
 import sqlite_utils
 
 from loaders import open_database, tables
+from loaders.import_options import ImportOptions
 from loaders.import_report import ImportReport
 
 TOPICS = [
@@ -36,7 +37,7 @@ def write_json(path: Path, rows: Any) -> Path:
 
 
 def load(db: sqlite_utils.Database, path: Path, **options: Any) -> ImportReport:
-    return tables.import_rows("trends", db, [path], **options)
+    return tables.import_rows("trends", db, [path], ImportOptions(**options))
 
 
 def test_a_second_import_adds_nothing(db: sqlite_utils.Database, tmp_path: Path) -> None:
@@ -48,7 +49,7 @@ def test_a_second_import_adds_nothing(db: sqlite_utils.Database, tmp_path: Path)
     assert [row["topic"] for row in before] == ["AI art", "no"]
 
 
-def test_times_are_stored_in_our_form(
+def test_times_are_stored_in_utc(
     db: sqlite_utils.Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DAILIES_TIMEZONE", "Europe/Berlin")
@@ -92,7 +93,7 @@ def test_a_stored_row_with_other_content(
     assert next(iter(db["trending_topics"].rows))["relevance_score"] == score
 
 
-def test_a_rehearsal_changes_nothing(db: sqlite_utils.Database, tmp_path: Path) -> None:
+def test_a_dry_run_changes_nothing(db: sqlite_utils.Database, tmp_path: Path) -> None:
     path = write_json(tmp_path / "topics.json", TOPICS)
     assert counts(load(db, path, dry_run=True)) == (2, 2, 0, 0, 0)
     assert db["trending_topics"].count == 0
@@ -104,10 +105,10 @@ def test_a_rehearsal_changes_nothing(db: sqlite_utils.Database, tmp_path: Path) 
         ({"table": "write_context"}, 'trends has no table "write_context"'),
         ({"table": "set_aside; drop table x"}, "has no table"),
         ({"rename": {"nothing": "x"}}, "trending_topics has no column nothing"),
-        ({"on_conflict": "merge"}, "on-conflict is skip, update or fail"),
+        ({"on_conflict": "merge"}, "on-conflict must be one of skip, update, fail"),
     ],
 )
-def test_what_makes_no_sense_is_refused(
+def test_bad_options_are_refused(
     db: sqlite_utils.Database, tmp_path: Path, options: dict[str, Any], message: str
 ) -> None:
     path = write_json(tmp_path / "topics.json", TOPICS)
@@ -130,3 +131,29 @@ def test_out_and_back(db: sqlite_utils.Database, tmp_path: Path, name: str) -> N
     with open_database("trends", tmp_path / "other.db") as other:
         assert tables.import_rows("trends", other, [path]).ok
         assert list(other["trending_topics"].rows) == list(db["trending_topics"].rows)
+
+
+@pytest.mark.parametrize("name", ["out.json", "out.csv"])
+def test_verify(db: sqlite_utils.Database, tmp_path: Path, name: str) -> None:
+    load(db, write_json(tmp_path / "topics.json", TOPICS))
+    path = tmp_path / name
+    tables.export_rows("trends", db, path)
+    assert tables.verify_rows("trends", db, [path]).as_dict() == {
+        "ok": True, "found": 2, "missing": [], "extra": [], "different": [], "errors": [],
+    }  # fmt: skip
+    db["trending_topics"].update(1, {"topic": "other", "relevance_score": 0.1})
+    db["trending_topics"].delete(2)
+    db["trending_topics"].insert({"id": 3, "topic": "new", "source": "x"})
+    compared = tables.verify_rows("trends", db, [path])
+    assert (compared.missing, compared.extra) == (["2"], ["3"])
+    [different] = compared.different
+    assert different["id"] == "1"
+    assert {"$.topic", "$.relevance_score"} <= set(different["paths"])
+
+
+def test_verify_reports_bad_rows(db: sqlite_utils.Database, tmp_path: Path) -> None:
+    path = tmp_path / "topics.ndjson"
+    path.write_text('{"colour": "red"}\nno json\n')
+    compared = tables.verify_rows("trends", db, [path])
+    assert [error["position"] for error in compared.errors] == ["line 1", "line 2"]
+    assert compared.errors[0]["reason"] == "trending_topics has no column colour"

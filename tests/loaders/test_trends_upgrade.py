@@ -1,4 +1,4 @@
-"""The old `trends.db` is adopted whole, and programs written for it go on working."""
+"""The old `trends.db` is upgraded with every row, and programs written for it go on working."""
 
 from __future__ import annotations
 
@@ -64,10 +64,10 @@ def test_every_row_stays_as_it_is(old_file: Path) -> None:
     assert types_of(old_file) == types
     assert rows(old_file, "select * from set_aside") == []
     with closing(connect(old_file)) as connection:
-        assert checks.stale_search_indexes(connection) == []
+        assert checks.stale_search_indexes(connection, "trends") == []
 
 
-def test_topics_that_stand_twice_stay_twice(old_file: Path) -> None:
+def test_topics_stored_twice_stay_twice(old_file: Path) -> None:
     twice = """
         select topic, source, count(*) as rows
         from trending_topics
@@ -85,7 +85,7 @@ def test_a_second_run_changes_nothing(old_file: Path) -> None:
     first = upgrade.build("trends", old_file)
     content = old_file.read_bytes()
     second = upgrade.build("trends", old_file)
-    assert (first.migrations, second.migrations) == (["m001_create_trends"], [])
+    assert (first.migrations, second.migrations) == (["m001_create"], [])
     assert second.backup is None
     assert old_file.read_bytes() == content
 
@@ -140,7 +140,6 @@ def test_columns_tables_indexes_and_triggers_of_others_stay(old_file: Path) -> N
         names = {name for (name,) in connection.execute("select name from sqlite_master")}
     assert rows(old_file, "select * from trending_topics") == before
     assert {"idx_trending_topics_priority", "note_topics", "best"} <= names
-    assert "trending_topics_ai" not in names
     assert rows(old_file, "select sql from sqlite_master where name = 'notes'")[0]["sql"].count(
         "trending_topics(id)"
     )

@@ -168,9 +168,9 @@ def folder_taken(folder: Path) -> Iterator[None]:
     holder = """
 import sys
 from pathlib import Path
-from loaders.folder_lock import alone_in
+from loaders.folder_lock import exclusive
 
-with alone_in(Path(sys.argv[1])):
+with exclusive(Path(sys.argv[1])):
     print("ready", flush=True)
     sys.stdin.read()
 """

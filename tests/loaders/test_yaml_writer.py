@@ -7,7 +7,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loaders.formats.yaml_scalars import check_text, encode, is_form
+from loaders.formats.json_form import check_text, encode, is_form
 from loaders.formats.yaml_writer import scalar_text, yaml_document, yaml_list
 
 CORE_SCHEMA_1_2 = re.compile(

@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loaders import metrics, open_database
+from loaders.import_options import ImportOptions
 from loaders.import_report import ImportReport
 from loaders.metrics import youtube_import
 
@@ -69,7 +70,7 @@ def load(
     """Load a file of that content."""
     path = Path(db.execute("pragma database_list").fetchone()[2]).with_name(name)
     path.write_bytes(content.encode() if isinstance(content, str) else content)
-    report = youtube_import.load(db, [path], **options)
+    report = youtube_import.load(db, [path], ImportOptions(**options))
     counted = report.imported + report.updated + report.skipped + report.failed
     assert report.found == counted
     return report
@@ -313,7 +314,7 @@ def test_same_row_twice_is_skipped_and_another_fails(db: sqlite_utils.Database) 
             "source": report.errors[0]["source"],
             "position": "row 3",
             "id": "-kTWIm7m4Uw",
-            "reason": "2018-02-01 comes twice with different content",
+            "reason": "given twice with different content",
         }
     ]
     assert [one["likes"] for one in snapshots(db)] == [60]
@@ -404,7 +405,7 @@ def test_first_import_leaves_the_schema_as_it_was(db: sqlite_utils.Database) -> 
 
 
 def test_unknown_conflict_rule(db: sqlite_utils.Database) -> None:
-    with pytest.raises(ValueError, match='on-conflict is skip, update or fail, not "merge"'):
+    with pytest.raises(ValueError, match='must be one of skip, update, fail, not "merge"'):
         load(db, text_of(row()), on_conflict="merge")
 
 

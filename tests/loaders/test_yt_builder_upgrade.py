@@ -15,7 +15,13 @@ from loaders import checks, upgrade, yt_builder
 from loaders.connections import connect
 
 CHILDREN = ("job_files", "youtube_uploads")
-NEW_COLUMNS = {"worker": None, "last_heartbeat": None, "attempts": 0}
+NEW_COLUMNS = {
+    "worker": None,
+    "last_heartbeat": None,
+    "attempts": 0,
+    "priority": 0,
+    "run_after": None,
+}
 NEW_YORK = "America/New_York"
 
 OLD_JOB = """
@@ -141,8 +147,8 @@ def test_credentials_stay_and_nothing_else_of_them(old_file: Path) -> None:
     upgrade.build("yt-builder", old_file)
     assert rows(old_file, "select * from youtube_credentials") == before
     assert old_file.read_bytes().count(b"ya29.FAKE-SECRET-DO-NOT-SERVE") == 1
-    found = checks.check("yt-builder", old_file)
-    assert "table youtube_credentials is not ours" in found
+    found = checks.examine("yt-builder", old_file).notes
+    assert "table youtube_credentials: not created by Dailies" in found
 
 
 def test_check_names_what_was_set_aside(old_file: Path) -> None:
@@ -263,10 +269,11 @@ def test_broken_rows_stay_or_are_mended(small_file: Path) -> None:
     assert {row["colour"] for row in stored} == {"red"}
     aside = rows(small_file, "select row_key, content from set_aside")
     assert [(row["row_key"], row["content"]) for row in aside] == [("2", texts[2]), ("3", texts[3])]
-    found = checks.check("yt-builder", small_file)
+    findings = checks.examine("yt-builder", small_file)
+    found = findings.problems
     assert "jobs.config must be a JSON object: 5" in found
     assert "jobs.progress must be a whole number from 0 to 100: 1" in found
-    assert "index by_colour is not ours" in found
+    assert "index by_colour: not created by Dailies" in findings.notes
     with closing(connect(small_file)) as connection:
         job = yt_builder.update_job(connection, 1, {"error": "found", "status": "lost"})
         assert job is not None

@@ -1,4 +1,4 @@
-"""Cells as people read them, and never as markup that somebody stored."""
+"""Cells are formatted for people, and stored values never become markup."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import html
 import json
 import re
 import sqlite3
-from collections.abc import Iterator
 from contextlib import closing, suppress
 from datetime import UTC, datetime
 from html.parser import HTMLParser
@@ -31,10 +30,9 @@ HOSTILE = [
 ]
 
 
-@pytest.fixture
-def datasette(samples: Path) -> Iterator[Datasette]:
-    with serving() as served:
-        yield served
+@pytest.fixture(scope="module")
+def datasette(shared_datasette: Datasette) -> Datasette:
+    return shared_datasette
 
 
 async def get(datasette: Datasette, path: str) -> str:
@@ -45,7 +43,7 @@ async def get(datasette: Datasette, path: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("stored", "told"),
+    ("stored", "shown"),
     [
         ("2026-11-20T12:00:10.000Z", "just now"),
         ("2026-11-20T11:58:30.000Z", "2 minutes ago"),
@@ -58,43 +56,45 @@ async def get(datasette: Datasette, path: str) -> str:
         ("1772532000000", "3 Mar 2026, 10:00"),
     ],
 )
-def test_a_time_is_told_as_people_say_it_and_shown_whole_on_hover(stored: Any, told: str) -> None:
-    shown = formatting.when(stored, NOW)
-    assert shown is not None
-    assert re.sub(r"<[^>]*>", "", shown) == told
-    assert f'title="{html.escape(str(stored))}' in shown
+def test_times_are_relative_and_have_the_stored_text_as_title(stored: Any, shown: str) -> None:
+    found = formatting.time_html(stored, NOW)
+    assert found is not None
+    assert re.sub(r"<[^>]*>", "", found) == shown
+    assert f'title="{html.escape(str(stored))}' in found
 
 
 @pytest.mark.parametrize("stored", ["", "soon", "2026-13-45", 12, -5, 1e300, "9999999999999999"])
-def test_what_is_no_time_stays_as_it_is(stored: Any) -> None:
-    assert formatting.when(stored, NOW) is None
+def test_other_values_are_not_formatted_as_times(stored: Any) -> None:
+    assert formatting.time_html(stored, NOW) is None
 
 
 def test_a_status_is_a_word_on_a_colour() -> None:
-    assert formatting.pill("failed") == '<span class="pill pill-bad">failed</span>'
-    assert formatting.pill("odd & new") == '<span class="pill pill-other">odd &amp; new</span>'
-    assert formatting.pill(3) is None
+    assert formatting.status_pill("failed") == '<span class="pill pill-bad">failed</span>'
+    assert (
+        formatting.status_pill("odd & new") == '<span class="pill pill-other">odd &amp; new</span>'
+    )
+    assert formatting.status_pill(3) is None
 
 
 @pytest.mark.parametrize(("value", "number"), [(75, "75"), (33.3, "33.3"), (0, "0")])
 def test_progress_is_a_bar_and_a_number(value: float, number: str) -> None:
-    shown = formatting.progress(value)
+    shown = formatting.progress_bar(value)
     assert shown is not None
     assert f'value="{number}"' in shown
     assert shown.endswith(f"{number} %</span>")
 
 
 @pytest.mark.parametrize("value", [-1, 101, float("nan"), float("inf"), "75", True, None])
-def test_progress_that_is_none_stays_as_it_is(value: Any) -> None:
-    assert formatting.progress(value) is None
+def test_other_values_are_not_formatted_as_progress(value: Any) -> None:
+    assert formatting.progress_bar(value) is None
 
 
 @pytest.mark.parametrize(
     "address", ["javascript:alert(1)", "data:text/html,x", "//evil", "https://", "ftp://x/y", " "]
 )
-def test_only_addresses_of_the_web_become_links(address: str) -> None:
-    assert formatting.link(address) is None
-    assert "<a " in str(formatting.link("https://example.com/?a=1&b=<2>"))
+def test_only_web_addresses_become_links(address: str) -> None:
+    assert formatting.web_link(address) is None
+    assert "<a " in str(formatting.web_link("https://example.com/?a=1&b=<2>"))
 
 
 @pytest.mark.parametrize(
@@ -106,8 +106,8 @@ def test_only_addresses_of_the_web_become_links(address: str) -> None:
         (None, "2026-01-01T00:00:00.000Z", None),
     ],
 )
-def test_how_long_something_took(start: Any, end: Any, took: str | None) -> None:
-    assert formatting.lasting(start, end) == took
+def test_duration(start: Any, end: Any, took: str | None) -> None:
+    assert formatting.duration(start, end) == took
 
 
 def test_json_too_deep_for_python_stays_text() -> None:
@@ -124,7 +124,7 @@ async def test_builds_show_statuses_times_and_progress(datasette: Datasette) -> 
     assert "<summary>10 fields</summary>" in page
 
 
-async def test_json_and_csv_stay_as_they_are_stored(datasette: Datasette) -> None:
+async def test_json_and_csv_have_the_stored_values(datasette: Datasette) -> None:
     [row] = json.loads(await get(datasette, "/yt-builder/jobs/13.json"))["rows"]
     assert (row["status"], row["created_at"]) == ("failed", "2026-07-06T10:00:00.000Z")
     assert "<" not in await get(datasette, "/yt-builder/jobs.csv")
@@ -145,14 +145,14 @@ async def test_json_and_csv_stay_as_they_are_stored(datasette: Datasette) -> Non
         ("/_memory/build_engagement", "/yt-builder/jobs/1"),
     ],
 )
-async def test_cells_lead_to_what_they_name(datasette: Datasette, page: str, target: str) -> None:
+async def test_cells_link_to_other_records(datasette: Datasette, page: str, target: str) -> None:
     assert f'href="{target}"' in await get(datasette, page)
     async with asking(datasette, None) as client:
         response = await client.get(target, follow_redirects=True)
     assert response.status_code == 200
 
 
-async def test_no_cell_leads_to_a_closed_table(samples: Path) -> None:
+async def test_no_cell_links_to_a_closed_table(samples: Path) -> None:
     config = metadata()
     config["databases"]["trends"]["tables"]["trending_topics"]["allow"] = {"id": "root"}
     with serving(config=config) as datasette:
@@ -162,7 +162,7 @@ async def test_no_cell_leads_to_a_closed_table(samples: Path) -> None:
 
 
 class Markup(HTMLParser):
-    """Collects everything of a page that could run: scripts, handlers and addresses."""
+    """Collects every part of a page that a browser could run: scripts, handlers and addresses."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -186,7 +186,7 @@ class Markup(HTMLParser):
 
 
 def running(page: str) -> list[str]:
-    """What of the page would run the hostile values."""
+    """The parts of the page that would run the hostile values."""
     found = Markup()
     found.feed(page)
     return [
@@ -198,7 +198,7 @@ def running(page: str) -> list[str]:
 
 @pytest.fixture
 def hostile(samples: Path) -> dict[tuple[str, str], list[str]]:
-    """The text columns of each table, which hold hostile values from now on."""
+    """Put hostile values into the text columns of each table; the columns."""
     tables: dict[tuple[str, str], list[str]] = {}
     for name, spec in DATABASES.items():
         with closing(open_database(name)) as db:
@@ -209,7 +209,7 @@ def hostile(samples: Path) -> dict[tuple[str, str], list[str]]:
 
 
 def spoil(db: sqlite_utils.Database, table: str) -> list[str]:
-    """Put a hostile value into each column that takes one, each row another."""
+    """Put hostile values into each column that accepts one, a different one in each row."""
     spoilt = []
     for column in db[table].columns:
         for place, value in enumerate(HOSTILE):

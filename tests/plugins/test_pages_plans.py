@@ -1,4 +1,4 @@
-"""What our pages ask costs by what they show, not by what the tables hold."""
+"""The queries of our pages use indexes, so that their cost does not grow with the tables."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from canned import bare_scans
 from in_process import asking, serving
 
-from dailies.web.pages.viewer import Question, Viewer
+from dailies.web.pages.viewer import PageQuery, Viewer
 from loaders.registry import database_path
 
 PAGES = (
@@ -25,7 +25,7 @@ PAGES = (
     "/trends/trending_topics/1",
     "/-/videos/dly_vid_001",
 )
-# Read as far as what is counted or shown, or kept small by triggers.
+# Counted up to a limit only.
 BOUNDED = (
     "image_collections",
     "image_library",
@@ -40,36 +40,36 @@ SMALL = ("latest_snapshots", "newest", "running", "platforms", "found", "json_ea
 
 
 @pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Question, dict[str, Any]]]:
-    """Every question that pages ask from now on."""
-    found: list[tuple[Question, dict[str, Any]]] = []
+def queries(monkeypatch: pytest.MonkeyPatch) -> list[tuple[PageQuery, dict[str, Any]]]:
+    """Every query of a page from now on, with its values."""
+    found: list[tuple[PageQuery, dict[str, Any]]] = []
     rows = Viewer.rows
 
-    async def told(viewer: Viewer, question: Question, **values: Any) -> Any:
-        found.append((question, values))
-        return await rows(viewer, question, **values)
+    async def record(viewer: Viewer, query: PageQuery, **values: Any) -> Any:
+        found.append((query, values))
+        return await rows(viewer, query, **values)
 
-    monkeypatch.setattr(Viewer, "rows", told)
+    monkeypatch.setattr(Viewer, "rows", record)
     return found
 
 
 async def test_no_page_reads_a_whole_table_that_grows(
-    samples: Path, asked: list[tuple[Question, dict[str, Any]]]
+    samples: Path, queries: list[tuple[PageQuery, dict[str, Any]]]
 ) -> None:
     with serving() as datasette:
         async with asking(datasette, None) as client:
             for path in PAGES:
                 await client.get(path)
-    assert len(asked) > 40
-    for question, values in asked:
-        counts = "select count(*) as found" in question.sql and "limit :most + 1" in question.sql
+    assert len(queries) > 40
+    for query, values in queries:
+        counts = "select count(*) as found" in query.sql and "limit :max + 1" in query.sql
         allowed = (*SMALL, *BOUNDED) if counts else SMALL
-        steps = [step for step in plan(question, values) if "(subquery-" not in step]
-        assert bare_scans(steps, *allowed) == [], (question.sql, steps)
+        steps = [step for step in plan(query, values) if "(subquery-" not in step]
+        assert bare_scans(steps, *allowed) == [], (query.sql, steps)
 
 
-def plan(question: Question, values: dict[str, Any]) -> list[str]:
-    with closing(sqlite3.connect(database_path(question.database))) as connection:
+def plan(query: PageQuery, values: dict[str, Any]) -> list[str]:
+    with closing(sqlite3.connect(database_path(query.database))) as connection:
         connection.create_function("escape_fts", 1, str)
-        explained = connection.execute(f"explain query plan {question.sql}", values)
+        explained = connection.execute(f"explain query plan {query.sql}", values)
         return [row[3] for row in explained]

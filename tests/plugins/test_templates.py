@@ -1,14 +1,12 @@
-"""Templates that stand in for Datasette's keep what its own pages, scripts and plugins rely on."""
+"""Templates that replace Datasette's keep what its pages, scripts and plugins rely on."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from datasette.app import Datasette
-from in_process import asking, serving
+from in_process import asking
 from jinja2 import Environment, nodes
 
 HOOKS = re.compile(
@@ -16,10 +14,9 @@ HOOKS = re.compile(
 )
 
 
-@pytest.fixture
-def datasette(data_dir: Path) -> Iterator[Datasette]:
-    with serving() as served:
-        yield served
+@pytest.fixture(scope="module")
+def datasette(shared_datasette: Datasette) -> Datasette:
+    return shared_datasette
 
 
 def source(environment: Environment, name: str) -> str:
@@ -55,15 +52,14 @@ async def test_nothing_of_datasettes_row_is_left_out(datasette: Datasette) -> No
     await datasette.invoke_startup()
     environment = datasette.get_jinja_environment(None)
     theirs = names(blocks(environment, "default:row.html")["content"])
-    ours = names(blocks(environment, "thing.html")["content"])
+    ours = names(blocks(environment, "record.html")["content"])
     assert len(theirs) > 8
-    assert theirs - ours == {"table"}  # our heading says what the row is instead
+    assert theirs - ours == {"table"}  # our heading names the record instead
 
 
-async def test_a_row_without_a_page_of_its_own_is_datasettes(samples: Path) -> None:
-    with serving() as datasette:
-        async with asking(datasette, None) as client:
-            page = (await client.get("/yt-builder/job_files/1")).text
+async def test_a_row_without_a_page_of_its_own_is_datasettes(datasette: Datasette) -> None:
+    async with asking(datasette, None) as client:
+        page = (await client.get("/yt-builder/job_files/1")).text
     assert "<main" in page
     assert "kitchen_wide.mp4" in page
-    assert "The row as it is stored" not in page
+    assert "Stored row" not in page

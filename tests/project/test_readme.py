@@ -54,7 +54,7 @@ def test_names_every_recipe_and_no_other() -> None:
     )
     recipes = json.loads(dump.stdout)["recipes"]
     public = {name for name, recipe in recipes.items() if not recipe["private"]}
-    named = set(re.findall(r"(?:`|/bin/)just ([a-z]+)", README))
+    named = set(re.findall(r"(?:`|/bin/)just ([a-z-]+)", README))
     assert named == public - {"default"}
     assert all(recipes[name]["doc"] for name in public)
 

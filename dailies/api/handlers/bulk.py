@@ -1,83 +1,42 @@
-"""Acting on every job that a filter matches, and taking it back."""
+"""Changing every job that a filter matches, and undoing a deletion."""
 
 from __future__ import annotations
 
 import json
 import sqlite3
 
-from datasette import Request, Response
-from datasette.app import Datasette
+from datasette import Response
 
 from dailies.api import bulk
-from dailies.api.dispatch import (
-    JSON,
-    actor_id,
-    check_idempotency_key,
-    refuse_parameters,
-    respond,
-    write_once,
-)
-from dailies.api.operations import Operation
-from dailies.api.request import parse_document, read_body
-from dailies.api.resources import Resource
-from dailies.api.responses import Answer
-from dailies.api.schemas import BULK, BULK_DONE, UNDO, validate
-from dailies.auth.permissions import is_allowed, read_from, require
+from dailies.api.dispatch import JobRequest, json_response
+from dailies.api.request import parse_object
+from dailies.api.responses import JSONResponse
+from dailies.api.schemas import Undo, validate
 
 
-async def act_on_jobs(datasette: Datasette, request: Request, resource: Resource) -> Response:
-    await require(datasette, request.actor, "view-table", resource)
-    if not await is_allowed(datasette, request.actor, "update-job", resource):
-        await require(datasette, request.actor, "delete-job", resource)
-    refuse_parameters(request)
-    body = await read_body(request, JSON)
-    asked = validate(BULK[resource.name], parse_document(body))
-    needed = "delete-job" if asked["action"] == bulk.DELETE else "update-job"
-    await require(datasette, request.actor, needed, resource)
-    actor = actor_id(request)
-    what = (resource, asked["action"], asked["filter"])
-    if asked.get("dry_run", False):
-        check_idempotency_key(request)
-        done = await read_from(datasette, resource, lambda conn: bulk.rehearse(conn, *what))
-        return respond(Answer(200, json.dumps(done.as_dict())))
+async def act_on_jobs(job: JobRequest) -> Response:
+    if not await job.is_allowed("update-job"):
+        await job.require("delete-job")
+    given = validate(job.resource.models.bulk, parse_object(await job.read_body()))
+    action, conditions = given["action"], given["filter"].model_dump(exclude_unset=True)
+    await job.require("delete-job" if action == bulk.DELETE else "update-job")
+    if given.get("dry_run", False):
+        job.check_idempotency_key()
+        counted = await job.read(lambda conn: bulk.count(conn, job.resource, action, conditions))
+        return json_response(200, json.dumps(counted.as_dict()))
 
-    def act(connection: sqlite3.Connection) -> Answer:
-        return Answer(200, json.dumps(bulk.act(connection, *what, actor).as_dict()))
+    def change(connection: sqlite3.Connection) -> JSONResponse:
+        result = bulk.change(connection, job.resource, action, conditions, job.actor_id)
+        return JSONResponse(200, json.dumps(result.as_dict()))
 
-    return await write_once(datasette, request, resource, act, body)
+    return await job.write_once(change)
 
 
-async def undo_jobs(datasette: Datasette, request: Request, resource: Resource) -> Response:
-    await require(datasette, request.actor, "create-job", resource)
-    refuse_parameters(request)
-    body = await read_body(request, JSON)
-    token = validate(UNDO, parse_document(body))["undo"]
-    actor = actor_id(request)
+async def undo_jobs(job: JobRequest) -> Response:
+    token = validate(Undo, parse_object(await job.read_body()))["undo"]
 
-    def take_back(connection: sqlite3.Connection) -> Answer:
-        return Answer(200, json.dumps(bulk.undo(connection, token, actor).as_dict()))
+    def undo(connection: sqlite3.Connection) -> JSONResponse:
+        result = bulk.undo(connection, token, job.actor_id)
+        return JSONResponse(200, json.dumps(result.as_dict()))
 
-    return await write_once(datasette, request, resource, take_back, body)
-
-
-OPERATIONS = (
-    Operation(
-        "POST",
-        "/api/{resource}/bulk",
-        act_on_jobs,
-        "Retry, cancel or delete every job that a filter matches; `dry_run` only counts them",
-        {200: lambda _: BULK_DONE},
-        body=lambda resource: BULK[resource.name],
-        whole=True,
-    ),
-    Operation(
-        "POST",
-        "/api/{resource}/undo",
-        undo_jobs,
-        "Bring back what was deleted together",
-        {200: lambda _: BULK_DONE},
-        bulk.UNDOABLE,
-        body=lambda _: UNDO,
-        whole=True,
-    ),
-)
+    return await job.write_once(undo)

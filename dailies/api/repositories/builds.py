@@ -5,18 +5,19 @@ from __future__ import annotations
 import sqlite3
 from typing import Any
 
-from dailies.api.repositories.queues import refusing
-from dailies.api.request import RefusalError, quoted
+from dailies.api.repositories.queues import conflicts
 from dailies.api.resources import BUILDS_QUEUE
 from loaders import yt_builder
 from loaders.connections import acting_as
+from loaders.errors import NotFound
+from loaders.messages import quoted
 
 Document = dict[str, Any]
-MOST_UPLOADS = 1000
+MAX_UPLOADS = 1000
 
 
 def job_number(connection: sqlite3.Connection, key: str) -> int:
-    """The number of the build; RefusalError if there is none."""
+    """The number of the build; NotFound if there is none."""
     return int(BUILDS_QUEUE.row(connection, key)["job_id"])
 
 
@@ -40,7 +41,7 @@ def add_file(
 ) -> tuple[Document, bool]:
     """The file as it is stored, and whether it took the place of another."""
     given = dict(file)
-    with acting_as(connection, actor), refusing():
+    with acting_as(connection, actor), conflicts():
         job_id = job_number(connection, key)
         require_lease(connection, job_id, given)
         names = {
@@ -60,22 +61,22 @@ def delete_file(
     actor: str | None,
 ) -> None:
     job_id = job_number(connection, key)
-    with refusing():
+    with conflicts():
         BUILDS_QUEUE.require_lease(connection, job_id, lease)
     if not yt_builder.delete_file(connection, job_id, file_type, filename, actor):
         message = f"The job has no file {quoted(filename)} of type {quoted(file_type)}"
-        raise RefusalError(404, message)
+        raise NotFound(message)
 
 
 def uploads(connection: sqlite3.Connection, key: str) -> list[Document]:
-    return yt_builder.get_youtube_uploads(connection, job_number(connection, key), MOST_UPLOADS)
+    return yt_builder.get_youtube_uploads(connection, job_number(connection, key), MAX_UPLOADS)
 
 
 def add_upload(
     connection: sqlite3.Connection, key: str, upload: Document, actor: str | None
 ) -> Document:
     given = {name: value for name, value in upload.items() if value is not None}
-    with acting_as(connection, actor), refusing():
+    with acting_as(connection, actor), conflicts():
         job_id = job_number(connection, key)
         require_lease(connection, job_id, given)
         return yt_builder.add_youtube_upload(connection, job_id, **given, actor=actor)

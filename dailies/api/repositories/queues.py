@@ -10,15 +10,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from dailies.api.request import Check, RefusalError, all_or_none, quoted
-from dailies.api.responses import Stored, Version, entity_tag, json_row
-from dailies.api.schemas import Adapter, validate
+from dailies.api.request import Check
+from dailies.api.responses import json_row
+from dailies.api.schemas import Model, validate
 from loaders.connections import acting_as
-from loaders.errors import DuplicateKey
-from loaders.migrations.life_cycle import LifeCycle
+from loaders.errors import Conflict, DomainError, Invalid, NotFound, for_each
+from loaders.messages import quoted
 from loaders.queues import claims, job_rows
 from loaders.queues.claims import LeaseError
 from loaders.queues.job_rows import LARGEST_INTEGER, LifeCycleError, Row, Table
+from loaders.queues.life_cycle import LifeCycle
+from loaders.rows import Record, Version
 
 Document = dict[str, Any]
 Change = Callable[[Document], Document]
@@ -35,15 +37,13 @@ limit :limit
 
 @dataclass(frozen=True)
 class Queue:
-    """A table of jobs that workers claim, and the types of what is said about its jobs."""
+    """A table of jobs that workers claim, and the models of its bodies."""
 
     table: Table
     cycle: LifeCycle
     create: Callable[[sqlite3.Connection, Mapping[str, Any], str | None], Row]
-    new: Adapter
-    changes: Adapter
-    claimed: Adapter
-    heartbeat: Adapter
+    new: Model
+    changes: Model
 
     @property
     def columns(self) -> str:
@@ -56,52 +56,42 @@ class Queue:
             return text
         number = int(text) if re.fullmatch(r"-?[0-9]{1,19}", text, re.ASCII) else None
         if number is None or abs(number) > LARGEST_INTEGER or str(number) != text:
-            raise RefusalError(404, f"There is no job {quoted(text)}")
+            raise NotFound(f"There is no job {quoted(text)}")
         return number
 
-    def to_stored(self, values: Sequence[Any]) -> Stored:
+    def to_record(self, values: Sequence[Any]) -> Record:
         row = dict(zip(self.table.columns, values, strict=True))
-        return stored(job_rows.read(self.table, row))
+        return record(job_rows.read(self.table, row))
 
-    def read(self, connection: sqlite3.Connection, text: str) -> Stored:
-        return stored(self.row(connection, text))
+    def get(self, connection: sqlite3.Connection, text: str) -> Record:
+        return record(self.row(connection, text))
 
     def row(self, connection: sqlite3.Connection, text: str) -> Row:
         sql = f"select {self.columns} from {self.table.name} where job_id = :job_id"  # noqa: S608
         found = job_rows.select(connection, self.table, sql, {"job_id": self.key(text)})
         if not found:
-            raise RefusalError(404, f"There is no job {quoted(text)}")
+            raise NotFound(f"There is no job {quoted(text)}")
         return found[0]
 
-    def add(
-        self,
-        connection: sqlite3.Connection,
-        documents: list[Document],
-        actor: str | None,
-        *,
-        listed: bool,
-    ) -> list[Stored]:
-        """Store new jobs, all or none; the error names every fault, of a list with its position."""
-        return all_or_none(
-            documents, lambda document: self.add_one(connection, document, actor), listed=listed
-        )
+    def add_all(
+        self, connection: sqlite3.Connection, documents: list[Document], actor: str | None
+    ) -> list[Record]:
+        return for_each(documents, lambda document: self.add(connection, document, actor))
 
-    def add_one(
-        self, connection: sqlite3.Connection, document: Document, actor: str | None
-    ) -> Stored:
+    def add(self, connection: sqlite3.Connection, document: Document, actor: str | None) -> Record:
         given = validate(self.new, document, self.table.name)
         values = {name: value for name, value in given.items() if value is not None}
-        with refusing():
-            return stored(self.create(connection, values, actor))
+        with conflicts():
+            return record(self.create(connection, values, actor))
 
     def change(
         self,
         connection: sqlite3.Connection,
         text: str,
-        actor: str | None,
-        check: Check,
         changed: Change,
-    ) -> Stored:
+        actor: str | None,
+        check: Check | None = None,
+    ) -> Record:
         """Store what `changed` makes of the job: of its columns, those alone that differ.
 
         Whoever names a lease must hold it. `check` sees the entity tag that the job has until then.
@@ -109,19 +99,20 @@ class Queue:
         with acting_as(connection, actor):
             row = self.row(connection, text)
             job_id = row["job_id"]
-            shown = stored(row)
-            check(shown.etag)
+            shown = record(row)
+            if check:
+                check(shown)
             # What an old row holds and JSON cannot say stays when it is sent back as it was shown.
             before = json.loads(shown.text)
             changes = differences(before, changed(before))
             changes = validate(self.changes, changes, self.table.name)
             if "job_id" in changes:
-                raise RefusalError(400, f"job_id: is {quoted(text)} and cannot be changed")
-            with refusing():
+                raise Invalid(f"job_id: is {quoted(text)} and cannot be changed")
+            with conflicts():
                 self.require_lease(connection, job_id, changes.pop("lease", None))
                 if changes:
                     job_rows.update(connection, self.table, job_id, changes)
-            return self.read(connection, text)
+            return self.get(connection, text)
 
     def require_lease(
         self, connection: sqlite3.Connection, job_id: int | str, lease: str | None
@@ -130,16 +121,21 @@ class Queue:
             claims.require_lease(connection, self.cycle, self.table, job_id, lease)
 
     def require_lease_of(self, connection: sqlite3.Connection, text: str, lease: str) -> None:
-        with refusing():
+        with conflicts():
             self.require_lease(connection, self.row(connection, text)["job_id"], lease)
 
     def remove(
-        self, connection: sqlite3.Connection, text: str, actor: str | None, check: Check
+        self,
+        connection: sqlite3.Connection,
+        text: str,
+        actor: str | None,
+        check: Check | None = None,
     ) -> None:
         """Delete a job, and what belongs to it; its events stay."""
         with acting_as(connection, actor):
             row = self.row(connection, text)
-            check(stored(row).etag)
+            if check:
+                check(record(row))
             sql = f"delete from {self.table.name} where job_id = ?"  # noqa: S608
             connection.execute(sql, (row["job_id"],))
 
@@ -147,15 +143,15 @@ class Queue:
         """The oldest waiting job, now running, with its `lease`; None if none waits."""
         return claims.claim(connection, self.cycle, self.table, worker, actor)
 
-    def beat(
-        self, connection: sqlite3.Connection, text: str, said: Document, actor: str | None
-    ) -> Stored:
-        """Note that a job's worker lives."""
-        with refusing():
-            row = claims.heartbeat(connection, self.cycle, self.table, self.key(text), said, actor)
+    def heartbeat(
+        self, connection: sqlite3.Connection, text: str, given: Document, actor: str | None
+    ) -> Record:
+        """Record that a worker is still at work on the job, and its progress."""
+        with conflicts():
+            row = claims.heartbeat(connection, self.cycle, self.table, self.key(text), given, actor)
         if row is None:
-            raise RefusalError(404, f"There is no job {quoted(text)}")
-        return stored({name: row[name] for name in self.table.columns})
+            raise NotFound(f"There is no job {quoted(text)}")
+        return record({name: row[name] for name in self.table.columns})
 
     def events(
         self, connection: sqlite3.Connection, text: str, before: int | None, limit: int
@@ -166,9 +162,8 @@ class Queue:
         return [Version(row["id"], json_row(row)) for row in rows]
 
 
-def stored(row: Row) -> Stored:
-    text = json_row(row)
-    return Stored(str(row["job_id"]), text, entity_tag(text))
+def record(row: Row) -> Record:
+    return Record(str(row["job_id"]), json_row(row))
 
 
 def differences(before: Document, after: Document) -> Document:
@@ -181,11 +176,13 @@ def differences(before: Document, after: Document) -> Document:
 
 
 @contextmanager
-def refusing() -> Iterator[None]:
-    """Turn what the loaders and the database have against a write into a RefusalError."""
+def conflicts() -> Iterator[None]:
+    """Translate errors of the queue loaders."""
     try:
         yield
-    except (DuplicateKey, LifeCycleError, LeaseError) as error:
-        raise RefusalError(409, str(error)) from error
+    except (LifeCycleError, LeaseError) as error:
+        raise Conflict(str(error)) from error
+    except DomainError:
+        raise
     except ValueError as error:
-        raise RefusalError(400, str(error)) from error
+        raise Invalid(str(error)) from error

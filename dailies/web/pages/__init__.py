@@ -1,1 +1,1 @@
-"""What the pages for people hold: home, search and the page of each kind of thing."""
+"""The data of the pages for people: home, search, and one page per kind of record."""

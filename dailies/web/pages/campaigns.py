@@ -7,15 +7,15 @@ from itertools import islice
 from typing import Any, NamedTuple
 
 from dailies.web.job_form import FIELDS, KEPT
-from dailies.web.pages.formatting import parsed
-from dailies.web.pages.viewer import Question, Row, Viewer
-from loaders.campaigns.diff import ABSENT, compare
+from dailies.web.pages.formatting import parse_json
+from dailies.web.pages.viewer import PageQuery, Row, Viewer
+from loaders.campaigns.diff import ABSENT, Difference, compare
 
-MOST_VERSIONS = 20
-MOST_CHANGES = 30
-LONGEST = 100_000  # characters of a job that is told in full; others wait while it is written
+MAX_VERSIONS = 20
+MAX_CHANGES = 30
+MAX_CHARACTERS = 100_000  # formatting longer jobs would delay other requests
 
-JOB = Question(
+JOB = PageQuery(
     "campaigns",
     ("jobs",),
     """
@@ -25,34 +25,34 @@ JOB = Question(
       enabled,
       created_at,
       updated_at,
-      case when length(data) <= :longest then data else '{}' end as data,
-      length(data) > :longest as is_long
+      case when length(data) <= :max then data else '{}' end as data,
+      length(data) > :max as is_long
     from jobs
     where id = :id
     """,
 )
 
-# One version more than is shown, to tell what the last of those changed.
-VERSIONS = Question(
+# One version more than is shown, to compare the last one with.
+VERSIONS = PageQuery(
     "campaigns",
-    ("job_history",),
+    ("job_history", "job_versions"),
     """
     select
       version,
       operation,
       actor,
       changed_at,
-      case when length(data) <= :longest then data end as data
-    from job_history
+      case when length(data) <= :max then data end as data
+    from job_versions
     where job_id = :id
     order by version desc
-    limit :most + 1
+    limit :versions + 1
     """,
 )
 
 
 class Change(NamedTuple):
-    """One value that a version changed; what was or is not there is None."""
+    """A value that a version changed, as JSON; None if there was or is no value."""
 
     path: str
     before: str | None
@@ -69,69 +69,58 @@ class Version(NamedTuple):
 
 
 async def read(viewer: Viewer, key: str) -> dict[str, Any] | None:
-    job = await viewer.row(JOB, id=key, longest=LONGEST)
-    if job is None or parsed(job["data"]) is None:
+    job = await viewer.row(JOB, id=key, max=MAX_CHARACTERS)
+    if job is None or parse_json(job["data"]) is None:
         return None
-    document = document_of(job)
-    settings, others = settings_of(document)
-    versions = await viewer.rows(VERSIONS, id=key, most=MOST_VERSIONS, longest=LONGEST)
+    settings, others = split_settings(job_object(job))
+    versions = await viewer.rows(VERSIONS, id=key, versions=MAX_VERSIONS, max=MAX_CHARACTERS)
     return {
         "job": job,
         "settings": settings,
         "others": others,
         "versions": None if versions is None else history(versions),
-        "more_versions": len(versions or []) > MOST_VERSIONS,
     }
 
 
-def document_of(row: Row) -> dict[str, Any]:
-    document = parsed(row["data"])
-    return document if isinstance(document, dict) else {}
+def job_object(row: Row) -> dict[str, Any]:
+    job = parse_json(row["data"])
+    return job if isinstance(job, dict) else {}
 
 
-def settings_of(document: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What the form has a field for, under the field's label; and the rest."""
-    settings = {
-        field.label: document[key]
-        for field in FIELDS
-        if (key := field.key_in(document)) in document
-    }
-    own = {*KEPT, "enabled", *(field.key_in(document) for field in FIELDS)}
-    return settings, {key: value for key, value in document.items() if key not in own}
+def split_settings(job: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The values that the form has a field for, by the field's label; and all others."""
+    keys = {field.key_in(job): field.label for field in FIELDS}
+    settings = {label: job[key] for key, label in keys.items() if key in job}
+    others = {key: value for key, value in job.items() if key not in {*KEPT, "enabled", *keys}}
+    return settings, others
 
 
 def history(rows: list[Row]) -> list[Version]:
-    """The versions, the newest first, each with what it changed of the one before it."""
-    befores = [*rows[1:], None]
-    pairs = zip(rows, befores, strict=True)
-    return [version(row, before) for row, before in islice(pairs, MOST_VERSIONS)]
+    """The versions, newest first, each compared with the one before."""
+    pairs = zip(rows, [*rows[1:], None], strict=True)
+    return [version(row, before) for row, before in islice(pairs, MAX_VERSIONS)]
 
 
 def version(row: Row, before: Row | None) -> Version:
-    """The first version changes nothing; nor does a deletion, which keeps what was deleted.
-
-    What long versions changed is not told.
-    """
-    found = []
+    """A version with its changes, of which the first, deletions and very long ones have none."""
+    differences: list[Difference] = []
     if before is not None and None not in (row["data"], before["data"]):
-        different = compare(document_of(before), document_of(row), "")
-        found = [
-            Change(one.path.removeprefix("."), told(one.expected), told(one.actual))
-            for one in islice(different, MOST_CHANGES + 1)
-            if one.path != ".updated_at"  # the version says it
-        ]
+        compared = compare(job_object(before), job_object(row), "")
+        shown = (one for one in compared if one.path != ".updated_at")
+        differences = list(islice(shown, MAX_CHANGES + 1))
     return Version(
         number=row["version"],
         operation=row["operation"],
         actor=row["actor"],
         changed_at=row["changed_at"],
-        changes=found[:MOST_CHANGES],
-        more=len(found) > MOST_CHANGES,
+        changes=[change(difference) for difference in differences[:MAX_CHANGES]],
+        more=len(differences) > MAX_CHANGES,
     )
 
 
-def told(value: Any) -> str | None:
-    """A text as it is, everything else as JSON: `"1"` and `1` should not look the same."""
-    if value is ABSENT:
-        return None
-    return json.dumps(value, ensure_ascii=False)
+def change(difference: Difference) -> Change:
+    before, after = (
+        None if value is ABSENT else json.dumps(value, ensure_ascii=False)
+        for value in (difference.expected, difference.actual)
+    )
+    return Change(difference.path.removeprefix("."), before, after)

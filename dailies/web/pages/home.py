@@ -1,12 +1,11 @@
-"""What the home page tells: how much there is of everything, what runs, fails and does well.
+"""The numbers and lists of the home page.
 
-Its cost must not grow with the tables: a count reads an index up to `MOST_COUNTED`, as Datasette's
-own counts do, campaign jobs are counted by triggers, and each question has `MILLISECONDS` at most.
+Their cost must not grow with the tables: counts stop at `MAX_COUNTED`, campaign jobs are counted by
+triggers, and each query has `TIME_LIMIT_MS`.
 """
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
@@ -14,59 +13,52 @@ from datasette.app import Datasette
 from datasette.utils import tilde_encode
 
 from dailies.auth.permissions import Actor
-from dailies.canned_queries import read_queries
-from dailies.server import HOME
-from dailies.web.pages.viewer import Question, Row, Viewer
-from loaders.migrations import presentation_jobs, yt_builder
-from loaders.migrations.instants import instant
+from dailies.web.pages.viewer import PageQuery, Row, Viewer
+from loaders.queues.instants import instant
 
-MILLISECONDS = 50
-MOST_COUNTED = 10_000
-MOST_LISTED = 5
-
-# job_counts is a helper table: plugins/home.py declares this question to be one of ours.
-COUNT_CAMPAIGNS = """
-    select
-      coalesce(sum(jobs), 0) as jobs,
-      coalesce(sum(enabled_jobs), 0) as enabled
-    from job_counts
-    where field = 'all'
-    """
-CAMPAIGNS = Question("campaigns", ("jobs",), COUNT_CAMPAIGNS)
+TIME_LIMIT_MS = 50
+MAX_COUNTED = 10_000
+MAX_LISTED = 5
 
 
-class Counted(NamedTuple):
-    """Rows of a table to count: all of them, or those where a column has a value."""
+class Count(NamedTuple):
+    """Count the rows of a table, or those where `column` is `value`."""
 
-    database: str
-    table: str
     label: str
+    table: str
     column: str = ""
     value: str | int = ""
 
 
-COUNTED = (
-    *(
-        Counted("yt-builder", "jobs", status.name, "status", status.name)
-        for status in yt_builder.LIFE_CYCLE.statuses
-    ),
-    Counted("yt-builder", "youtube_uploads", "uploads"),
-    *(
-        Counted("presentation_jobs", "presentation_jobs", status.name, "status", status.name)
-        for status in presentation_jobs.LIFE_CYCLE.statuses
-    ),
-    Counted("trends", "trending_topics", "topics"),
-    Counted("trends", "trending_topics", "unused", "used_flag", 0),
-    Counted("trends", "search_history", "searches"),
-    Counted("metrics", "video_metadata", "videos"),
-    Counted("metrics", "video_metrics", "snapshots"),
-    Counted("image_library", "image_library", "images"),
-    Counted("image_library", "image_usage", "uses"),
-    Counted("image_library", "image_collections", "collections"),
-)
+def by_status(table: str, *statuses: str) -> list[Count]:
+    return [Count(status, table, "status", status) for status in statuses]
 
-# The databases in their order, and the query that tells more of the numbers of each.
-EXPLAINED_BY = {
+
+# Campaign jobs are counted by the canned query job_statistics.
+COUNTS: dict[str, list[Count]] = {
+    "campaigns": [],
+    "yt-builder": [
+        *by_status("jobs", "preparing", "queued", "running", "completed", "failed", "cancelled"),
+        Count("uploads", "youtube_uploads"),
+    ],
+    "presentation_jobs": by_status(
+        "presentation_jobs", "queued", "processing", "completed", "failed"
+    ),
+    "trends": [
+        Count("topics", "trending_topics"),
+        Count("unused", "trending_topics", "used_flag", 0),
+        Count("searches", "search_history"),
+    ],
+    "metrics": [Count("videos", "video_metadata"), Count("snapshots", "video_metrics")],
+    "image_library": [
+        Count("images", "image_library"),
+        Count("uses", "image_usage"),
+        Count("collections", "image_collections"),
+    ],
+}
+
+# The canned query that each section links to.
+DETAILS = {
     "campaigns": "job_statistics",
     "yt-builder": "jobs_by_status",
     "presentation_jobs": "jobs_by_status",
@@ -76,23 +68,21 @@ EXPLAINED_BY = {
 }
 
 
-class Work(NamedTuple):
-    """Jobs that run: what people call them, their table, their name in it, their running status."""
-
+class Queue(NamedTuple):
     label: str
     database: str
     table: str
-    name: str
+    name_column: str
     running: str
 
 
-WORKS = (
-    Work("builds", "yt-builder", "jobs", "run_id", "running"),
-    Work("presentations", "presentation_jobs", "presentation_jobs", "job_id", "processing"),
+QUEUES = (
+    Queue("builds", "yt-builder", "jobs", "run_id", "running"),
+    Queue("presentations", "presentation_jobs", "presentation_jobs", "job_id", "processing"),
 )
 
-# Reads one entry of the index for each platform, however many snapshots there are.
-PLATFORMS = Question(
+# Reads one index entry for each platform, not every snapshot.
+PLATFORMS = PageQuery(
     "metrics",
     ("video_metrics",),
     """
@@ -117,7 +107,7 @@ PLATFORMS = Question(
 
 
 class Number(NamedTuple):
-    """A count with the rows behind it; `more` when there are more than were counted."""
+    """A count and the page that lists its rows; `more` if counting stopped early."""
 
     label: str
     rows: int
@@ -126,7 +116,7 @@ class Number(NamedTuple):
 
 
 class Section(NamedTuple):
-    """One database: what it is for, how many there are of what it holds, and a query for more."""
+    """One database: title, description, numbers, and a canned query for details."""
 
     name: str
     title: str
@@ -136,110 +126,88 @@ class Section(NamedTuple):
     query: str | None
 
 
-class Pointer(NamedTuple):
-    """A list or number of the home page, and the page of the query that made it."""
+class Ranking(NamedTuple):
+    """The first rows of a canned query, and its page."""
 
     rows: list[Row]
     href: str
 
 
 async def read(datasette: Datasette, actor: Actor) -> dict[str, Any]:
-    """All of it that this actor may see."""
-    viewer = Viewer(datasette, actor, MILLISECONDS)
-    every = [await section(viewer, name) for name in EXPLAINED_BY]
+    """Everything that this actor may see, as the variables of home.html."""
+    viewer = Viewer(datasette, actor, TIME_LIMIT_MS)
+    sections = [await read_section(viewer, database) for database in COUNTS]
+    queues = [queue for queue in QUEUES if await viewer.can_view(queue.database, queue.table)]
     return {
-        "sections": [one for one in every if one is not None],
-        "works": [work for work in WORKS if await viewer.may_see(work.database, work.table)],
-        "running": [job for work in WORKS for job in await jobs(viewer, work, work.running)],
-        "failed": [job for work in WORKS for job in await jobs(viewer, work, "failed")],
-        "stuck": [found for work in WORKS if (found := await stuck(viewer, work))],
+        "sections": [section for section in sections if section],
+        "queues": queues,
+        "running": [job for queue in queues for job in await jobs(viewer, queue, queue.running)],
+        "failed": [job for queue in queues for job in await jobs(viewer, queue, "failed")],
+        "stale": [number for queue in queues if (number := await stale_jobs(viewer, queue))],
         "platforms": await platforms(viewer),
-        "videos": await answer(viewer, "metrics", "top_videos", platform="", status=""),
-        "topics": await answer(
-            viewer, "trends", "unused_topics", source="", category="", min_relevance=""
-        ),
+        "videos": await ranking(viewer, "metrics", "top_videos"),
+        "topics": await ranking(viewer, "trends", "unused_topics"),
     }
 
 
-async def section(viewer: Viewer, database: str) -> Section | None:
-    """A database, unless there is nothing in it for this viewer."""
+async def read_section(viewer: Viewer, database: str) -> Section | None:
+    """The section of a database; None if the actor may see no number of it."""
     numbers = await campaign_numbers(viewer) if database == "campaigns" else []
-    numbers += await counted_numbers(viewer, database)
+    for count in COUNTS[database]:
+        numbers += await read_count(viewer, database, count)
     if not numbers:
         return None
-    about = await viewer.datasette.get_database_metadata(database)
+    metadata = await viewer.datasette.get_database_metadata(database)
     return Section(
         name=database,
-        title=about.get("title") or database,
-        description=about.get("description") or "",
+        title=metadata.get("title") or database,
+        description=metadata.get("description") or "",
         href=str(viewer.datasette.urls.database(database)),
         numbers=numbers,
-        query=await page_of(viewer, database, EXPLAINED_BY[database]),
+        query=await query_href(viewer, database, DETAILS[database]),
     )
 
 
 async def campaign_numbers(viewer: Viewer) -> list[Number]:
-    counts = await viewer.row(CAMPAIGNS)
-    if counts is None:
+    results = await viewer.canned("campaigns", "job_statistics")
+    if results is None:
         return []
+    statistics = results.rows[0]
     href = str(viewer.datasette.urls.table("campaigns", "jobs"))
     return [
-        Number("jobs", counts["jobs"], False, href),
-        Number("enabled", counts["enabled"], False, f"{href}?enabled=1"),
+        Number("jobs", statistics["total_jobs"], False, href),
+        Number("enabled", statistics["enabled_jobs"], False, f"{href}?enabled=1"),
     ]
 
 
-async def counted_numbers(viewer: Viewer, database: str) -> list[Number]:
-    """Of what this viewer may see; a status that no job has is left out."""
-    seen = [
-        counted
-        for counted in COUNTED
-        if counted.database == database and await viewer.may_see(database, counted.table)
-    ]
-    if not seen:
-        return []
-    values = {f"value{place}": counted.value for place, counted in enumerate(seen)}
-    found = await viewer.rows(counting(database, seen), most=MOST_COUNTED, **values) or []
-    return [
-        number(viewer, seen[row["place"]], row["found"])
-        for row in found
-        if row["found"] or seen[row["place"]].column != "status"
-    ]
-
-
-def counting(database: str, seen: list[Counted]) -> Question:
-    """One question for several counts, none of which goes on for ever."""
-    sql = " union all ".join(
-        f"""
-        select {place} as place, count(*) as found
+async def read_count(viewer: Viewer, database: str, count: Count) -> list[Number]:
+    """The number; none if the actor may not see the table, or no job has the status."""
+    condition = f"where {count.column} = :value" if count.column else ""
+    sql = f"""
+        select count(*) as found
         from (
           select 1
-          from {counted.table}
-          {f"where {counted.column} = :value{place}" if counted.column else ""}
-          limit :most + 1
+          from {count.table}
+          {condition}
+          limit :max + 1
         )
         """  # noqa: S608
-        for place, counted in enumerate(seen)
-    )
-    return Question(database, tuple({counted.table for counted in seen}), sql)
+    query = PageQuery(database, (count.table,), sql)
+    row = await viewer.row(query, max=MAX_COUNTED, value=count.value)
+    if row is None or (count.column == "status" and not row["found"]):
+        return []
+    href = str(viewer.datasette.urls.table(database, count.table))
+    if count.column:
+        href += f"?{urlencode({count.column: count.value})}"
+    return [Number(count.label, min(row["found"], MAX_COUNTED), row["found"] > MAX_COUNTED, href)]
 
 
-def number(viewer: Viewer, counted: Counted, found: int) -> Number:
-    href = str(viewer.datasette.urls.table(counted.database, counted.table))
-    if counted.column:
-        href += f"?{urlencode({counted.column: counted.value})}"
-    return Number(counted.label, min(found, MOST_COUNTED), found > MOST_COUNTED, href)
-
-
-async def jobs(viewer: Viewer, work: Work, status: str) -> list[Row]:
-    """The jobs of this status that were created last."""
-    question = Question(
-        work.database,
-        (work.table,),
-        f"""
+async def jobs(viewer: Viewer, queue: Queue, status: str) -> list[Row]:
+    """The newest jobs of a status."""
+    sql = f"""
         select
           job_id,
-          {work.name} as name,
+          {queue.name_column} as name,
           status,
           progress,
           current_step,
@@ -247,59 +215,51 @@ async def jobs(viewer: Viewer, work: Work, status: str) -> list[Row]:
           error,
           created_at,
           last_heartbeat
-        from {work.table}
+        from {queue.table}
         where status = :status
         order by {instant("created_at")} desc, job_id desc
-        limit :most
-        """,  # noqa: S608
-    )
-    found = await viewer.rows(question, status=status, most=MOST_LISTED) or []
-    place = {"database": work.database, "table": work.table}
-    return [{**row, **place, "path": tilde_encode(str(row["job_id"]))} for row in found]
+        limit :max
+        """  # noqa: S608
+    query = PageQuery(queue.database, (queue.table,), sql)
+    found = await viewer.rows(query, status=status, max=MAX_LISTED) or []
+    urls = viewer.datasette.urls
+    return [
+        {**row, "href": urls.row(queue.database, queue.table, tilde_encode(str(row["job_id"])))}
+        for row in found
+    ]
 
 
-async def stuck(viewer: Viewer, work: Work) -> dict[str, Any] | None:
-    """How many running jobs nothing was heard of, by the query that lists them."""
-    href = await page_of(viewer, work.database, "stale_jobs")
-    sql = f"select count(*) as jobs from ({canned(work.database, 'stale_jobs')})"  # noqa: S608
-    found = await viewer.row(Question(work.database, (work.table,), sql), minutes="")
-    if href is None or found is None:
+async def stale_jobs(viewer: Viewer, queue: Queue) -> Number | None:
+    """The number of running jobs without a recent heartbeat."""
+    results = await viewer.canned(queue.database, "stale_jobs")
+    href = await query_href(viewer, queue.database, "stale_jobs")
+    if results is None or href is None:
         return None
-    return {"label": work.label, "jobs": found["jobs"], "href": href}
+    return Number(queue.label, len(results.rows), results.truncated, href)
 
 
 async def platforms(viewer: Viewer) -> list[dict[str, str]]:
-    """Each platform with the address of the chart of the topics that engage best there."""
-    if not await viewer.may_ask("metrics", "engagement_by_topic"):
+    """Each platform, and the chart of the topics with the best engagement there."""
+    if not await viewer.can_run("metrics", "engagement_by_topic"):
         return []
-    page = viewer.datasette.urls.path("/-/charts/engagement_by_topic")
+    chart = viewer.datasette.urls.path("/-/charts/engagement_by_topic")
     return [
-        {"name": row["platform"], "href": f"{page}?{urlencode({'platform': row['platform']})}"}
+        {"name": row["platform"], "href": f"{chart}?{urlencode({'platform': row['platform']})}"}
         for row in await viewer.rows(PLATFORMS) or []
     ]
 
 
-async def answer(viewer: Viewer, database: str, query: str, **values: str) -> Pointer | None:
-    """The first rows that a canned query gives; none where that takes too long.
-
-    Whoever may ask it may see the tables beneath it: plugins/sources.py sees to that.
-    """
-    href = await page_of(viewer, database, query)
+async def ranking(viewer: Viewer, database: str, name: str) -> Ranking | None:
+    """The first rows of a canned query; no rows if it takes too long."""
+    href = await query_href(viewer, database, name)
     if href is None:
         return None
-    question = Question(database, (), canned(database, query))
-    return Pointer(await viewer.rows(question, **values, limit=str(MOST_LISTED)) or [], href)
+    results = await viewer.canned(database, name, limit=str(MAX_LISTED))
+    return Ranking([dict(row) for row in results.rows] if results else [], href)
 
 
-async def page_of(viewer: Viewer, database: str, query: str) -> str | None:
-    """The address of a canned query, if the viewer may ask it."""
-    if not await viewer.may_ask(database, query):
+async def query_href(viewer: Viewer, database: str, name: str) -> str | None:
+    """The page of a canned query, if the actor may see it."""
+    if not await viewer.can_run(database, name):
         return None
-    return str(viewer.datasette.urls.query(database, query))
-
-
-@cache
-def canned(database: str, name: str) -> str:
-    """The SQL of a canned query."""
-    queries = read_queries(HOME / "canned_queries")
-    return next(one.sql for one in queries if (one.database, one.name) == (database, name))
+    return str(viewer.datasette.urls.query(database, name))

@@ -1,18 +1,15 @@
-"""The page of an image: what it shows, the videos that use it, and the collections it is in."""
+"""The page of an image: its data, the videos that use it, and its collections."""
 
 from __future__ import annotations
 
 import json
 from typing import Any
 
-from dailies.web.pages.formatting import parsed
-from dailies.web.pages.viewer import Question, Viewer
+from dailies.web.pages.formatting import parse_json
+from dailies.web.pages.viewer import PageQuery, Viewer
 
-DATABASE = "image_library"
-MOST = 100
-
-IMAGE = Question(
-    DATABASE,
+IMAGE = PageQuery(
+    "image_library",
     ("image_library",),
     """
     select *
@@ -21,20 +18,20 @@ IMAGE = Question(
     """,
 )
 
-USES = Question(
-    DATABASE,
+USES = PageQuery(
+    "image_library",
     ("image_usage",),
     """
     select video_id, scene_number, timestamp
     from image_usage
     where image_id = :id
     order by id desc
-    limit :most
+    limit 100
     """,
 )
 
-COLLECTIONS = Question(
-    DATABASE,
+COLLECTIONS = PageQuery(
+    "image_library",
     ("collection_images", "image_collections"),
     """
     select image_collections.id, image_collections.name
@@ -42,11 +39,11 @@ COLLECTIONS = Question(
     join image_collections on image_collections.id = collection_images.collection_id
     where collection_images.image_id = :id
     order by image_collections.name
-    limit :most
+    limit 100
     """,
 )
 
-TITLES = Question(
+TITLES = PageQuery(
     "metrics",
     ("video_metadata",),
     """
@@ -61,13 +58,13 @@ async def read(viewer: Viewer, key: str) -> dict[str, Any] | None:
     image = await viewer.row(IMAGE, id=key)
     if image is None:
         return None
-    uses = await viewer.rows(USES, id=key, most=MOST)
+    uses = await viewer.rows(USES, id=key)
     names = json.dumps([use["video_id"] for use in uses or []])
     titles = await viewer.rows(TITLES, video_ids=names)
     return {
         "image": image,
-        "tags": parsed(image["tags"]),
+        "tags": parse_json(image["tags"]),
         "uses": uses,
         "titles": None if titles is None else {row["video_id"]: row["title"] for row in titles},
-        "collections": await viewer.rows(COLLECTIONS, id=key, most=MOST),
+        "collections": await viewer.rows(COLLECTIONS, id=key),
     }

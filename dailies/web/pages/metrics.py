@@ -1,14 +1,12 @@
-"""The page of a video: the trend it was made for, its build, its images, and how it does."""
+"""The page of a video: its trend, build, images and performance."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from dailies.web.pages.viewer import Question, Viewer
+from dailies.web.pages.viewer import PageQuery, Viewer
 
-MOST = 100
-
-VIDEO = Question(
+VIDEO = PageQuery(
     "metrics",
     ("video_metadata",),
     """
@@ -18,7 +16,7 @@ VIDEO = Question(
     """,
 )
 
-VIDEO_ROW = Question(
+VIDEO_ROW = PageQuery(
     "metrics",
     ("video_metadata",),
     """
@@ -28,7 +26,7 @@ VIDEO_ROW = Question(
     """,
 )
 
-TOPICS = Question(
+TOPICS = PageQuery(
     "trends",
     ("trending_topics",),
     """
@@ -36,11 +34,11 @@ TOPICS = Question(
     from trending_topics
     where topic = :topic
     order by id
-    limit :most
+    limit 100
     """,
 )
 
-UPLOADS = Question(
+UPLOADS = PageQuery(
     "yt-builder",
     ("youtube_uploads", "jobs"),
     """
@@ -56,11 +54,11 @@ UPLOADS = Question(
     left join jobs on jobs.job_id = youtube_uploads.job_id
     where youtube_uploads.video_id = :video_id
     order by youtube_uploads.id
-    limit :most
+    limit 100
     """,
 )
 
-IMAGES = Question(
+IMAGES = PageQuery(
     "image_library",
     ("image_usage", "image_library"),
     """
@@ -74,11 +72,11 @@ IMAGES = Question(
     join image_library on image_library.id = image_usage.image_id
     where image_usage.video_id = :video_id
     order by image_usage.scene_number, image_usage.id
-    limit :most
+    limit 100
     """,
 )
 
-NUMBERS = Question(
+PERFORMANCE = PageQuery(
     "metrics",
     ("latest_video_metrics",),
     """
@@ -86,7 +84,7 @@ NUMBERS = Question(
     from latest_video_metrics
     where video_id = :video_id
     order by platform
-    limit :most
+    limit 100
     """,
 )
 
@@ -98,16 +96,16 @@ async def read(viewer: Viewer, key: str) -> dict[str, Any] | None:
     name = video["video_id"]
     return {
         "video": video,
-        "topics": await viewer.rows(TOPICS, topic=video["topic"], most=MOST),
-        "uploads": await viewer.rows(UPLOADS, video_id=name, most=MOST),
-        "images": await viewer.rows(IMAGES, video_id=name, most=MOST),
-        "numbers": await viewer.rows(NUMBERS, video_id=name, most=MOST),
-        "growth": await viewer.may_ask("metrics", "video_growth"),
-        "lineage": await viewer.may_ask("_memory", "video_lineage"),
+        "topics": await viewer.rows(TOPICS, topic=video["topic"]),
+        "uploads": await viewer.rows(UPLOADS, video_id=name),
+        "images": await viewer.rows(IMAGES, video_id=name),
+        "performance": await viewer.rows(PERFORMANCE, video_id=name),
+        "growth": await viewer.can_run("metrics", "video_growth"),
+        "lineage": await viewer.can_run("_memory", "video_lineage"),
     }
 
 
-async def row_of(viewer: Viewer, video_id: str) -> int | None:
-    """The number of the row that describes the video; None where nothing does, or it is closed."""
+async def row_id(viewer: Viewer, video_id: str) -> int | None:
+    """The row id of a video's metadata; None if there is none, or the actor may not see it."""
     found = await viewer.row(VIDEO_ROW, video_id=video_id)
     return found["id"] if found else None

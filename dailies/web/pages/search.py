@@ -1,4 +1,4 @@
-"""One search over everything: words, or their beginnings, and beginnings of names and ids."""
+"""Search everything: words and their beginnings, and beginnings of names and ids."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from datasette.utils import tilde_encode
 from markupsafe import Markup, escape
 
 from dailies.auth.permissions import Actor
-from dailies.web.pages.viewer import Question, Row, Viewer
+from dailies.web.pages.viewer import PageQuery, Row, Viewer
 
-MILLISECONDS = 500
-MOST_HITS = 5
-MOST_COUNTED = 1_000
-MOST_WORDS = 20
-LONGEST_TEXT = 200
+TIME_LIMIT_MS = 500
+MAX_HITS = 5
+MAX_COUNTED = 1_000
+MAX_WORDS = 20
+MAX_TEXT = 200  # characters
 
-# Stand around the words found in an excerpt until it is safe HTML.
+# FTS5 puts these around the words it found; they become HTML after the excerpt is escaped.
 BEGIN, END = "\x02", "\x03"
 FOUND = re.compile(f"{BEGIN}([^{BEGIN}{END}]*){END}")
-AFTER_ALL = "\U0010ffff"
+LAST_CHARACTER = "\U0010ffff"
 
 
 class Source(NamedTuple):
-    """A table to search: its key, its column of titles, its search index, its columns of names."""
+    """A table to search, and its columns: key, title, names searched by their beginning."""
 
     database: str
     table: str
@@ -53,8 +53,8 @@ class Hit(NamedTuple):
     excerpt: Markup
 
 
-class Found(NamedTuple):
-    """What one table holds: the first hits, how many there are, and the page of all of them."""
+class Result(NamedTuple):
+    """The first hits in one table; `rows` is their number, `more` if counting stopped early."""
 
     database: str
     table: str
@@ -64,71 +64,65 @@ class Found(NamedTuple):
     href: str | None
 
 
-def words_of(text: str) -> list[str]:
-    """The words to search for; FTS5 would end at a NUL."""
-    return text[:LONGEST_TEXT].replace("\0", " ").split()[:MOST_WORDS]
+async def read(datasette: Datasette, actor: Actor, text: str) -> list[Result]:
+    """The hits in every table that this actor may see; tables without hits are left out."""
+    words = text[:MAX_TEXT].replace("\0", " ").split()[:MAX_WORDS]  # FTS5 stops at a NUL
+    viewer = Viewer(datasette, actor, TIME_LIMIT_MS)
+    results = [await search(viewer, source, words) for source in SOURCES] if words else []
+    return [result for result in results if result is not None]
 
 
-def expression(words: list[str]) -> str:
-    """An FTS5 query for rows in which each of these begins a word, whatever characters it holds."""
-    return " ".join('"' + word.replace('"', '""') + '"*' for word in words)
-
-
-async def read(datasette: Datasette, actor: Actor, text: str) -> list[Found]:
-    """The hits in every table that this actor may see, tables without any left out."""
-    words = words_of(text)
-    viewer = Viewer(datasette, actor, MILLISECONDS)
-    every = [await search(viewer, source, words) for source in SOURCES] if words else []
-    return [found for found in every if found is not None]
-
-
-async def search(viewer: Viewer, source: Source, words: list[str]) -> Found | None:
+async def search(viewer: Viewer, source: Source, words: list[str]) -> Result | None:
     named = await by_name(viewer, source, " ".join(words))
-    matching, matches = await by_words(viewer, source, expression(words))
+    matching, count = await by_words(viewer, source, fts_query(words))
     rows = {row["key"]: row for row in (*matching, *named)}
     if not rows:
         return None
-    first = [hit(viewer, source, row) for row in list(rows.values())[:MOST_HITS]]
-    about = await viewer.datasette.get_database_metadata(source.database)
-    described = await viewer.datasette.get_resource_metadata(source.database, source.table)
-    return Found(
-        database=about.get("title") or source.database,
-        table=described.get("title") or source.table,
-        hits=first,
-        rows=min(max(matches, len(rows)), MOST_COUNTED),
-        more=matches > MOST_COUNTED,
-        href=page_of_all(viewer, source, words) if matches > len(first) else None,
+    hits = [hit(viewer, source, row) for row in list(rows.values())[:MAX_HITS]]
+    database = await viewer.datasette.get_database_metadata(source.database)
+    table = await viewer.datasette.get_resource_metadata(source.database, source.table)
+    return Result(
+        database=database.get("title") or source.database,
+        table=table.get("title") or source.table,
+        hits=hits,
+        rows=min(max(count, len(rows)), MAX_COUNTED),
+        more=count > MAX_COUNTED,
+        href=table_href(viewer, source, words) if count > len(hits) else None,
     )
+
+
+def fts_query(words: list[str]) -> str:
+    """An FTS5 query for rows in which each of these is a word or its beginning."""
+    return " ".join('"' + word.replace('"', '""') + '"*' for word in words)
 
 
 async def by_words(viewer: Viewer, source: Source, match: str) -> tuple[list[Row], int]:
-    """The best matches and how many there are; of very many the newest, which are found at once."""
+    """The best matches and their number; the newest if there are too many to rank quickly."""
     if source.fts is None:
         return [], 0
-    counted = await viewer.row(counting(source), match=match, most=MOST_COUNTED)
+    counted = await viewer.row(count_query(source), match=match, max=MAX_COUNTED)
     if counted is None or not counted["rows"]:
         return [], 0
-    order = "rank" if counted["rows"] <= MOST_COUNTED else "rowid desc"
-    found = await viewer.rows(
-        matching(source, order), match=match, begin=BEGIN, end=END, most=MOST_HITS
-    )
+    order = "rank" if counted["rows"] <= MAX_COUNTED else "rowid desc"
+    query = match_query(source, order)
+    found = await viewer.rows(query, match=match, begin=BEGIN, end=END, max=MAX_HITS)
     return found or [], counted["rows"]
 
 
-def counting(source: Source) -> Question:
+def count_query(source: Source) -> PageQuery:
     sql = f"""
         select count(*) as rows
         from (
           select 1
           from {source.fts}
           where {source.fts} match :match
-          limit :most + 1
+          limit :max + 1
         )
         """  # noqa: S608
-    return Question(source.database, (source.table,), sql)
+    return PageQuery(source.database, (source.table,), sql)
 
 
-def matching(source: Source, order: str) -> Question:
+def match_query(source: Source, order: str) -> PageQuery:
     sql = f"""
         with found as materialized (
           select
@@ -137,7 +131,7 @@ def matching(source: Source, order: str) -> Question:
           from {source.fts}
           where {source.fts} match :match
           order by {order}
-          limit :most
+          limit :max
         )
         select
           {source.table}.{source.key} as key,
@@ -146,11 +140,11 @@ def matching(source: Source, order: str) -> Question:
         from found
         join {source.table} on {source.table}.rowid = found.number
         """  # noqa: S608
-    return Question(source.database, (source.table,), sql)
+    return PageQuery(source.database, (source.table,), sql)
 
 
 async def by_name(viewer: Viewer, source: Source, text: str) -> list[Row]:
-    """The rows of which a name or id begins with the text."""
+    """The rows with a name or id that begins with `text`."""
     found: list[Row] = []
     for name in source.names:
         sql = f"""
@@ -162,30 +156,28 @@ async def by_name(viewer: Viewer, source: Source, text: str) -> list[Row]:
             where {name} >= :text
               and {name} < :after
             order by {name}
-            limit :most
+            limit :max
             """  # noqa: S608
-        question = Question(source.database, (source.table,), sql)
-        found += (
-            await viewer.rows(question, text=text, after=text + AFTER_ALL, most=MOST_HITS) or []
-        )
+        query = PageQuery(source.database, (source.table,), sql)
+        after = text + LAST_CHARACTER
+        found += await viewer.rows(query, text=text, after=after, max=MAX_HITS) or []
     return found
 
 
 def hit(viewer: Viewer, source: Source, row: Row) -> Hit:
     key = tilde_encode(str(row["key"]))
     href = str(viewer.datasette.urls.row(source.database, source.table, key))
-    title = str(row["title"] or row["key"])
-    return Hit(href, title, marked(str(row["excerpt"] or "")))
+    return Hit(href, str(row["title"] or row["key"]), highlight(str(row["excerpt"] or "")))
 
 
-def marked(excerpt: str) -> Markup:
+def highlight(excerpt: str) -> Markup:
     """The excerpt as HTML with its found words marked."""
     html = FOUND.sub(r"<mark>\1</mark>", str(escape(excerpt)))
     return Markup(html.replace(BEGIN, "").replace(END, ""))  # noqa: S704
 
 
-def page_of_all(viewer: Viewer, source: Source, words: list[str]) -> str:
-    """The table's own page with the same search, which knows how to filter, sort and export."""
-    question: dict[str, Any] = {"_search": expression(words), "_searchmode": "raw"}
+def table_href(viewer: Viewer, source: Source, words: list[str]) -> str:
+    """The table's own page with the same search, which can filter, sort and export."""
+    arguments: dict[str, Any] = {"_search": fts_query(words), "_searchmode": "raw"}
     table = viewer.datasette.urls.table(source.database, source.table)
-    return f"{table}?{urlencode(question)}"
+    return f"{table}?{urlencode(arguments)}"

@@ -1,14 +1,12 @@
-"""The page of a topic: where else it trends, and the videos made for it."""
+"""The page of a topic: the same topic in other sources, and the videos about it."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from dailies.web.pages.viewer import Question, Viewer
+from dailies.web.pages.viewer import PageQuery, Viewer
 
-MOST = 50
-
-TOPIC = Question(
+TOPIC = PageQuery(
     "trends",
     ("trending_topics",),
     """
@@ -18,7 +16,7 @@ TOPIC = Question(
     """,
 )
 
-SAME = Question(
+SAME = PageQuery(
     "trends",
     ("trending_topics",),
     """
@@ -27,11 +25,11 @@ SAME = Question(
     where topic = :topic
       and id <> :id
     order by id desc
-    limit :most
+    limit 50
     """,
 )
 
-VIDEOS = Question(
+VIDEOS = PageQuery(
     "metrics",
     ("video_metadata",),
     """
@@ -39,7 +37,7 @@ VIDEOS = Question(
     from video_metadata
     where topic = :topic
     order by id desc
-    limit :most
+    limit 50
     """,
 )
 
@@ -50,6 +48,6 @@ async def read(viewer: Viewer, key: str) -> dict[str, Any] | None:
         return None
     return {
         "topic": topic,
-        "same": await viewer.rows(SAME, topic=topic["topic"], id=topic["id"], most=MOST),
-        "videos": await viewer.rows(VIDEOS, topic=topic["topic"], most=MOST),
+        "same": await viewer.rows(SAME, topic=topic["topic"], id=topic["id"]),
+        "videos": await viewer.rows(VIDEOS, topic=topic["topic"]),
     }

@@ -1,0 +1,126 @@
+"""Commands for files: import, export, verify."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import click
+
+from dailies.cli.options import NAME, TIMEZONE, Output, command
+from loaders import open_database
+from loaders.conflicts import POLICIES
+from loaders.formats import FORMATS, IMPORT_FORMATS
+
+
+@click.command("import")
+@NAME
+@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--table", help="Table to import into. Default: the main table of the database.")
+@click.option("--format", type=click.Choice(IMPORT_FORMATS), help="Default: by file name suffix.")
+@click.option(
+    "--map",
+    "mappings",
+    multiple=True,
+    metavar="COLUMN=FIELD",
+    help="Read COLUMN from this field of the files; repeatable.",
+)
+@click.option("--character", help="Character shown by a folder of images (image_library).")
+@click.option(
+    "--on-conflict",
+    type=click.Choice(POLICIES),
+    default="skip",
+    show_default=True,
+    help="What to do with a row that is stored already with different content.",
+)
+@click.option("--dry-run", is_flag=True, help="Print the report without changing anything.")
+@TIMEZONE
+@command
+def import_files(
+    name: str, paths: tuple[Path, ...], mappings: tuple[str, ...], **options: Any
+) -> Output:
+    """Import files into a database, and report every row that was not stored.
+
+    Campaigns are read from YAML (a file, or a folder with one file per job), JSON, NDJSON and CSV;
+    other tables from JSON, NDJSON and CSV. Image folders need --character.
+    """
+    from dailies.cli.progress import row_counter
+    from loaders.import_export import import_files
+    from loaders.import_options import ImportOptions
+
+    rename = parse_mappings(mappings)
+    with closing(open_database(name)) as db, row_counter(name) as progress:
+        settings = ImportOptions(actor="import", rename=rename, progress=progress, **options)
+        report = import_files(name, db, paths, settings).as_dict()
+    return Output(report, report_lines(report))
+
+
+def parse_mappings(mappings: Iterable[str]) -> dict[str, str]:
+    """Column -> field of the files."""
+    pairs = {}
+    for mapping in mappings:
+        column, equals, field = mapping.partition("=")
+        if not (column and equals and field):
+            raise click.UsageError(f'--map needs COLUMN=FIELD, not "{mapping}"')
+        pairs[column] = field
+    return pairs
+
+
+def report_lines(report: Mapping[str, Any]) -> Iterator[str]:
+    for error in report["errors"]:
+        key = f" ({error['id']})" if error["id"] else ""
+        yield f"{error['source']}: {error['position']}{key}: {error['reason']}"
+    counts = ("found", "imported", "updated", "skipped", "failed")
+    yield ", ".join(f"{report[count]} {count}" for count in counts)
+    if report["backup"]:
+        yield f"backed up to {report['backup']}"
+
+
+@click.command()
+@NAME
+@click.argument("path", type=click.Path(path_type=Path))
+@click.option("--table", help="Table to export. Default: the main table of the database.")
+@click.option("--format", type=click.Choice(FORMATS), help="Default: by file name suffix.")
+@command
+def export(name: str, path: Path, table: str | None, format: str | None) -> Output:
+    """Write the rows of a table to a file, or to a folder with one YAML file per job.
+
+    An existing file is kept under another name.
+    """
+    from loaders.import_export import export_files
+
+    with closing(open_database(name)) as db:
+        report = export_files(name, db, path, table, format)
+    lines = [f"{report.rows} rows written to {report.path}"]
+    if report.backup:
+        lines.append(f"the existing file is now {report.backup}")
+    return Output(report.as_dict(), lines)
+
+
+@click.command()
+@NAME
+@click.argument("path", type=click.Path(exists=True, path_type=Path))
+@click.option("--table", help="Table to compare. Default: the main table of the database.")
+@click.option("--format", type=click.Choice(FORMATS), help="Default: by file name suffix.")
+@command
+def verify(name: str, path: Path, table: str | None, format: str | None) -> Output:
+    """Compare a file or folder with a table, and list every difference."""
+    from loaders.import_export import verify_files
+
+    with closing(open_database(name)) as db:
+        report = verify_files(name, db, path, table, format).as_dict()
+    return Output(report, comparison_lines(report))
+
+
+def comparison_lines(report: Mapping[str, Any]) -> Iterator[str]:
+    from loaders.checks import shortened
+
+    yield from (f"missing in the database: {key}" for key in report["missing"])
+    yield from (f"missing in the file: {key}" for key in report["extra"])
+    for job in report["different"]:
+        yield f"different: {job['id']}: {shortened(job['paths'])}"
+    for error in report["errors"]:
+        yield f"{error['source']}: {error['position']}: {error['reason']}"
+    yield f"{report['found']} compared" + (", all equal" if report["ok"] else "")

@@ -1,0 +1,228 @@
+"""What Dailies uses of Datasette 1.0a41 beyond its documented interface, behind plain functions.
+
+Nothing else imports or patches Datasette's internals: tests/project/test_datasette_internals.py.
+Each is tested in tests/dailies/test_datasette_compat.py, which fails when an upgrade changes one.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sqlite3
+import time
+from collections.abc import Callable, Container, Iterable
+from typing import Any, NamedTuple
+
+import datasette.app
+import datasette.handle_exception
+import datasette.utils.internal_db
+from datasette import NotFound, Request, Response
+from datasette.app import Datasette
+from datasette.database import Database
+from datasette.default_actions import register_actions
+from datasette.facets import ColumnFacet
+from datasette.permissions import _skip_permission_checks
+from datasette.utils import (
+    CustomJSONEncoder,
+    add_cors_headers,
+    baseconv,
+    escape_fts,
+    escape_sqlite,
+    make_slot_function,
+    path_with_added_args,
+    sqlite_timelimit,
+    urlsafe_components,
+)
+from datasette.utils.asgi import BadRequest
+from datasette.views.base import DatasetteError
+
+__all__ = [
+    "BadRequest",
+    "ColumnFacet",
+    "CustomJSONEncoder",
+    "add_cors_headers",
+    "escape_fts",
+    "make_slot_function",
+    "path_with_added_args",
+    "sqlite_timelimit",
+    "urlsafe_components",
+]
+
+INSERT_QUERY = """
+insert or replace into queries
+  (database_name, name, sql, title, description, parameters, is_trusted, source)
+values
+  (:database, :name, :sql, :title, :description, :parameters, 1, :source)
+"""
+INSERT_METADATA = (
+    "insert or replace into metadata_instance values (?, ?)",
+    "insert or replace into metadata_databases values (?, ?, ?)",
+    "insert or replace into metadata_resources values (?, ?, ?, ?)",
+    "insert or replace into metadata_columns values (?, ?, ?, ?, ?)",
+)
+# As Datasette has them: importing this module twice must not wrap them twice.
+populate_catalog = datasette.utils.internal_db.populate_schema_tables
+row_sql = datasette.utils.row_sql_params_pks
+
+
+class StoredQuery(NamedTuple):
+    """One trusted query; `parameters` in the order of its form's fields."""
+
+    database: str
+    name: str
+    sql: str
+    title: str
+    description: str
+    parameters: tuple[str, ...]
+
+
+async def replace_queries(instance: Datasette, source: str, queries: list[StoredQuery]) -> None:
+    """Store trusted queries in one write, in place of all that `source` stored before.
+
+    `Datasette.add_query` takes one write for each, and there are many at every start.
+    """
+    rows = [
+        query._asdict() | {"source": source, "parameters": json.dumps(query.parameters)}
+        for query in queries
+    ]
+
+    def write(connection: sqlite3.Connection) -> None:
+        connection.execute("delete from queries where source = ?", [source])
+        connection.executemany(INSERT_QUERY, rows)
+
+    await instance.get_internal_database().execute_write_fn(write)
+
+
+async def store_metadata(instance: Datasette, rows: Iterable[tuple[str, ...]]) -> None:
+    """Store metadata in one write; `Datasette.set_column_metadata` and its like take hundreds.
+
+    A row is (key, value), after the names of the database, table and column that it describes.
+    """
+    by_length: dict[int, list[tuple[str, ...]]] = {}
+    for row in rows:
+        by_length.setdefault(len(row), []).append(row)
+
+    def write(connection: sqlite3.Connection) -> None:
+        for length, described in by_length.items():
+            connection.executemany(INSERT_METADATA[length - 2], described)
+
+    await instance.get_internal_database().execute_write_fn(write)
+
+
+def keep_open(database: Database, connection: sqlite3.Connection) -> sqlite3.Connection:
+    """Register a connection that our `connect()` made, to be closed with its database."""
+    database._all_connections.append(connection)
+    return connection
+
+
+def permission_checks_skipped() -> bool:
+    """True within a request of `datasette.client` that was sent with skip_permission_checks."""
+    return bool(_skip_permission_checks.get())
+
+
+def core_actions() -> tuple[str, ...]:
+    """The names of Datasette's own permissions."""
+    return tuple(action.name for action in register_actions())
+
+
+def signed_actor(instance: Datasette, actor: dict[str, Any], seconds: int) -> str:
+    """The content of Datasette's cookie for an actor who is signed in for so many seconds.
+
+    `Datasette.set_actor_cookie` would set it without Secure and Max-Age.
+    """
+    expires_at = baseconv.base62.encode(int(time.time()) + seconds)
+    return str(instance.sign({"a": actor, "e": expires_at}, "actor"))
+
+
+async def core_page(
+    instance: Datasette, request: Request, send: Any, routes: Container[re.Pattern[str]]
+) -> Any:
+    """Datasette's response at an address for which `routes` of ours stand before its own."""
+    for pattern, view in instance._routes():
+        match = pattern.match(request.path)
+        if match and pattern not in routes:
+            request.scope = {**request.scope, "url_route": {"kwargs": match.groupdict()}}
+            return await view(request, send)
+    raise NotFound("Page not found")
+
+
+def error_response(instance: Datasette, request: Request, message: str, status: int) -> Any:
+    """Datasette's error in the format that the request asks for; to be awaited when called."""
+    error = DatasetteError(message, status=status)
+    return datasette.handle_exception.handle_exception(instance, request, error)
+
+
+def is_unexplained(error: Exception) -> bool:
+    """True for an error page of Datasette's that says 500 by default, for bad parameters."""
+    return isinstance(error, DatasetteError) and error.status == 500
+
+
+def log_errors_without_variables() -> None:
+    """With rich installed each error logs all local variables, tokens from headers among them."""
+    datasette.handle_exception.rich = None
+
+
+def select_listed_columns_of_rows() -> None:
+    """Have the pages of rows select the columns that `table_columns` lists, instead of all."""
+
+    async def listed(database: Database, table: str, keys: list[str]) -> Any:
+        sql, parameters, pks = await row_sql(database, table, keys)
+        columns = map(escape_sqlite, await database.table_columns(table))
+        return sql.replace("*", ", ".join(columns), 1), parameters, pks
+
+    datasette.app.row_sql_params_pks = listed
+
+
+class Listed:
+    """A database whose schema has only what its `table_names` and `view_names` list."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._database, name)
+
+    async def execute(self, sql: str) -> Any:
+        results = await self._database.execute(sql)
+        names = {*await self._database.table_names(), *await self._database.view_names()}
+        results.rows = [row for row in results.rows if row["name"] in names]
+        return results
+
+
+def catalog_listed_tables() -> None:
+    """Have Datasette's catalog, and with it every list of tables, hold what is listed alone."""
+
+    async def populate(internal: Database, database: Database, version: int) -> None:
+        await populate_catalog(internal, Listed(database), version)
+
+    datasette.app.populate_schema_tables = populate
+
+
+def encode_with(replace: Callable[[Any], Any]) -> None:
+    """Have every JSON response hold `replace(value)` where a value is no valid JSON, as NaN."""
+
+    def dumps(value: Any, default: Callable[[Any], Any] | None = None) -> str:
+        try:
+            return json.dumps(value, default=default, allow_nan=False)
+        except ValueError:
+            return json.dumps(replace(value), default=default, allow_nan=False)
+
+    def encode(self: CustomJSONEncoder, value: Any) -> str:
+        self.allow_nan = False
+        try:
+            return json.JSONEncoder.encode(self, value)
+        except ValueError:
+            return json.JSONEncoder.encode(self, replace(value))
+
+    def respond(
+        cls: type[Response],
+        body: Any,
+        status: int = 200,
+        headers: dict[str, str] | None = None,
+        default: Callable[[Any], Any] | None = None,
+    ) -> Response:
+        kind = "application/json; charset=utf-8"
+        return cls(dumps(body, default), status=status, headers=headers, content_type=kind)
+
+    CustomJSONEncoder.encode = encode
+    Response.json = classmethod(respond)

@@ -1,0 +1,66 @@
+"""The options of an import, and the transaction that it runs in."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from loaders import backups
+from loaders.conflicts import POLICIES
+from loaders.connections import Connection, acting_as, has_rows, main_file, sqlite_connection
+from loaders.dry_run import dry_run_transaction
+from loaders.import_report import ImportReport
+
+RowProgress = Callable[[int], None]  # called with the number of rows read since the last call
+
+
+def no_progress(_rows: int) -> None:
+    pass
+
+
+@dataclass(frozen=True)
+class ImportOptions:
+    """Options of `dailies import`; ValueError for an unknown conflict policy.
+
+    `table` and `format` are detected if None. `rename` maps columns to the fields of the files.
+    `character` is whom a folder of images shows; `actor` is written to the histories.
+    """
+
+    table: str | None = None
+    format: str | None = None
+    on_conflict: str = "skip"
+    dry_run: bool = False
+    actor: str | None = None
+    rename: Mapping[str, str] = field(default_factory=dict)
+    character: str | None = None
+    progress: RowProgress = no_progress
+
+    def __post_init__(self) -> None:
+        if self.on_conflict not in POLICIES:
+            choices = ", ".join(POLICIES)
+            raise ValueError(f'on-conflict must be one of {choices}, not "{self.on_conflict}"')
+
+    @property
+    def columns(self) -> dict[str, str]:
+        """Renamed fields of the files -> columns."""
+        return {name: column for column, name in self.rename.items()}
+
+
+DEFAULT_OPTIONS = ImportOptions()
+
+
+@contextmanager
+def import_transaction(
+    db: Connection, table: str, options: ImportOptions, report: ImportReport
+) -> Iterator[sqlite3.Connection]:
+    """The transaction of an import into `table`; rolled back at its end if it is a dry run.
+
+    Before an import that may update rows, the database is backed up.
+    """
+    connection = sqlite_connection(db)
+    if options.on_conflict == "update" and not options.dry_run and has_rows(connection, table):
+        report.backup = str(backups.back_up(connection, main_file(connection)))
+    with dry_run_transaction(connection, options.dry_run), acting_as(connection, options.actor):
+        yield connection

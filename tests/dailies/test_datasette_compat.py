@@ -1,0 +1,178 @@
+"""Each use of Datasette's internals: an upgrade that changes one fails here."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Iterator
+
+import datasette.app
+import datasette.handle_exception
+import pytest
+from datasette import NotFound, Request, Response
+from datasette.app import Datasette
+from datasette.database import Database
+from datasette.permissions import SkipPermissions
+
+from dailies import datasette_compat as compat
+
+ADDED = {
+    "query": ("d", "q", "select :b", "T", "D", ("b",)),
+    "metadata": [("title", "I"), ("d", "title", "D"), ("d", "t", "title", "T")],
+    "column": ("d", "t", "c", "description", "C"),
+}
+
+
+class Hiding(Database):
+    """A database that does not list its table `hidden` nor its columns called `hidden`."""
+
+    async def table_names(self) -> list[str]:
+        return [name for name in await super().table_names() if name != "hidden"]
+
+    async def table_columns(self, table: str) -> list[str]:
+        return [name for name in await super().table_columns(table) if name != "hidden"]
+
+
+@pytest.fixture
+async def instance(monkeypatch: pytest.MonkeyPatch) -> Iterator[Datasette]:
+    monkeypatch.setattr(datasette.app, "row_sql_params_pks", compat.row_sql)
+    monkeypatch.setattr(datasette.app, "populate_schema_tables", compat.populate_catalog)
+    served = Datasette(memory=True)
+    database = served.add_database(Hiding(served, memory_name="compat"), name="d")
+    await database.execute_write_script("""
+        create table t (id integer primary key, c text, hidden text);
+        insert into t values (1, 'a', 'b');
+        create table hidden (id integer primary key);
+        """)
+    yield served
+    served.close()
+
+
+async def test_queries_are_stored_as_add_query_stores_them(instance: Datasette) -> None:
+    await instance.invoke_startup()
+    query = compat.StoredQuery(*ADDED["query"])
+    await compat.replace_queries(instance, "here", [query])
+    stored = await instance.get_query("d", "q")
+    await instance.add_query(
+        "d", "q", query.sql, title="T", description="D", parameters=["b"],
+        is_trusted=True, source="here",
+    )  # fmt: skip
+    assert stored == await instance.get_query("d", "q")
+    await compat.replace_queries(instance, "here", [])
+    assert await instance.get_query("d", "q") is None
+
+
+async def test_metadata_is_stored_as_its_setters_store_it(instance: Datasette) -> None:
+    await instance.invoke_startup()
+    await compat.store_metadata(instance, [*ADDED["metadata"], ADDED["column"]])
+    await compat.store_metadata(instance, [*ADDED["metadata"], ADDED["column"]])
+    assert (await instance.get_instance_metadata())["title"] == "I"
+    assert await instance.get_database_metadata("d") == {"title": "D"}
+    assert await instance.get_resource_metadata("d", "t") == {"title": "T"}
+    assert await instance.get_column_metadata("d", "t", "c") == {"description": "C"}
+
+
+def test_connections_are_closed_with_their_database(instance: Datasette) -> None:
+    connection = compat.keep_open(instance.databases["d"], sqlite3.connect(":memory:"))
+    instance.databases["d"].close()
+    with pytest.raises(sqlite3.ProgrammingError):
+        connection.execute("select 1")
+
+
+def test_skipped_permission_checks_are_noticed() -> None:
+    assert not compat.permission_checks_skipped()
+    with SkipPermissions():
+        assert compat.permission_checks_skipped()
+
+
+async def test_core_actions_are_those_that_are_registered(instance: Datasette) -> None:
+    assert {"view-table", "insert-row", "execute-sql"} <= set(compat.core_actions())
+    await instance.invoke_startup()
+    assert set(compat.core_actions()) <= instance.actions.keys()
+
+
+async def test_a_signed_actor_is_signed_in_until_it_expires(instance: Datasette) -> None:
+    for seconds, actor in ((60, {"id": "a"}), (-60, None)):
+        cookies = {"ds_actor": compat.signed_actor(instance, {"id": "a"}, seconds)}
+        response = await instance.client.get("/-/actor.json", cookies=cookies)
+        assert response.json()["actor"] == actor
+
+
+async def test_pages_behind_routes_of_ours_are_found(instance: Datasette) -> None:
+    await instance.invoke_startup()
+    request = Request.fake("/-/versions.json")
+    response = await compat.core_page(instance, request, None, ())
+    assert '"datasette"' in response.body
+    with pytest.raises(NotFound):
+        await compat.core_page(instance, Request.fake("/-/-/-/nothing.x"), None, ())
+    assert all(isinstance(pattern, re.Pattern) for pattern, _ in instance._routes())
+
+
+@pytest.mark.parametrize("suffix", ["", ".json"])
+async def test_errors_are_in_the_format_asked_for(
+    instance: Datasette, suffix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(datasette.handle_exception, "rich", None)
+    error = compat.error_response(instance, Request.fake(f"/d{suffix}"), "Odd", 400)
+    response: Response = await error()
+    assert response.status == 400
+    assert response.content_type.startswith("application/json" if suffix else "text/html")
+    assert "Odd" in response.body
+
+
+def test_errors_with_a_default_status_are_known() -> None:
+    error = datasette.handle_exception.DatasetteError
+    assert compat.is_unexplained(error("Invalid _through"))
+    assert not compat.is_unexplained(error("Not allowed", status=403))
+    assert not compat.is_unexplained(ValueError())
+
+
+def test_rich_logs_no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(datasette.handle_exception, "rich", object())
+    compat.log_errors_without_variables()
+    assert datasette.handle_exception.rich is None
+
+
+async def test_pages_of_rows_have_the_listed_columns(instance: Datasette) -> None:
+    assert "hidden" in (await instance.client.get("/d/t/1.json")).json()["rows"][0]
+    compat.select_listed_columns_of_rows()
+    assert (await instance.client.get("/d/t/1.json")).json()["rows"] == [{"id": 1, "c": "a"}]
+
+
+async def test_lists_have_the_listed_tables(instance: Datasette) -> None:
+    compat.catalog_listed_tables()
+    tables = (await instance.client.get("/d.json")).json()["tables"]
+    assert [table["name"] for table in tables] == ["t"]
+
+
+async def test_json_has_a_replacement_for_what_it_cannot_hold(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Response, "json", Response.json)
+    monkeypatch.setattr(compat.CustomJSONEncoder, "encode", compat.CustomJSONEncoder.encode)
+    compat.encode_with(str)
+    assert Response.json({"a": 1}, status=201).body == '{"a": 1}'
+    assert Response.json({"a": float("inf")}).body == "\"{'a': inf}\""
+    assert compat.CustomJSONEncoder().encode([1]) == "[1]"
+    assert compat.CustomJSONEncoder().encode([float("nan")]) == '"[nan]"'
+
+
+def test_helpers_of_core_do_what_we_use_them_for() -> None:
+    assert compat.escape_fts("a b-c") == '"a" "b-c"'
+    assert compat.urlsafe_components("a,b~2Cc") == ["a", "b,c"]
+    request = Request.fake("/d/t?a=1")
+    assert compat.path_with_added_args(request, {"b": "2"}) == "/d/t?a=1&b=2"
+    headers: dict[str, str] = {}
+    compat.add_cors_headers(headers)
+    assert headers["Access-Control-Allow-Origin"] == "*"
+
+
+def test_a_time_limit_interrupts_a_query() -> None:
+    connection = sqlite3.connect(":memory:")
+    endless = "with recursive n(x) as (select 1 union all select x + 1 from n) select max(x) from n"
+    with (
+        compat.sqlite_timelimit(connection, 5),
+        pytest.raises(sqlite3.OperationalError, match="interrupted"),
+    ):
+        connection.execute(endless)
+    connection.close()

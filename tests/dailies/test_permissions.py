@@ -196,7 +196,7 @@ async def test_datasette_obeys_the_life_cycle(api: httpx2.AsyncClient, queue: Re
     await add(api, queue, status="completed")
     path = f"/{queue.database}/{queue.table}/{key(queue, 1)}/-/update"
     for changes, status, message in (
-        ({"status": "queued"}, 409, f"{queue.table}.status: cannot go from completed to queued"),
+        ({"status": "queued"}, 409, f"{queue.table}.status: cannot go "),
         ({"progress": 101}, 400, f"{queue.table}.progress: must be a"),
         ({"status": "lost"}, 400, f"{queue.table}.status: must be one of "),
     ):

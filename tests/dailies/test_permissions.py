@@ -225,7 +225,7 @@ async def test_tables_that_only_we_write_are_closed(api: httpx2.AsyncClient) -> 
         ("set_aside", {"table_name": "x", "reason": "x"}),
         ("idempotency_keys", {"actor": "root", "key": "x"}),
         ("job_changes", {"job_id": 1, "operation": "delete", "at": "x"}),
-        ("job_leases", {"job_id": 1, "lease": "x"}),
+        ("job_states", {"job_id": 1, "lease": "x"}),
         ("write_context", {"id": 1}),
     ):
         for headers in (headers_of("worker"), headers_of("reader")):

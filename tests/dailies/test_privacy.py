@@ -250,7 +250,7 @@ async def test_sql_reads_null_in_a_hidden_column_and_no_hidden_table(shared: Dat
         ("select count(*) from youtube_credentials", "not authorized"),
         ("select 1 from credentials_fts", "vtable constructor failed: credentials_fts"),
         ("select tbl from sqlite_stat1", "access to sqlite_stat1.tbl is prohibited"),
-        ("select lease from job_leases", "no such table: job_leases"),
+        ("select lease from job_states", "no such table: job_states"),
         ("select body from idempotency_keys", "access to idempotency_keys.body is prohibited"),
     ):
         answer = await ask(shared, sql)

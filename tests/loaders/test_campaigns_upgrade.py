@@ -15,7 +15,6 @@ from typing import Any
 
 import pytest
 from legacy import rows, unpack
-from loaders.migrations.campaigns_projection import FIELDS
 
 from loaders import checks, open_database, upgrade
 from loaders.campaigns.columns import FIELDS, normalized

@@ -26,7 +26,7 @@ from loaders.registry import database_spec
 ASCII_LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 
 # Tables of ours that hold what one client must not learn of another.
-PRIVATE_TABLES = frozenset({"idempotency_keys", "job_leases"})
+PRIVATE_TABLES = frozenset({"idempotency_keys", "job_states"})
 SCHEMA_TABLES = frozenset({"sqlite_master", "sqlite_temp_master"})
 PRAGMAS = frozenset(
     {

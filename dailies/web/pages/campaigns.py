@@ -35,7 +35,7 @@ JOB = PageQuery(
 # One version more than is shown, to compare the last one with.
 VERSIONS = PageQuery(
     "campaigns",
-    ("job_history",),
+    ("job_history", "job_versions"),
     """
     select
       version,

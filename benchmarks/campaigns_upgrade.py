@@ -18,8 +18,8 @@ from typing import Any
 import sample_documents
 import yaml
 
-from loaders.migrations.campaigns import create_job_indexes
-from loaders.migrations.campaigns_projection import SEARCHED
+from loaders.campaigns.columns import SEARCHED
+from loaders.migrations import script
 from loaders.upgrade import build
 
 OLD_SCHEMA = """
@@ -70,7 +70,9 @@ def plain_sql(path: Path) -> None:
             for column, other in NEW_COLUMNS.items()
         )
         connection.execute(f"update jobs set {values}")
-        create_job_indexes(connection)
+        for statement in script.statements("campaigns"):
+            if statement.kind == "index" and " on jobs " in statement.sql:
+                connection.execute(statement.sql)
         connection.execute(
             f"create virtual table jobs_fts using fts5 ({', '.join(SEARCHED)}, content=jobs)"
         )

@@ -27,14 +27,14 @@ def connect(path: str | Path) -> sqlite3.Connection:
     )
     try:
         connection.execute("pragma journal_mode = wal")
-        keep_promises(connection)
+        set_pragmas(connection)
     except BaseException:
         connection.close()
         raise
     return connection
 
 
-def keep_promises(connection: sqlite3.Connection) -> None:
+def set_pragmas(connection: sqlite3.Connection) -> None:
     """Set the pragmas of every connection that we open; WAL is a property of the file."""
     connection.execute(f"pragma busy_timeout = {BUSY_TIMEOUT_MS}")
     connection.execute("pragma synchronous = full")

@@ -31,6 +31,7 @@ def repair(name: str, connection: sqlite3.Connection) -> list[str]:
     added = [before[key] for key in before if key not in schema.reference(name)]
     # A repair is no change of rows: no trigger may see one, be it ours or the user's.
     drop(connection, [one for one in before.values() if one.kind == "trigger"])
+    create(connection, (one for one in found.missing if one.kind == "table" and not one.is_fts))
     restore_tables(connection, found)
     create(connection, (one for one in (*ours, *added) if one.kind != "trigger"))
     if any(label.startswith(("table", "trigger")) for label in found.labels):

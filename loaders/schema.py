@@ -19,7 +19,7 @@ from loaders.migrations import runner, script
 from loaders.registry import database_spec
 
 SHADOW_TABLES = ("data", "idx", "content", "docsize", "config")  # of an FTS5 table
-FTS5 = re.compile(r"create virtual table .* using fts5", re.IGNORECASE | re.DOTALL)
+FTS5 = re.compile(r"create virtual table .*\susing\s+fts5\b", re.IGNORECASE | re.DOTALL)
 
 
 class SchemaObject(NamedTuple):

@@ -1,4 +1,4 @@
-"""Facets of all campaign jobs from the counts that triggers keep, rather than from a million rows.
+"""Facets of all campaign jobs from job_counts, rather than from a million rows.
 
 Named `kept` in metadata.yml; where the list is filtered they are Datasette's own.
 """
@@ -14,29 +14,22 @@ from dailies.datasette_compat import ColumnFacet, path_with_added_args
 COUNTS = """
     select
       value,
-      jobs as count
-    from job_counts
-    where field = :field
-      and jobs > 0
-      and value is not null
-    order by jobs desc, value
-    limit :most
-    """
-ENABLED = """
-    with counts as (
-      select 1 as value, enabled_jobs as count
+      sum(jobs) as count
+    from (
+      select
+        jobs,
+        case :column
+          when 'product' then product
+          when 'persona' then persona
+          when 'language' then language
+          when 'enabled' then enabled
+        end as value
       from job_counts
-      where field = 'all'
-      union all
-      select 0, jobs - enabled_jobs
-      from job_counts
-      where field = 'all'
+      where jobs > 0
     )
-    select value, count
-    from counts
-    where count > 0
-      and :field = 'enabled'
-    order by count desc
+    where value is not null
+    group by value
+    order by count desc, value
     limit :most
     """
 
@@ -69,8 +62,8 @@ class KeptFacet(ColumnFacet):
         size = self.get_facet_size()
         rows = await self.ds.execute(
             self.database,
-            ENABLED if column == "enabled" else COUNTS,
-            {"field": column, "most": size + 1},
+            COUNTS,
+            {"column": column, "most": size + 1},
         )
         return {
             "name": column,

@@ -15,7 +15,15 @@ from datasette import Request, Response
 from datasette.app import Datasette
 
 from dailies.api.idempotency import Write, check_key, once, repeatable
-from dailies.api.request import JSON, Check, key_from_path, matches, precondition, read_body
+from dailies.api.request import (
+    JSON,
+    Check,
+    key_from_path,
+    matches,
+    precondition,
+    read_body,
+    refuse_unknown,
+)
 from dailies.api.resources import Resource
 from dailies.api.responses import (
     JSONResponse,
@@ -29,7 +37,6 @@ from dailies.datasette_compat import add_cors_headers
 from dailies.errors import FAILURES, RequestError, request_error
 from dailies.storage.databases import read_from, write_to
 from loaders.errors import Invalid
-from loaders.messages import quoted
 from loaders.rows import Record
 
 Result = TypeVar("Result")
@@ -80,8 +87,7 @@ def parse_parameters(request: Request, known: Iterable[str]) -> dict[str, str]:
     """Parameters of the query string. Invalid for an unknown one and one that comes twice."""
     pairs = parse_qsl(request.query_string, keep_blank_values=True)
     given = dict(pairs)
-    if unknown := [name for name in given if name not in known]:
-        raise Invalid(*(f"unknown parameter {quoted(name)}" for name in unknown))
+    refuse_unknown(given, known, "parameter")
     if len(given) < len(pairs):
         raise Invalid("A parameter is given twice")
     return given

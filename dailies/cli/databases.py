@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from dailies.cli.options import NAME, NAMES, TIMEZONE, Output, command
+from loaders import open_database
 from loaders.registry import DATABASES, database_path
 
 if TYPE_CHECKING:
@@ -97,7 +98,6 @@ def info(names: tuple[str, ...]) -> Output:
 @command
 def vacuum(names: tuple[str, ...]) -> Output:
     """Free unused disk space and update the statistics of the query planner."""
-    from loaders import open_database
     from loaders.info import vacuum
 
     sizes = {}
@@ -122,7 +122,6 @@ def vacuum(names: tuple[str, ...]) -> Output:
 def backup(names: tuple[str, ...], folder: Path) -> Output:
     """Copy databases to a folder, also while they are in use, and check each copy."""
     from dailies.cli.progress import progress_bar
-    from loaders import open_database
     from loaders.backups import back_up_to
 
     copies = {}

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from dailies.cli.options import NAME, TIMEZONE, Output, command
+from loaders import open_database
 from loaders.conflicts import POLICIES
 from loaders.formats import FORMATS, IMPORT_FORMATS
 
@@ -46,7 +47,6 @@ def import_files(
     other tables from JSON, NDJSON and CSV. Image folders need --character.
     """
     from dailies.cli.progress import row_counter
-    from loaders import open_database
     from loaders.import_export import import_files
     from loaders.import_options import ImportOptions
 
@@ -89,7 +89,6 @@ def export(name: str, path: Path, table: str | None, format: str | None) -> Outp
 
     An existing file is kept under another name.
     """
-    from loaders import open_database
     from loaders.import_export import export_files
 
     with closing(open_database(name)) as db:
@@ -108,7 +107,6 @@ def export(name: str, path: Path, table: str | None, format: str | None) -> Outp
 @command
 def verify(name: str, path: Path, table: str | None, format: str | None) -> Output:
     """Compare a file or folder with a table, and list every difference."""
-    from loaders import open_database
     from loaders.import_export import verify_files
 
     with closing(open_database(name)) as db:

@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dailies.cli.options import Command, DatabaseName, Output, command
+from loaders import open_database
+from loaders.errors import NotFound
+from loaders.messages import quoted
 from loaders.registry import DATABASES
 
 if TYPE_CHECKING:
@@ -63,7 +66,6 @@ def jobs() -> None:
 def list_jobs(name: str, conditions: tuple[str, ...], words: str | None, limit: int) -> Output:
     """List jobs, newest first."""
     from dailies.api.pagination import parse_query, read_page
-    from loaders import open_database
 
     resource = resource_of(name)
     parameters = {**parse_conditions(conditions, words), "_size": str(limit)}
@@ -78,8 +80,6 @@ def list_jobs(name: str, conditions: tuple[str, ...], words: str | None, limit: 
 @command
 def show(name: str, key: str) -> Output:
     """Show one job with all its fields."""
-    from loaders import open_database
-
     with closing(open_database(name)) as db:
         return rows_output([resource_of(name).get(db.conn, key).text])
 
@@ -90,10 +90,6 @@ def show(name: str, key: str) -> Output:
 @command
 def history(name: str, key: str) -> Output:
     """List the changes of a job and who made them, newest first."""
-    from loaders import open_database
-    from loaders.errors import NotFound
-    from loaders.messages import quoted
-
     resource = resource_of(name)
     with closing(open_database(name)) as db:
         if resource.queue:
@@ -126,8 +122,6 @@ def restore(key: str, version: int | None) -> Output:
 @command
 def trash() -> Output:
     """List deleted campaign jobs, last deleted first; `restore` restores one."""
-    from loaders import open_database
-
     with closing(open_database(CAMPAIGNS)) as db:
         rows = list(db.query(LIST_DELETED))
     return rows_output([json.dumps(row, ensure_ascii=False) for row in rows])
@@ -160,7 +154,6 @@ def delete(name: str, **options: Any) -> Output:
 def undo(token: str) -> Output:
     """Restore campaign jobs that were deleted together."""
     from dailies.api import bulk
-    from loaders import open_database
 
     with closing(open_database(CAMPAIGNS)) as db:
         return bulk_output(bulk.undo(db.conn, token, ACTOR))
@@ -170,7 +163,6 @@ def run_bulk(
     name: str, action: str, conditions: tuple[str, ...], words: str | None, dry_run: bool
 ) -> Output:
     from dailies.api import bulk
-    from loaders import open_database
 
     resource = resource_of(name)
     if action not in resource.actions:
@@ -219,7 +211,6 @@ def versions_of(resource: Resource) -> Versions:
 
 
 def write_campaign(write: Callable[[Versions, Any], Record]) -> Output:
-    from loaders import open_database
     from loaders.connections import transaction
 
     versions = versions_of(resource_of(CAMPAIGNS))

@@ -40,9 +40,7 @@ def command(function: Callable[..., Output]) -> Command:
         try:
             output = function(*args, **options)
         except EXPECTED_ERRORS as error:
-            messages = getattr(error, "messages", [str(error)])
-            document = {"ok": False, "error": str(error), "errors": messages}
-            output = Output(document, messages=[f"Error: {error}"])
+            output = error_output(error)
         if as_json:
             click.echo(json.dumps(output.document, ensure_ascii=False, indent=2))
         else:
@@ -53,6 +51,15 @@ def command(function: Callable[..., Output]) -> Command:
         sys.exit(0 if output.document["ok"] else 1)
 
     return run
+
+
+def error_output(error: Exception) -> Output:
+    """The output for an error; `errors` has one entry for each fault."""
+    text = str(error)
+    if isinstance(error, OSError) and error.filename:
+        text = f"{error.filename}: {error.strerror}"
+    document = {"ok": False, "error": text, "errors": getattr(error, "messages", [text])}
+    return Output(document, messages=[f"Error: {text}"])
 
 
 class DatabaseName(click.ParamType[str]):

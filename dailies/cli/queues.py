@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from dailies.cli.options import DatabaseName, Output, command
+from loaders import open_database
 
 if TYPE_CHECKING:
     from loaders.queues.life_cycle import LifeCycle
@@ -30,7 +31,6 @@ def cleanup(name: str, days: float, dry_run: bool) -> Output:
 
     NAME is yt-builder or presentation_jobs.
     """
-    from loaders import open_database
     from loaders.queues.recovery import cleanup
 
     with closing(open_database(name)) as db:
@@ -65,7 +65,6 @@ def recover(names: tuple[str, ...], stale_minutes: float) -> Output:
 
 
 def recover_one(name: str, stale_minutes: float = STALE_MINUTES) -> Recovered:
-    from loaders import open_database
     from loaders.queues.recovery import recover
 
     with closing(open_database(name)) as db:

@@ -16,7 +16,7 @@ from dailies.cli.options import Output, command
     "actions",
     multiple=True,
     metavar="ACTION",
-    help="Allow create-job, update-job or delete-job; repeatable.",
+    help="Allow only this action, such as create-job; repeatable.",
 )
 @click.option(
     "--expires-after", type=click.IntRange(min=1), metavar="SECONDS", help="Default: never."

@@ -19,14 +19,14 @@ from typing import Any
 import sqlite_utils
 
 from loaders import schema
-from loaders.connections import BUSY_TIMEOUT_MS, connect, keep_promises
+from loaders.connections import BUSY_TIMEOUT_MS, connect, set_pragmas
 from loaders.registry import database_spec
 
 # SQLite folds the case of ASCII letters only.
 ASCII_LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 
 # Tables of ours that hold what one client must not learn of another.
-PRIVATE_TABLES = frozenset({"idempotency_keys", "job_leases"})
+PRIVATE_TABLES = frozenset({"idempotency_keys", "job_states"})
 SCHEMA_TABLES = frozenset({"sqlite_master", "sqlite_temp_master"})
 PRAGMAS = frozenset(
     {
@@ -264,5 +264,5 @@ def uri_of(path: Path, mode: str = "ro") -> str:
 
 
 def set_serving_pragmas(connection: sqlite3.Connection) -> None:
-    keep_promises(connection)
+    set_pragmas(connection)
     connection.execute("pragma temp_store = memory")

@@ -1,278 +1,274 @@
-"""Takes over the `jobs` of an earlier campaigns file: seed 000's versions, seed 001's option 3.
+"""Upgrades the `jobs` of an earlier campaigns file: seed 000's versions, seed 001's option 3.
 
-`data` is the truth there as well, but its columns drifted from it and not all of it is JSON: see
-`campaigns_history.py` for what becomes of the old values.
+`data` is the truth there as well, but columns drifted from it, and not all of it is valid JSON.
+Each job gets version 1 in the history; where an old value had to give way, version 1 shows it and
+version 2 is the job as it is now.
 """
 
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
-from collections.abc import Iterable, Iterator
-from functools import lru_cache, partial
-from typing import Any
+from collections.abc import Iterator, Mapping
+from datetime import UTC, tzinfo
+from typing import Any, NamedTuple
 
-from loaders.connections import count_rows
+from loaders.campaigns.columns import COLUMNS, FIELDS, TIMES, instant_of, to_boolean
 from loaders.formats.json_form import encode
-from loaders.legacy.campaigns_history import (
-    current_timestamp_or_instant,
-    history_statements,
-    instant_in_zone,
-    old_json_value,
-    write_history,
-)
+from loaders.legacy import tables
 from loaders.legacy.json_text import may_hold_lone_surrogate, mend
-from loaders.migrations.bookkeeping import SET_ASIDE
-from loaders.migrations.campaigns import CREATE_JOBS
-from loaders.migrations.campaigns_projection import (
-    COLUMNS,
-    EXTRACT,
-    FIELDS,
-    TIMES,
-    WITHOUT_NUL,
-    Field,
-    extract_of,
-    path_in,
-    projected,
-    said,
-    text_of,
-)
-from loaders.times import NOW_SQL, configured_timezone, to_instant
+from loaders.migrations import script
+from loaders.times import configured_timezone, now
 
-LEGACY_TRIGGERS = ("jobs_fts_insert", "jobs_fts_update", "jobs_fts_delete")
-BY_COLUMN = {field.column: field for field in FIELDS}
-JOBS_AT_ONCE = 200
+BATCH = 500  # jobs
+CURRENT_TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", re.ASCII)  # SQLite's own is UTC
+BOOLEANS = {field.column: field.keys for field in FIELDS if field.kind == "boolean"}
+DEFAULTS = {
+    "enabled": 1,
+    "use_overlay": 0,
+    "automated_video_editing_enabled": 1,
+    "useExactScript": 0,
+}
 
-NEXT_BATCH = """
-select min(rowid), max(rowid)
-from (
-  select rowid
-  from jobs_old
-  order by rowid
-  limit :jobs
-)
+FIND_INVALID = r"""
+select rowid, id, cast(data as blob)
+from jobs
+where case
+    when typeof(data) <> 'text' or not json_valid(data) then true
+    when json_type(data) <> 'object' then true
+    when data glob '*\u[dD][89a-fA-F]*' then may_hold_lone_surrogate(cast(data as blob))
+    else false end
 """
 
-IS_OBJECT = """case
-    when typeof(data) = 'text' and json_valid(data) then json_type(data) = 'object'
-    else false end"""
+FIND_JOBS = f"""
+select
+  jobs.rowid,
+  jobs.id,
+  cast(data ->> '$.id' as text) is not jobs.id,
+  data ->> '$.created_at',
+  data ->> '$.updated_at',
+  {", ".join(f"jobs.{column}" for column in COLUMNS)},
+  {", ".join(f"projection.{column}" for column in COLUMNS)},
+  {", ".join(f"jobs.{column} is not projection.{column}" for column in COLUMNS)}
+from jobs
+join projection on projection.job_rowid = jobs.rowid
+where jobs.rowid > :last
+order by jobs.rowid
+limit {BATCH}
+"""  # noqa: S608
 
-# What the quicker of the two copies takes; most is. A NUL needs the slower.
-PLAIN = rf"""case
-    when not {IS_OBJECT} or data glob '*\u0000*' then false
-    when data glob '*\u[dD][89a-fA-F]*' then not may_hold_lone_surrogate(cast(data as blob))
-    else true end"""
+UPDATE_COLUMNS = f"""
+update jobs
+set {", ".join(f"{column} = :{column}" for column in COLUMNS)}
+where rowid = :rowid
+"""  # noqa: S608
 
-WITH_NUL = "document_with_nul"
-NOT_COPIED = "not exists (select 1 from jobs where jobs.rowid = jobs_old.rowid)"
+INSERT_FIRST_VERSIONS = """
+insert into job_history (job_id, version, operation, changed_at, data)
+select jobs.id, 1, 'insert', :now, earlier.data
+from jobs
+left join earlier on earlier.job_rowid = jobs.rowid
+where jobs.id is not null
+order by jobs.rowid
+"""
+
+INSERT_SECOND_VERSIONS = """
+insert into job_history (job_id, version, operation, changed_at)
+select jobs.id, 2, 'update', :now
+from earlier
+join jobs on jobs.rowid = earlier.job_rowid
+where jobs.id is not null
+order by jobs.rowid
+"""
+
+COUNT_JOBS = """
+insert into job_counts (product, persona, language, enabled, jobs)
+select product, persona, language, enabled is 1, count(*)
+from jobs
+group by 1, 2, 3, 4
+"""
 
 
 def upgrade(connection: sqlite3.Connection) -> None:
-    """Replace the old `jobs` by today's, with its rows and whatever columns it had beyond ours."""
-    create_functions(connection)
-    drop_search(connection)
-    columns = table_columns(connection)
-    kept = take_off_objects(connection)
-    jobs = count_rows(connection, "jobs")
-    connection.execute("alter table jobs rename to jobs_old")
-    create_jobs(connection, columns)
-    move_jobs(connection, list(columns))
-    if count_rows(connection, "jobs") != jobs:
-        raise sqlite3.IntegrityError("jobs: not every row could be copied")
-    connection.execute("drop table jobs_old")
-    for statement in kept:
-        connection.execute(statement)
-
-
-def create_functions(connection: sqlite3.Connection) -> None:
-    # A batch asks for the same time again and again: in `data` and column, to copy and to compare.
-    instant = lru_cache(maxsize=4 * JOBS_AT_ONCE)(partial(to_instant, zone=configured_timezone()))
-    connection.create_function("to_instant", 1, instant, deterministic=True)
-    connection.create_function("json_form", 1, json_form, deterministic=True)
+    """Replace the old table by today's, with its rows and whatever columns it had beyond ours."""
+    existing = set(tables.stored_columns(connection, "jobs"))
     connection.create_function(
         "may_hold_lone_surrogate", 1, may_hold_lone_surrogate, deterministic=True
     )
+    with tables.rebuilding(connection, "campaigns"):
+        before, connection.text_factory = connection.text_factory, tables.text_or_bytes
+        try:
+            repair_data(connection)
+            connection.execute("create temp table earlier (job_rowid INTEGER PRIMARY KEY, data)")
+            create_projection(connection)
+            follow_data(connection, existing)
+        finally:
+            connection.text_factory = before
+        connection.execute(INSERT_FIRST_VERSIONS, {"now": now()})
+        connection.execute(INSERT_SECOND_VERSIONS, {"now": now()})
+        connection.execute("drop view temp.projection")
+        connection.execute("drop table temp.earlier")
+        connection.execute(COUNT_JOBS)
+    tables.fill_search(connection, "jobs")
 
 
-def json_form(value: Any) -> str:
-    return json.dumps(encode(value))
+def create_projection(connection: sqlite3.Connection) -> None:
+    """The view jobs_projection, under a name of its own until the schema is complete."""
+    for statement in script.statements("campaigns"):
+        if statement.kind == "view" and statement.name == "jobs_projection":
+            connection.execute(
+                statement.sql.replace(
+                    "create view jobs_projection", "create temp view projection", 1
+                )
+            )
 
 
-def drop_search(connection: sqlite3.Connection) -> None:
-    """The old triggers leave old words in the old index for ever: both go, and are built anew."""
-    for trigger in LEGACY_TRIGGERS:
-        connection.execute(f"drop trigger if exists {trigger}")
-    connection.execute("drop table if exists jobs_fts")
-
-
-def table_columns(connection: sqlite3.Connection) -> dict[str, str]:
-    """The old table's columns and their declared types."""
-    return dict(connection.execute("select name, type from pragma_table_info('jobs')").fetchall())
-
-
-def take_off_objects(connection: sqlite3.Connection) -> list[str]:
-    """Drop the table's indexes and triggers; the statements that made those of others.
-
-    The rows leave the old table one by one, which is nobody's deletion and needs no index.
-    """
-    rows = connection.execute(
-        """
-        select type, name, sql
-        from sqlite_master
-        where tbl_name = 'jobs'
-          and type in ('index', 'trigger')
-          and sql is not null
-        """
-    ).fetchall()
-    for kind, name, _ in rows:
-        quoted = name.replace('"', '""')
-        connection.execute(f'drop {kind} "{quoted}"')
-    return [sql for _, name, sql in rows if not name.startswith("idx_jobs_")]
-
-
-def create_jobs(connection: sqlite3.Connection, columns: dict[str, str]) -> None:
-    connection.execute(CREATE_JOBS.format(name="jobs"))
-    for name in unknown_columns(columns):
-        connection.execute(f"alter table jobs add column {quoted(name)} {columns[name]}")
-
-
-def unknown_columns(columns: Iterable[str]) -> list[str]:
-    return [name for name in columns if name not in ("id", "data", *COLUMNS)]
-
-
-def quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
-
-
-def move_jobs(connection: sqlite3.Connection, columns: list[str]) -> None:
-    """Copy the jobs in batches, each with its history, and delete what is copied at once.
-
-    The pages that a batch filled, wiped, take up the next one while they are still in memory.
-    """
-    known = [name for name in columns if name in BY_COLUMN]
-    copy_plain = copy_statement(columns, WITHOUT_NUL, EXTRACT, PLAIN)
-    copy_rest = copy_statement(columns, WITH_NUL, WITH_NUL, NOT_COPIED)
-    history = history_statements([BY_COLUMN[name] for name in known])
-    for batch in batches(connection):
-        if connection.execute(copy_plain, batch).rowcount < JOBS_AT_ONCE:
-            unreadable = mend_documents(connection, batch)
-            fill_documents(connection, unreadable, known)
-            connection.execute(copy_rest, batch)
-        write_history(connection, history, batch)
-        connection.execute("delete from jobs_old where rowid <= :last", batch)
-
-
-def batches(connection: sqlite3.Connection) -> Iterator[dict[str, int]]:
-    """The first and last row number of the jobs that come next, until none is left."""
-    while True:
-        first, last = connection.execute(NEXT_BATCH, {"jobs": JOBS_AT_ONCE}).fetchone()
-        if first is None:
-            return
-        yield {"first": first, "last": last}
-
-
-def mend_documents(connection: sqlite3.Connection, batch: dict[str, int]) -> list[int]:
+def repair_data(connection: sqlite3.Connection) -> None:
     """Make every `data` a JSON object; the original of one that was none is set aside whole.
 
-    A blob that holds one becomes the same characters as text, of which nothing is lost.
-    The row numbers of those of which nothing could be read.
+    A blob that holds one becomes the same characters as text, of which nothing is lost. If nothing
+    can be read, `data` is made of the columns, which are all that is known of the job.
     """
-    unreadable = []
-    suspects = connection.execute(
-        f"""
-        select rowid, id, cast(data as blob), typeof(data), {IS_OBJECT}
-        from jobs_old
-        where rowid <= :last
-          and {NOT_COPIED}
-        """,  # noqa: S608
-        batch,
-    ).fetchall()
-    ill = [row[:4] for row in suspects if not row[4] or may_hold_lone_surrogate(row[2])]
-    for rowid, job_id, content, kind in ill:
+    for rowid, job_id, content in connection.execute(FIND_INVALID).fetchall():
         mended = mend(content)
         if mended is None:
-            if kind == "blob":
-                replace_document(connection, rowid, content.decode())
+            set_data(connection, rowid, content.decode())
             continue
         if content is not None:
-            values = {
+            aside = {
                 "table_name": "jobs",
                 "row_key": job_id,
                 "reason": "data was no valid JSON object; what could be read of it stays",
                 "content": mended.original,
             }
-            connection.execute(SET_ASIDE, values)
-        replace_document(connection, rowid, mended.text)
-        if mended.text == "{}":
-            unreadable.append(rowid)
-    return unreadable
+            connection.execute(tables.SET_ASIDE, aside)
+        text = mended.text if mended.text != "{}" else columns_as_json(connection, rowid)
+        set_data(connection, rowid, text)
 
 
-def replace_document(connection: sqlite3.Connection, rowid: int, text: str) -> None:
-    connection.execute("update jobs_old set data = ? where rowid = ?", (text, rowid))
+def set_data(connection: sqlite3.Connection, rowid: int, text: str) -> None:
+    connection.execute("update jobs set data = ? where rowid = ?", (text, rowid))
 
 
-def fill_documents(
-    connection: sqlite3.Connection, unreadable: list[int], columns: list[str]
-) -> None:
-    """Where nothing of `data` could be read, the columns are all that is known of the job."""
-    for column in columns:
-        field = BY_COLUMN[column]
-        connection.execute(
-            f"""
-            update jobs_old
-            set data = json_set(data, '$.{field.keys[0]}', json({old_json_value(field, column)}))
-            where rowid in (select value from json_each(?))
-              and {column} is not null
-              and {column} <> ''
-            """,  # noqa: S608
-            (json.dumps(unreadable),),
-        )
+def columns_as_json(connection: sqlite3.Connection, rowid: int) -> str:
+    row = connection.execute(
+        f"select id, {', '.join(COLUMNS)} from jobs where rowid = ?",  # noqa: S608
+        (rowid,),
+    ).fetchone()
+    named = dict(zip(("id", *COLUMNS), row, strict=True))
+    return json.dumps(
+        {
+            column: json.loads(json_text(column, value))
+            for column, value in named.items()
+            if value is not None and value != ""
+        },
+        ensure_ascii=False,
+    )
 
 
-def copy_statement(columns: list[str], document: str, values: str, condition: str) -> str:
-    """SQL: rows under their numbers, with columns that follow the `values` in their document.
-
-    The limit, which is none, keeps the inner query apart: it fetches a long document only once.
-    """
-    others = [quoted(name) for name in unknown_columns(columns)]
-    times = [name for name in TIMES if name in columns]
-    targets = ["rowid", "id", "data", *COLUMNS, *others]
-    sources = ["job_rowid", "id", document_with_id(document, values)]
-    sources += [projected_old(document, values, field, columns) for field in FIELDS]
-    fetched = ["rowid as job_rowid", "id", f"data as {document}", *times, *others]
-    if values == EXTRACT:
-        fetched.append(f"{extract_of('data')} as {EXTRACT}")
-    return f"""
-insert into jobs ({", ".join(targets)})
-select {", ".join([*sources, *others])}
-from (
-  select {", ".join(fetched)}
-  from jobs_old
-  where rowid <= :last
-    and {condition}
-  order by rowid
-  limit -1
-)
-"""  # noqa: S608
+def json_text(column: str, value: Any) -> str:
+    """The JSON text of an old column's value, including one that JSON has no form for."""
+    if column in BOOLEANS and value in (0, 1):
+        value = bool(value)
+    return json.dumps(encode(value), ensure_ascii=False)
 
 
-def document_with_id(document: str, values: str) -> str:
-    """SQL: the document, in which the key column wins over an id inside."""
-    return f"""case
-    when ({text_of(values, "id")}) is id then {document}
-    else json_set({document}, '$.id', id) end"""
+def follow_data(connection: sqlite3.Connection, existing: set[str]) -> None:
+    """Let every column follow `data`; the values that give way are kept in `earlier`."""
+    zone = configured_timezone()
+    for job in different_jobs(connection):
+        for column in TIMES:
+            known = job.old[column] if column in existing else None
+            job.new[column] = time_of(job.times[column], known, zone)
+        edits = boolean_edits(connection, job)
+        if job.has_wrong_id:
+            edits["id"] = json.dumps(job.id, ensure_ascii=False)
+        lost = {
+            column: json_text(column, job.old[column])
+            for column in job.differing
+            if column in existing and gives_way(column, job.old[column], job.new[column])
+        }
+        if lost or edits:
+            connection.execute(
+                f"insert into earlier select rowid, {json_set(lost)} from jobs where rowid = ?",  # noqa: S608
+                (*flat(lost), job.rowid),
+            )
+        if edits:
+            connection.execute(
+                f"update jobs set data = {json_set(edits)} where rowid = ?",  # noqa: S608
+                (*flat(edits), job.rowid),
+            )
+        if job.new != job.old:
+            connection.execute(UPDATE_COLUMNS, {"rowid": job.rowid, **job.new})
 
 
-def projected_old(document: str, values: str, field: Field, columns: list[str]) -> str:
-    """SQL: the column of the copy. A time that `data` does not say stays."""
-    if field.kind == "time":
-        from_data = f"({values} ->> {path_in(values, field.column)})"
-        from_column = "null"
-        if field.column in columns:
-            from_column = current_timestamp_or_instant(field.column)
-        return f"coalesce({instant_in_zone(from_data)}, {from_column}, {NOW_SQL})"
-    value = projected(values, field)
-    if values == EXTRACT and field.default:
-        return f"coalesce({value}, case when not {said(document, field)} then {field.default} end)"
-    return value
+class Job(NamedTuple):
+    """A job whose columns may differ from its `data`."""
+
+    rowid: int
+    id: str | None
+    has_wrong_id: bool
+    times: dict[str, Any]  # as `data` has them
+    old: dict[str, Any]
+    new: dict[str, Any]
+    differing: list[str]
+
+
+def different_jobs(connection: sqlite3.Connection) -> Iterator[Job]:
+    """Every job, in batches, since they are updated meanwhile."""
+    last = -(2**63)
+    while rows := connection.execute(FIND_JOBS, {"last": last}).fetchall():
+        for rowid, job_id, has_wrong_id, created_at, updated_at, *values in rows:
+            old, new, differs = (values[n * len(COLUMNS) :][: len(COLUMNS)] for n in range(3))
+            yield Job(
+                rowid,
+                job_id,
+                bool(has_wrong_id),
+                {"created_at": created_at, "updated_at": updated_at},
+                dict(zip(COLUMNS, old, strict=True)),
+                dict(zip(COLUMNS, new, strict=True)),
+                [column for column, one in zip(COLUMNS, differs, strict=True) if one],
+            )
+        last = rows[-1][0]
+
+
+def time_of(said: Any, known: Any, zone: tzinfo) -> Any:
+    """The time in `data` as an instant; without one, that of the column, or else now."""
+    if said is not None:
+        return instant_of(said, zone) or said
+    if isinstance(known, str) and CURRENT_TIMESTAMP.fullmatch(known):
+        zone = UTC
+    return now() if known is None else instant_of(known, zone) or known
+
+
+def gives_way(column: str, old: Any, new: Any) -> bool:
+    """True if the old column held something else than the new one, and not merely nothing."""
+    if old is None or (old == "" and new is None):
+        return False
+    return column not in TIMES or time_of(None, old, configured_timezone()) != new
+
+
+def boolean_edits(connection: sqlite3.Connection, job: Job) -> dict[str, str]:
+    """Put true, false or null for the words in boolean columns; key of `data` -> JSON text."""
+    edits: dict[str, str] = {}
+    for column, keys in BOOLEANS.items():
+        value = to_boolean(job.new[column])
+        if value is job.new[column]:
+            continue
+        job.new[column] = DEFAULTS[column] if value is None else int(value)
+        for key in keys:
+            sql = f"select data ->> '$.{key}' from jobs where rowid = ?"  # noqa: S608
+            word = connection.execute(sql, (job.rowid,)).fetchone()[0]
+            if isinstance(word, str):
+                edits[key] = json.dumps(to_boolean(word))
+    return edits
+
+
+def json_set(values: Mapping[str, str]) -> str:
+    """SQL that sets these keys of `data`; see `flat` for its parameters."""
+    return f"json_set(data{', ?, json(?)' * len(values)})" if values else "data"
+
+
+def flat(values: Mapping[str, str]) -> list[str]:
+    return [text for key, value in values.items() for text in (f"$.{key}", value)]

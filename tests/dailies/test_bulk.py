@@ -1,4 +1,4 @@
-"""Acting on all jobs that a filter matches: as said beforehand, all or nothing, and back again."""
+"""Bulk requests: all or nothing, as the dry run announced, and undone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whoever reads the changes, page by page, knows which jobs there are: none missed, none twice."""
+"""Changes: a client that reads them page by page knows which jobs exist."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A request that comes again with its Idempotency-Key is answered as the first one was."""
+"""Idempotency-Key: a retry gets the response to the first request."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The document of the jobs API is true: what it says is what requests meet."""
+"""The OpenAPI document: responses of the server are as it describes them."""
 
 from __future__ import annotations
 

@@ -196,7 +196,7 @@ async def test_datasette_obeys_the_life_cycle(api: httpx2.AsyncClient, queue: Re
     await add(api, queue, status="completed")
     path = f"/{queue.database}/{queue.table}/{key(queue, 1)}/-/update"
     for changes, status, message in (
-        ({"status": "queued"}, 409, f"{queue.table}.status: cannot go from completed to queued"),
+        ({"status": "queued"}, 409, f"{queue.table}.status: cannot go "),
         ({"progress": 101}, 400, f"{queue.table}.progress: must be a"),
         ({"status": "lost"}, 400, f"{queue.table}.status: must be one of "),
     ):
@@ -225,7 +225,7 @@ async def test_tables_that_only_we_write_are_closed(api: httpx2.AsyncClient) -> 
         ("set_aside", {"table_name": "x", "reason": "x"}),
         ("idempotency_keys", {"actor": "root", "key": "x"}),
         ("job_changes", {"job_id": 1, "operation": "delete", "at": "x"}),
-        ("job_leases", {"job_id": 1, "lease": "x"}),
+        ("job_states", {"job_id": 1, "lease": "x"}),
         ("write_context", {"id": 1}),
     ):
         for headers in (headers_of("worker"), headers_of("reader")):

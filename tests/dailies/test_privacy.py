@@ -250,7 +250,7 @@ async def test_sql_reads_null_in_a_hidden_column_and_no_hidden_table(shared: Dat
         ("select count(*) from youtube_credentials", "not authorized"),
         ("select 1 from credentials_fts", "vtable constructor failed: credentials_fts"),
         ("select tbl from sqlite_stat1", "access to sqlite_stat1.tbl is prohibited"),
-        ("select lease from job_leases", "no such table: job_leases"),
+        ("select lease from job_states", "no such table: job_states"),
         ("select body from idempotency_keys", "access to idempotency_keys.body is prohibited"),
     ):
         answer = await ask(shared, sql)
@@ -350,7 +350,7 @@ async def ask(datasette: Datasette, sql: str, database: str = "campaigns") -> di
 async def test_served_tables_work_beside_unserved_ones(shared: Datasette) -> None:
     listed = (await shared.client.get("/campaigns.json")).json()
     assert [table["name"] for table in listed["tables"]] == ["job_history", "jobs"]
-    assert [view["name"] for view in listed["views"]] == ["deleted_jobs"]
+    assert [view["name"] for view in listed["views"]] == ["deleted_jobs", "job_versions"]
     found = await shared.client.get("/campaigns/jobs.json?_search=spring&_shape=objects")
     assert [row["id"] for row in found.json()["rows"]] == ["spring"]
     row = (await shared.client.get("/campaigns/jobs/spring.json")).json()["rows"][0]
@@ -615,21 +615,21 @@ async def test_a_closed_table_closes_what_is_made_from_it(planted: Path) -> None
     with serving(config=config_closing(jobs={"id": "worker"})) as datasette:
         for actor, status in ((None, 403), (READER, 403), (WORKER, 200)):
             async with asking(datasette, actor) as client:
-                for name in ("jobs", *BENEATH, "deleted_jobs"):
+                for name in ("jobs", *BENEATH, "job_versions"):
                     response = await client.get(f"/campaigns/{name}.json?q=launch")
                     assert response.status_code == status, (actor, name)
                     assert status == 200 or "Spring" not in response.text
                 queries = (await client.get("/campaigns/-/queries.json?_size=max")).text
                 assert ("recent_jobs" in queries) == (status == 200)
                 views = (await client.get("/campaigns.json")).text
-                assert ("deleted_jobs" in views) == (status == 200)
+                assert ("job_versions" in views) == (status == 200)
                 assert (await client.get("/campaigns/job_changes.json")).status_code == 200
 
 
 async def test_a_closed_history_closes_what_is_made_from_it(planted: Path) -> None:
     with serving(config=config_closing(job_history=False)) as datasette:
         async with asking(datasette, ROOT) as client:
-            for name in ("job_history", "deleted_jobs", "job_changes"):
+            for name in ("job_history", "job_versions", "deleted_jobs", "job_changes"):
                 assert (await client.get(f"/campaigns/{name}.json")).status_code == 403, name
             for name in ("jobs", *BENEATH):
                 assert (await client.get(f"/campaigns/{name}.json")).status_code == 200, name

@@ -45,7 +45,7 @@ def recover(queue: Resource) -> None:
 
 def stored(queue: Resource) -> list[tuple[Any, ...]]:
     """Everything about the jobs that a late worker could have changed."""
-    tables = [queue.table, "job_events", "job_changes", "job_leases"]
+    tables = [queue.table, "job_events", "job_changes", "job_states"]
     if queue is BUILDS:
         tables += ["job_files", "youtube_uploads"]
     with closing(sqlite3.connect(database_path(queue.database))) as connection:
@@ -215,6 +215,15 @@ async def test_heartbeats_that_are_refused(api: httpx2.AsyncClient, queue: Resou
     assert stored(queue) == before
     missing = await api.post(f"{path(queue, 2)}/heartbeat", json={})
     assert_error(missing, 404, f'There is no job "{key(queue, 2)}"')
+
+
+async def test_leases_cannot_be_read_by_sql(api: httpx2.AsyncClient, queue: Resource) -> None:
+    await add(api, queue)
+    await claim(api, queue)
+    sql = {"sql": "select lease from job_states"}
+    answer = await api.get(f"/{queue.database}/-/query.json", params=sql)
+    message = "access to job_states.lease is prohibited"
+    assert (answer.status_code, answer.json()["error"]) == (400, message)
 
 
 # Events

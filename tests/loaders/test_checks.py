@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from dailies.cli import build as building
 from loaders import checks, open_database, schema, upgrade
 from loaders.restore import restore
 
@@ -104,11 +105,27 @@ def test_our_objects_are_problems(path: Path, damage: str, problem: str) -> None
     assert checks.check("trends", path) == []
 
 
-def test_missing_rows_of_the_schema_come_back(path: Path) -> None:
-    execute(path, "drop trigger write_context_bd; delete from write_context")
-    assert "write_context: triggers are paused; set `paused` to 0" in checks.check("trends", path)
-    upgrade.build("trends", path)
-    assert checks.check("trends", path) == []
+def test_missing_rows_of_the_schema_come_back(tmp_path: Path) -> None:
+    path = tmp_path / "jobs.db"
+    upgrade.build("yt-builder", path)
+    moves = "select count(*) from job_status_moves"
+    with closing(sqlite3.connect(path)) as connection:
+        expected = connection.execute(moves).fetchone()
+    execute(
+        path,
+        """
+        drop trigger write_context_bd;
+        delete from write_context;
+        drop table job_status_moves;
+        """,
+    )
+    assert "table job_status_moves is missing: run `dailies build yt-builder`" in checks.check(
+        "yt-builder", path
+    )
+    upgrade.build("yt-builder", path)
+    assert checks.check("yt-builder", path) == []
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute(moves).fetchone() == expected
 
 
 def write_text(path: Path) -> None:
@@ -192,3 +209,13 @@ def test_a_current_file_is_recognized_quickly(path: Path) -> None:
         connection.set_progress_handler(count, 100)
         assert not checks.needs_work("trends", connection)
     assert steps < 100
+
+
+def test_reset_refuses_while_the_file_is_open(data_dir: Path) -> None:
+    path = data_dir / "trends.db"
+    with closing(open_database("trends").conn) as connection:
+        connection.execute("select * from trending_topics").fetchall()
+        report = building.build("trends", reset=True)
+        assert report.error == f"trends: {path} is in use: stop the server first"
+    assert building.build("trends", reset=True).created
+    assert len(list(data_dir.glob("*.backup-*"))) == 1

@@ -88,6 +88,11 @@ def data(number: int) -> str:
     return json.dumps(job)
 
 
+def text_of(value: str | None) -> str | None:
+    """A text as columns hold it: SQLite's JSON functions end it at a NUL."""
+    return value.partition("\0")[0] if value else value
+
+
 def start_upgrade(path: Path, steps: int, **options: Any) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", UPGRADE, str(path), str(steps)]
     return subprocess.run(command, check=False, capture_output=True, text=True, **options)
@@ -112,12 +117,12 @@ def test_every_job_moves_whatever_batch_it_is_in(old_file: Path) -> None:
     for number, row in enumerate(after):
         expected = json.loads(data(number), parse_constant=lambda _: None)
         assert json.loads(row["data"]) == expected
-        assert (row["product"], row["hook"]) == ("Tea", expected.get("hook"))
+        assert (row["product"], row["hook"]) == ("Tea", text_of(expected.get("hook")))
     history = rows(
         old_file,
         """
         select job_id, version, operation, data ->> '$.product' as product
-        from job_history
+        from job_versions
         order by id
         """,
     )
@@ -130,7 +135,7 @@ def test_every_job_moves_whatever_batch_it_is_in(old_file: Path) -> None:
     assert [line for line in checks.check("campaigns", old_file) if "set_aside" not in line] == []
 
 
-@pytest.mark.parametrize("steps", [4, 10, 16, 22])
+@pytest.mark.parametrize("steps", [4, 8, 12, 16])
 def test_a_run_killed_while_it_writes_leaves_the_old_file(old_file: Path, steps: int) -> None:
     before = everything(old_file)
     size = old_file.stat().st_size
@@ -272,7 +277,7 @@ def test_columns_that_json_has_no_word_for_are_kept(tmp_path: Path) -> None:
     upgrade.build("campaigns", path)
     first = {
         row["job_id"]: json.loads(row["data"])
-        for row in rows(path, "select job_id, data from job_history where version = 1")
+        for row in rows(path, "select job_id, data from job_versions where version = 1")
     }
     assert first["a"]["product"] == first["b"]["product"] == {"!!binary": "/wA="}
     assert first["a"]["enabled"] == {"!!float": ".inf"}

@@ -1,4 +1,4 @@
-"""Asking the jobs API in tests: actors and their tokens, jobs of both queues, errors."""
+"""Clients of the jobs API: instances to test, tokens, jobs of both queues, errors."""
 
 from __future__ import annotations
 

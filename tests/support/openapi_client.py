@@ -1,4 +1,4 @@
-"""A client of the jobs API that knows of it what /api/openapi.json says, and nothing else."""
+"""A client that knows of the jobs API only what /api/openapi.json describes."""
 
 from __future__ import annotations
 

@@ -1,8 +1,5 @@
 -- Makes right again what triggers keep in step with jobs, after triggers were missing. None fires.
 
-delete from job_changes;
-delete from jobs_replaced;
-
 -- What is no JSON object is set aside; `data` is then made of the columns.
 insert into set_aside (table_name, row_key, reason, content)
 select 'jobs', id, 'data was no JSON object; the columns stay', data

@@ -59,3 +59,8 @@ select job_id, worker, coalesce(started_at, created_at)
 from jobs
 where status = 'running'
   and job_id not in (select job_id from job_attempts where ended_at is null);
+
+-- No number is given again, also where a table that was rebuilt by hand forgot the last one.
+update sqlite_sequence
+set seq = max(seq, (select coalesce(max(job_id), 0) from job_events))
+where name = 'jobs';

@@ -82,7 +82,7 @@ ATTACKS = (
     'select * from "main"."jobs_fts_idx"',
     "select * from sqlite_stat1",
     "select * from write_context",
-    "select * from jobs_replaced",
+    "select * from job_replaced",
     "select * from main.sqlite_master",
     'select sql from "sqlite_schema"',
     "select name from [sqlite_master]",

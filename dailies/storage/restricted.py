@@ -237,7 +237,7 @@ def connect_served(path: Path, authorizer: Authorizer, *, write: bool) -> sqlite
     try:
         set_serving_pragmas(connection)
         connection.set_authorizer(authorizer)
-        # Only now: setting it up must not wait for another program's lock; Datasette tries only once.
+        # Only now: setting up must not wait for a lock; Datasette tries only once.
         connection.isolation_level = "IMMEDIATE" if write else "DEFERRED"
     except BaseException:
         connection.close()

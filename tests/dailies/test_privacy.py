@@ -83,6 +83,7 @@ ATTACKS = (
     "select * from sqlite_stat1",
     "select * from write_context",
     "select * from jobs_before",
+    "select * from job_replaced",
     "select * from main.sqlite_master",
     'select sql from "sqlite_schema"',
     "select name from [sqlite_master]",

@@ -23,6 +23,8 @@ MAX_TRIGGER_LINES = 40
 # A migration never changes once it was released: later ones add to it.
 DIGESTS = {
     "campaigns": "a54d53e9e67be561091d7be7546e06eeb432a0d6b807a7d4a27247822fd9bbb5",
+    "yt_builder": "3304e97e91449f577f2c48da8577da8ac3a7f421079bd57040de50a18d6879da",
+    "presentation_jobs": "672d1c76df51876045c7906e9d6a5f66ae020385a0a5c60a37ae7372e62d728d",
 }
 NAMES = [
     name

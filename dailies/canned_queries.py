@@ -38,20 +38,20 @@ def read_queries(folder: Path) -> Iterator[CannedQuery]:
                 yield read_query(path, name, query)
 
 
-def read_named(path: Path, things: str) -> dict[str, Any]:
-    """What a file says under each name; ValueError if it is not that."""
+def read_named(path: Path, what: str) -> dict[str, Any]:
+    """The mapping of names in a file; ValueError if it is none."""
     try:
         text = path.read_text(encoding="utf-8")
         found = yaml.load(text, Loader=LOADER) or {}  # noqa: S506 - it is a safe loader
     except yaml.YAMLError as error:
         raise ValueError(f"{path.name}: is no YAML: {error}") from error
     if not isinstance(found, dict):
-        raise ValueError(f"{path.name}: must map names to {things}")
-    return {str(name): thing for name, thing in found.items()}
+        raise ValueError(f"{path.name}: must map names to {what}")
+    return {str(name): value for name, value in found.items()}
 
 
 def needed_by(database: str) -> tuple[str, ...]:
-    """The databases that the queries of one read: those across files need all of them."""
+    """The databases that the queries of one database read; `_memory` needs all of them."""
     return tuple(DATABASES) if database == "_memory" else (database,)
 
 

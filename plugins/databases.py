@@ -48,7 +48,7 @@ def attach_databases(datasette: Datasette) -> Any:
 
 
 def detach_others(datasette: Datasette, files: dict[str, Path]) -> None:
-    """Close what the command line attached: a file of ours comes back under its own name."""
+    """Detach the files of the command line: ours are attached again under their names."""
     for name, database in list(datasette.databases.items()):
         path = database.path and Path(database.path)
         if path and not any(path.samefile(file) for file in files.values()):

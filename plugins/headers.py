@@ -1,4 +1,4 @@
-"""Headers on every answer that tell browsers what our pages never do."""
+"""Security headers of every response."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def with_security_headers(app: Any) -> Any:
 
 
 def secured(headers: list[Header]) -> list[Header]:
-    """With ours where the page has none; a policy of its own must be a whole one to count."""
+    """Add ours where a response has none. A policy without default-src is replaced."""
     kept = [header for header in headers if not is_partial_policy(*header)]
     present = {name.lower() for name, _ in kept}
     return kept + [header for header in HEADERS if header[0] not in present]

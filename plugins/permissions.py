@@ -1,4 +1,4 @@
-"""What of Datasette's own pages and actions is for whom.
+"""Who may use Datasette's own pages and actions.
 
 What is not served of a file is the work of dailies/storage: it has no page for anyone.
 """
@@ -40,7 +40,7 @@ DEBUGGING_PAGES = re.compile(
     r"/-/(?:actions|allow-debug|allowed|check|config|debug/autocomplete|messages|patterns"
     r"|permissions|rules|settings|tasks|threads)(?:\.json)?\Z"
 )
-# Tokens are made by the command line alone; a root link would open a session nobody can revoke.
+# Tokens are created on the command line only; a session of a root link could not be revoked.
 ABSENT_PAGES = re.compile(r"/-/(?:create-token|auth-token)\Z")
 DATABASES_PAGE = re.compile(r"/-/databases(?:\.(?P<format>json))?\Z")
 SHOWN = ("name", "route", "size", "is_mutable", "is_memory", "hash")

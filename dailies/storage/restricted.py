@@ -237,7 +237,7 @@ def connect_served(path: Path, authorizer: Authorizer, *, write: bool) -> sqlite
     try:
         set_serving_pragmas(connection)
         connection.set_authorizer(authorizer)
-        # Not before: preparing must not wait for a writer outside, since Datasette tries only once.
+        # Only now: setting it up must not wait for a lock, since Datasette tries only once.
         connection.isolation_level = "IMMEDIATE" if write else "DEFERRED"
     except BaseException:
         connection.close()

@@ -47,6 +47,7 @@ def recover(
             }
             connection.execute(release_statement(cycle), values)
             connection.execute(EXPLAIN, values)
+            connection.execute(EXPLAIN_ATTEMPT, values)
             (done.failed if given_up else done.queued).append(job_id)
     return done
 
@@ -74,6 +75,13 @@ update job_events
 set detail = :detail
 where id = (select max(id) from job_events where job_id = :job_id)
   and detail is null
+"""
+
+
+EXPLAIN_ATTEMPT = """
+update job_attempts
+set error = coalesce(error, :detail)
+where id = (select max(id) from job_attempts where job_id = :job_id)
 """
 
 

@@ -157,13 +157,13 @@ def test_works_with_the_keyboard_alone(watched: Page, site: Site) -> None:
     expect(page.locator(MARKS).first).to_be_attached()
 
 
-def test_a_point_tells_its_numbers(watched: Page, site: Site) -> None:
+def test_a_bar_has_a_tooltip(watched: Page, site: Site) -> None:
     open_chart(watched, site, "engagement_by_platform")
     watched.locator("#chart .mark-rect path").first.hover()
     answer = site.request("GET", "/metrics/engagement_by_platform.json")
     row = answer.json()["rows"][0]
-    told = f"Platform: {row['platform']}\nEngagement rate: {row['engagement_rate']:.2%}\n"
-    expect(watched.locator("#chart")).to_have_attribute("title", re.compile(f"^{told}Views: "))
+    title = f"Platform: {row['platform']}\nEngagement rate: {row['engagement_rate']:.2%}\n"
+    expect(watched.locator("#chart")).to_have_attribute("title", re.compile(f"^{title}Views: "))
 
 
 @pytest.mark.parametrize("blocked", ["scripts", "files"])

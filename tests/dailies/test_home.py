@@ -145,7 +145,7 @@ async def test_top_videos_unused_topics_and_best_topics(datasette: Datasette) ->
             "video_metadata",
             ["Asleep", "Top videos", "platform=tiktok", "video_metadata"],
         ),
-        ("image_library", "image_usage", ["uses", "Engagement by image"]),
+        ("image_library", "image_usage", ["</strong> uses", "Engagement by image"]),
     ],
 )
 async def test_nothing_from_a_closed_table_is_shown(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
-from pathlib import Path
 
 import pytest
 from datasette.app import Datasette
@@ -27,13 +26,16 @@ OLD_FILES = {
 STRANGERS = {"yt-builder": "youtube_credentials", "metrics": "monitoring_metrics"}
 
 
-@pytest.fixture
-def datasette(data_dir: Path) -> Iterator[Datasette]:
-    for name, file in OLD_FILES.items():
-        unpack(file, data_dir).replace(database_path(name))
-        upgrade.build(name, database_path(name))
-    with serving() as running:
-        yield running
+@pytest.fixture(scope="module")
+def datasette(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Datasette]:
+    folder = tmp_path_factory.mktemp("old")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DAILIES_DATA_DIR", str(folder))
+        for name, file in OLD_FILES.items():
+            unpack(file, folder).replace(database_path(name))
+            upgrade.build(name, database_path(name))
+        with serving() as running:
+            yield running
 
 
 def routes_over(name: str) -> dict[str, list[str]]:

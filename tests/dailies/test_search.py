@@ -16,6 +16,13 @@ from in_process import READER, ROOT, asking, metadata, serving
 from dailies.web.pages import search
 from loaders import open_database
 
+INSERT_TOPICS = """
+    insert into trending_topics (topic, source)
+    with recursive numbers (number) as (
+      select 1 union all select number + 1 from numbers where number < 1202
+    )
+    select 'glowing ' || number, 'test' from numbers
+    """
 HIT = re.compile(r'<li><a href="([^"]+)">')
 
 
@@ -91,9 +98,7 @@ async def test_an_empty_search_is_explained(datasette: Datasette) -> None:
 
 async def test_more_hits_link_to_the_table(samples: Path) -> None:
     with closing(open_database("trends")) as db:
-        for number in range(1, 1203):
-            sql = "insert into trending_topics (topic, source) values (?, 'test')"
-            db.conn.execute(sql, [f"glowing {number}"])
+        db.conn.execute(INSERT_TOPICS)
     with serving() as datasette:
         page = await look_for(datasette, "glow")
         [href] = re.findall(r'<a href="([^"]+)">All 1,000\+ in Trends: Trending topics</a>', page)

@@ -89,6 +89,16 @@ def test_the_oldest_is_claimed_first(db: sqlite3.Connection, queue: ModuleType) 
     assert first["last_heartbeat"] is not None
 
 
+def test_a_claim_obeys_priority_and_run_after(db: sqlite3.Connection, queue: ModuleType) -> None:
+    low = add(db, queue, 1, priority=-1)
+    add(db, queue, 2, priority=9, run_after="2999-01-01T00:00:00Z")
+    usual = add(db, queue, 3)
+    high = add(db, queue, 4, priority=5, run_after="2020-01-01T00:00:00+02:00")
+    claimed = [queue.claim(db, "w") for _ in range(4)]
+    assert [job and job["job_id"] for job in claimed] == [high, usual, low, None]
+    assert claimed[0]["run_after"] == "2019-12-31T22:00:00.000Z"
+
+
 @pytest.mark.parametrize("worker", ["", "  ", None, 5])
 def test_a_claim_needs_a_worker(db: sqlite3.Connection, queue: ModuleType, worker: Any) -> None:
     with pytest.raises(ValueError, match=r"^worker: must be a name"):
@@ -163,6 +173,12 @@ def test_silent_jobs_wait_again_and_fail_in_the_end(
     assert (job["status"], job["error"]) == ("failed", "no heartbeat for 10 minutes, 3 attempts")
     last = db.execute("select actor, detail from job_events order by id desc limit 1").fetchone()
     assert last == ("recover", "no heartbeat for 10 minutes, 3 attempts")
+    attempts = db.execute("select outcome, error from job_attempts order by id").fetchall()
+    assert attempts == [
+        ("queued", "no heartbeat for 10 minutes"),
+        ("queued", "no heartbeat for 10 minutes"),
+        ("failed", "no heartbeat for 10 minutes, 3 attempts"),
+    ]
 
 
 def test_only_silent_jobs_are_recovered(db: sqlite3.Connection, queue: ModuleType) -> None:

@@ -392,8 +392,6 @@ WRITES = {
     "metrics": """
         update video_metadata set title = 'Zebra' where rowid = 2;
         insert into video_metadata (video_id, title) values ('new', 'New zebra');
-        insert into video_metrics (video_id, platform, timestamp, views, likes)
-        values ('new', 'youtube', '2030-01-01T00:00:00.000Z', 10, 5);
     """,
     "image_library": """
         delete from image_library where id = 1;
@@ -516,3 +514,18 @@ def test_histories_of_campaigns_are_right_after_a_repair(
     assert aside == [{"row_key": "odd", "content": "no JSON"}]
     stored = rows(path, f"select product from jobs where id in ('{changed}', '{drifted}')")
     assert [row["product"] for row in stored] == ["Changed", data["product"]]
+
+
+def test_counts_of_images_are_right_after_a_repair(
+    copy: Callable[[str], Path], written: Callable[[str], Path]
+) -> None:
+    [before] = rows(copy("image_library"), "select usage_count from image_library where id = 3")
+    path = written("image_library")
+    [after] = rows(path, "select usage_count, last_used_at from image_library where id = 3")
+    assert after["usage_count"] == before["usage_count"] + 2
+    assert (
+        after["last_used_at"] == rows(path, "select max(timestamp) as t from image_usage")[0]["t"]
+    )
+    aside = rows(path, "select distinct table_name, reason from set_aside")
+    assert all(row["reason"] == "its row of image_library is gone" for row in aside)
+    assert rows(path, "pragma foreign_key_check") == []

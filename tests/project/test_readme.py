@@ -79,6 +79,7 @@ def test_names_every_setting_and_no_other() -> None:
     folders = ("loaders", "dailies", "plugins")
     sources = [path for folder in folders for path in (ROOT / folder).rglob("*.py")]
     read = settings_in("".join(re.findall(r'"[A-Z_]+"', "".join(map(Path.read_text, sources)))))
+    read |= {spec.variable for spec in DATABASES.values()}
     assert settings_in(README) == read
     assert settings_in((ROOT / ".env.example").read_text()) == read
 

@@ -144,7 +144,8 @@ async def test_odd_parameters_are_answered(datasette: Datasette, name: str) -> N
 
 @pytest.mark.parametrize("name", COLUMNS)
 def test_no_query_reads_a_whole_table(jobs: list[dict[str, Any]], name: str) -> None:
-    steps = [step for step in plan("campaigns", name) if not step.startswith("SCAN (subquery")]
+    small = ("SCAN (subquery", "SCAN job_counts")
+    steps = [step for step in plan("campaigns", name) if not step.startswith(small)]
     assert bare_scans(steps, "jobs_fts", "found") == []
 
 

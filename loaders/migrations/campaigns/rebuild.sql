@@ -64,6 +64,15 @@ set (job_name, product, persona, setting, emotion, hook, elevenlabs_voice_id, la
     avatar_video_path, script_file, use_overlay, automated_video_editing_enabled, useExactScript
     from jobs_projection where job_rowid = jobs.rowid);
 
+-- Jobs that changed since a version that has its own content.
+insert into job_history (job_id, version, operation, changed_at)
+select jobs.id, last.version + 1, 'update', strftime('%Y-%m-%dT%H:%M:%fZ', 'now')
+from jobs
+join job_history as last on last.job_id = jobs.id
+where last.version = (select max(version) from job_history where job_id = jobs.id)
+  and last.operation <> 'delete'
+  and last.data <> jobs.data;
+
 -- Jobs that came, or came back, and jobs that are gone, whose last content nobody kept.
 insert into job_history (job_id, version, operation, changed_at, data)
 select jobs.id, coalesce(max(version), 0) + 1, 'insert', strftime('%Y-%m-%dT%H:%M:%fZ', 'now'), null

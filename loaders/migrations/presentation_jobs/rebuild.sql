@@ -35,19 +35,18 @@ where ended_at is null
 delete from job_attempts
 where job_id not in (select job_id from presentation_jobs);
 
-create temp table kept_leases as
-select job_id, lease
-from job_states
-join presentation_jobs using (job_id, status);
+delete from job_states
+where job_id not in (select job_id from presentation_jobs);
 
-delete from job_states;
+update job_states
+set lease = null,
+  status = (select status from presentation_jobs where presentation_jobs.job_id = job_states.job_id)
+where status is not (select status from presentation_jobs where presentation_jobs.job_id = job_states.job_id);
 
-insert into job_states (job_id, status, lease)
-select job_id, status, lease
+insert into job_states (job_id, status)
+select job_id, status
 from presentation_jobs
-left join temp.kept_leases using (job_id);
-
-drop table temp.kept_leases;
+where job_id not in (select job_id from job_states);
 
 insert into job_attempts (job_id, worker, started_at)
 select job_id, worker, created_at

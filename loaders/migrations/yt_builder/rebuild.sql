@@ -40,19 +40,18 @@ where job_id not in (select job_id from jobs);
 delete from youtube_uploads
 where job_id not in (select job_id from jobs);
 
-create temp table kept_leases as
-select job_id, lease
-from job_states
-join jobs using (job_id, run_id, status);
+delete from job_states
+where (job_id, run_id) not in (select job_id, run_id from jobs);
 
-delete from job_states;
+update job_states
+set lease = null,
+  status = (select status from jobs where jobs.job_id = job_states.job_id)
+where status is not (select status from jobs where jobs.job_id = job_states.job_id);
 
-insert into job_states (job_id, run_id, status, lease)
-select job_id, run_id, status, lease
+insert into job_states (job_id, run_id, status)
+select job_id, run_id, status
 from jobs
-left join temp.kept_leases using (job_id);
-
-drop table temp.kept_leases;
+where job_id not in (select job_id from job_states);
 
 insert into job_attempts (job_id, worker, started_at)
 select job_id, worker, coalesce(started_at, created_at)

@@ -135,7 +135,10 @@ def parse_filters(
         if column not in given:
             continue
         conditions.append(f"{compared(resource, column)} = :{column}")
-        values[column] = parse_value(column, kind, given[column])
+        value = parse_value(column, kind, given[column])
+        if column in resource.instants:
+            value = resource.instant_value(str(value))
+        values[column] = value
     return conditions, values
 
 

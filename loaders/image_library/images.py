@@ -43,14 +43,18 @@ FIND_IMAGE = "select * from image_library where id = :id"
 PICK_IMAGE = """
 select *
 from image_library
-where (:character is null or lower(trim(character)) = lower(trim(:character)))
-  and (:emotion is null or lower(trim(emotion)) = lower(trim(:emotion)))
-  and (:pose is null or lower(trim(pose)) = lower(trim(:pose)))
-order by
-  case when usage_count between 0 and 9007199254740991 then usage_count else 0 end,
-  case when quality_score between 0 and 1 then quality_score end desc,
-  id
-limit 1
+where id = (
+    select id
+    from image_library
+    where (:character is null or lower(trim(character)) = lower(trim(:character)))
+      and (:emotion is null or lower(trim(emotion)) = lower(trim(:emotion)))
+      and (:pose is null or lower(trim(pose)) = lower(trim(:pose)))
+    order by
+      iif(usage_count between 0 and 9007199254740991, usage_count, 0),
+      iif(quality_score between 0 and 1, quality_score, null) desc,
+      id
+    limit 1
+  )
 """
 
 USE_IMAGE = """
@@ -131,7 +135,7 @@ CHECKS = {
     "image_library.usage_count does not agree with image_usage": """
         select id
         from image_library
-        where case when usage_count between 0 and 9007199254740991 then usage_count else 0 end <> (
+        where iif(usage_count between 0 and 9007199254740991, usage_count, 0) <> (
             select count(*)
             from image_usage
             where image_usage.image_id = image_library.id

@@ -57,7 +57,8 @@ class Resource:
     """One kind of job. Functions take a connection first, and raise errors of loaders/errors.py.
 
     `columns` (name -> text, number, boolean, time or json) are those that lists filter and sort
-    by; `instants` holds the SQL by which times in columns are compared. Words are looked up in
+    by; `instants` holds the SQL by which times in columns are compared, and `sorted_times` names
+    those that the table `job_times` holds as instants, with indexes. Words are looked up in
     `search_index`, or without one in the columns `searched`. `select` is the SQL list that
     `to_record` takes. `actions` are those on many jobs.
     """
@@ -78,6 +79,7 @@ class Resource:
     change: Callable[[sqlite3.Connection, str, Change, str | None, Check | None], Record]
     remove: Callable[[sqlite3.Connection, str, str | None, Check | None], None]
     instants: Mapping[str, str] = field(default_factory=dict)
+    sorted_times: tuple[str, ...] = ()
     search_index: str | None = None
     searched: tuple[str, ...] = ()
     queue: Queue | None = None
@@ -142,6 +144,7 @@ def queue_resource(
             for column, kind in columns.items()
             if kind == "time"
         },
+        sorted_times=("created_at", queue.cycle.finished),
         searched=tuple(column for column, kind in columns.items() if kind in ("text", "json")),
         queue=queue,
     )

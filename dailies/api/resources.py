@@ -59,8 +59,9 @@ class Resource:
 
     `columns` (name -> text, number, boolean, time or json) are those that lists filter and sort
     by; `instants` holds the SQL by which times in columns are compared, with what `instant_value`
-    makes of a time. Words are looked up in `search_index`, or without one in the columns
-    `searched`. `select` is the SQL list that `to_record` takes. `actions` are those on many jobs.
+    makes of a time, and `sorted_times` names those that the table `job_times` holds as instants,
+    with indexes. Words are looked up in `search_index`, or without one in the columns `searched`.
+    `select` is the SQL list that `to_record` takes. `actions` are those on many jobs.
     """
 
     name: str
@@ -80,6 +81,7 @@ class Resource:
     remove: Callable[[sqlite3.Connection, str, str | None, Check | None], None]
     instants: Mapping[str, str] = field(default_factory=dict)
     instant_value: Callable[[str], str | int] = str
+    sorted_times: tuple[str, ...] = ()
     search_index: str | None = None
     searched: tuple[str, ...] = ()
     queue: Queue | None = None
@@ -145,6 +147,7 @@ def queue_resource(
             for column, kind in columns.items()
             if kind == "time"
         },
+        sorted_times=("created_at", queue.cycle.finished),
         searched=tuple(column for column, kind in columns.items() if kind in ("text", "json")),
         queue=queue,
     )

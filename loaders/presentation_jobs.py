@@ -15,7 +15,6 @@ from typing import Any
 from loaders.checks import named_rows
 from loaders.connections import Connection, acting_as
 from loaders.queues import claims, job_rows, recovery
-from loaders.queues.instants import instant
 from loaders.queues.job_rows import Row, Table, insert, key, select
 from loaders.queues.life_cycle import PRESENTATIONS
 
@@ -84,20 +83,22 @@ CHECKS = {
 
 FIND_JOB = "select * from presentation_jobs where job_id = :job_id"
 
-LIST_JOBS = f"""
-select *
-from presentation_jobs
-order by {instant("created_at")} desc, job_id desc
+LIST_JOBS = """
+select presentation_jobs.*
+from job_times
+join presentation_jobs using (job_id)
+order by job_times.created_at desc, job_times.job_id desc
 limit :limit
-"""  # noqa: S608
+"""
 
-LIST_JOBS_OF_STATUS = f"""
-select *
-from presentation_jobs
-where status = :status
-order by {instant("created_at")} desc, job_id desc
+LIST_JOBS_OF_STATUS = """
+select presentation_jobs.*
+from job_times
+join presentation_jobs using (job_id)
+where job_times.status = :status
+order by job_times.created_at desc, job_times.job_id desc
 limit :limit
-"""  # noqa: S608
+"""
 
 
 def create(db: Connection, job_data: Mapping[str, Any], actor: str | None = None) -> Row:

@@ -122,20 +122,22 @@ CHECKS = {
 
 FIND_JOB = "select * from jobs where job_id = :job_id"
 
-LIST_JOBS = f"""
-select *
-from jobs
-order by {instant("created_at")} desc, job_id desc
+LIST_JOBS = """
+select jobs.*
+from job_times
+join jobs using (job_id)
+order by job_times.created_at desc, job_times.job_id desc
 limit :limit
-"""  # noqa: S608
+"""
 
-LIST_JOBS_OF_STATUS = f"""
-select *
-from jobs
-where status = :status
-order by {instant("created_at")} desc, job_id desc
+LIST_JOBS_OF_STATUS = """
+select jobs.*
+from job_times
+join jobs using (job_id)
+where job_times.status = :status
+order by job_times.created_at desc, job_times.job_id desc
 limit :limit
-"""  # noqa: S608
+"""
 
 NEXT_NUMBER = """
 update sqlite_sequence

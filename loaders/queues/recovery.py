@@ -132,20 +132,21 @@ def old_jobs(cycle: LifeCycle) -> str:
     nothing was heard of it for as long.
     """
     unfinished = ", ".join(f"'{name}'" for name in cycle.unfinished)
-    finished = instant(cycle.finished)
     ended = f"""
     select job_id
-    from {cycle.table}
-    where {finished} < :cutoff
-      and status not in ({unfinished})"""  # noqa: S608
+    from job_times
+    join {cycle.table} using (job_id)
+    where job_times.{cycle.finished} < :cutoff
+      and {cycle.table}.status not in ({unfinished})"""  # noqa: S608
     if cycle.started:
         return ended
     return f"""{ended}
     union
     select job_id
-    from {cycle.table}
-    where {instant("created_at")} < :cutoff
-      and ({finished} is null or status in ({unfinished}))
+    from job_times
+    join {cycle.table} using (job_id)
+    where job_times.created_at < :cutoff
+      and (job_times.{cycle.finished} is null or {cycle.table}.status in ({unfinished}))
       and coalesce({instant("last_heartbeat")}, '') < :cutoff"""  # noqa: S608
 
 

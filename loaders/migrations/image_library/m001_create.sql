@@ -1,9 +1,8 @@
 -- The database `image_library`: images of the characters, their uses in videos, and collections.
 
 create table image_library (
-  id INTEGER PRIMARY KEY AUTOINCREMENT,
-  character TEXT NOT NULL, emotion TEXT, pose TEXT, -- character is butcher or nutsy
-  file_path TEXT NOT NULL UNIQUE, source TEXT NOT NULL,
+  id INTEGER PRIMARY KEY AUTOINCREMENT, character TEXT NOT NULL, -- butcher or nutsy
+  emotion TEXT, pose TEXT, file_path TEXT NOT NULL UNIQUE, source TEXT NOT NULL,
   file_size_bytes INTEGER, width INTEGER, height INTEGER, format TEXT,
   generation_prompt TEXT, generation_model TEXT, quality_score REAL, -- from 0 to 1
   usage_count INTEGER DEFAULT 0, tags TEXT, metadata TEXT, -- JSON; tags are an array
@@ -138,10 +137,10 @@ create trigger use_changes_ii instead of insert on use_changes begin
   where new.scene_number is not cast(max(new.scene_number, 0) as integer);
   update image_library
   set usage_count = max(0, iif(usage_count between 0 and 9007199254740991, usage_count, 0)
-      + (id is new.image_id) - (id is new.old_image_id) - (id is new.replaced_image_id)),
-    last_used_at = iif(id is new.image_id, strftime('%Y-%m-%dT%H:%M:%fZ', 'now'), last_used_at)
+      + (id = new.image_id) - (id is new.old_image_id) - (id is new.replaced_image_id)),
+    last_used_at = iif(id = new.image_id, strftime('%Y-%m-%dT%H:%M:%fZ', 'now'), last_used_at)
   where id in (new.image_id, new.old_image_id, new.replaced_image_id)
-    and (id is new.image_id) <> (id is new.old_image_id) + (id is new.replaced_image_id);
+    and (id = new.image_id) <> (id is new.old_image_id) + (id is new.replaced_image_id);
 end;
 
 create trigger image_usage_bi before insert on image_usage begin
@@ -168,7 +167,8 @@ end;
 
 create trigger image_usage_ad after delete on image_usage begin
   -- Count the use no more.
-  insert into use_changes values (old.image_id, null, null, null);
+  update image_library set usage_count = usage_count - 1
+  where id = old.image_id and usage_count between 1 and 9007199254740991;
   update write_context set use_image = null;
 end;
 

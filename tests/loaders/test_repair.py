@@ -296,7 +296,9 @@ def test_a_column_is_added_and_dropped_on_the_command_line(
     path, table = copy(name), DATABASES[name].main_table
     row = content(path, table)[0]
     with closing(connect(path)) as connection:
-        keys = [part for pk in sqlite_utils.Database(connection)[table].pks for part in ("--pk", pk)]
+        keys = [
+            part for pk in sqlite_utils.Database(connection)[table].pks for part in ("--pk", pk)
+        ]
     new_column = [table, "-", "--alter", *keys]
     run_sqlite_utils("upsert", str(path), *new_column, input=json.dumps({**row, "colour": "red"}))
     assert checks.check(name, path) == []

@@ -132,15 +132,11 @@ limit :limit
 
 LIST_JOBS_OF_STATUS = """
 select jobs.*
-from (
-  select job_id, created_at as sorted_by
-  from job_times
-  where status = :status
-  order by created_at desc, job_id desc
-  limit :limit
-) as newest
+from job_times
 join jobs using (job_id)
-order by newest.sorted_by desc, newest.job_id desc
+where job_times.status = :status
+order by job_times.created_at desc, job_times.job_id desc
+limit :limit
 """
 
 NEXT_NUMBER = """

@@ -5,20 +5,18 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from dailies.api import schemas
-from dailies.api.repositories.queues import Queue
-from dailies.api.schemas import Model
+from dailies.api.schemas import Model, validate
 from loaders import presentation_jobs, yt_builder
 from loaders.campaigns import jobs as campaigns
 from loaders.campaigns import versions
 from loaders.campaigns.columns import CREATED_INSTANT, FIELDS
 from loaders.queues.instants import instant
-from loaders.rows import Record, Version
-
-Change = Callable[[dict[str, Any]], dict[str, Any]]
-Check = Callable[[Record], None]
+from loaders.queues.queue import JobQueue
+from loaders.rows import Change, Check, Record, Version
 
 
 @dataclass(frozen=True)
@@ -80,7 +78,7 @@ class Resource:
     instants: Mapping[str, str] = field(default_factory=dict)
     search_index: str | None = None
     searched: tuple[str, ...] = ()
-    queue: Queue | None = None
+    queue: JobQueue | None = None
     versions: Versions | None = None
 
 
@@ -118,13 +116,15 @@ CAMPAIGNS = Resource(
 
 
 def queue_resource(
-    name: str, database: str, queue: Queue, models: Models, actions: tuple[str, ...]
+    name: str, database: str, queue: JobQueue, models: Models, actions: tuple[str, ...]
 ) -> Resource:
-    columns = queue.table.columns
+    table, columns = queue.table.name, queue.table.columns
+    new = partial(validate, models.new, table=table)
+    changes = partial(validate, models.changes, table=table)
     return Resource(
         name=name,
         database=database,
-        table=queue.table.name,
+        table=table,
         key="job_id",
         columns=columns,
         select=queue.columns,
@@ -132,13 +132,13 @@ def queue_resource(
         log=Log(table="job_changes", time="at", permitted_on="job_events"),
         actions=actions,
         to_record=queue.to_record,
-        get=queue.get,
-        add=queue.add,
-        add_all=queue.add_all,
-        change=queue.change,
+        get=queue.get_record,
+        add=partial(queue.add_record, validated=new),
+        add_all=partial(queue.add_records, validated=new),
+        change=partial(queue.change, validated=changes),
         remove=queue.remove,
         instants={
-            column: instant(f"{queue.table.name}.{column}")
+            column: instant(f"{table}.{column}")
             for column, kind in columns.items()
             if kind == "time"
         },
@@ -147,18 +147,11 @@ def queue_resource(
     )
 
 
-BUILDS_QUEUE = Queue(
-    table=yt_builder.JOBS,
-    cycle=yt_builder.LIFE_CYCLE,
-    create=yt_builder.add_job,
-    new=schemas.NewBuild,
-    changes=schemas.BuildChanges,
-)
 BUILD_ACTIONS = ("retry", "cancel", "delete")
 BUILDS = queue_resource(
     "builds",
     "yt-builder",
-    BUILDS_QUEUE,
+    yt_builder.BUILDS,
     Models(
         new=schemas.NewBuild,
         changes=schemas.BuildChanges,
@@ -173,13 +166,7 @@ PRESENTATION_ACTIONS = ("retry", "delete")
 PRESENTATIONS = queue_resource(
     "presentations",
     "presentation_jobs",
-    Queue(
-        table=presentation_jobs.JOBS,
-        cycle=presentation_jobs.LIFE_CYCLE,
-        create=presentation_jobs.create,
-        new=schemas.NewPresentation,
-        changes=schemas.PresentationChanges,
-    ),
+    presentation_jobs.PRESENTATIONS,
     Models(
         new=schemas.NewPresentation,
         changes=schemas.PresentationChanges,

@@ -283,6 +283,7 @@ async def test_tokens_cannot_be_made_up(api: httpx2.AsyncClient) -> None:
     assert (nothing["matched"], nothing["undo"]) == (0, None)
 
 
+@pytest.mark.process
 async def test_tokens_are_for_one_file(data_dir: Path, tmp_path: Path) -> None:
     async with jobs_client() as api:
         await api.post("/api/campaigns", json={**TEA, "id": "a"})

@@ -254,6 +254,7 @@ def test_short_work_shows_no_progress(data_dir: Path, monkeypatch: pytest.Monkey
     assert run_on_terminal("build", "campaigns") == ""
 
 
+@pytest.mark.process
 def test_help_is_fast(data_dir: Path) -> None:
     """Slow libraries are imported by the commands that need them."""
     slow = "datasette", "sqlite_utils", "PIL", "pydantic", "yaml", "dailies.api", "dotenv"

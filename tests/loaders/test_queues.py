@@ -105,6 +105,7 @@ def test_a_claim_needs_a_worker(db: sqlite3.Connection, queue: JobQueue, worker:
         queue.claim(db, worker)
 
 
+@pytest.mark.process
 def test_processes_never_get_the_same_job(
     db: sqlite3.Connection, path: Path, queue: JobQueue
 ) -> None:

@@ -92,13 +92,17 @@ PRESENTATIONS = JobQueue(
     with_defaults=with_defaults,
 )
 
-create = PRESENTATIONS.add
 get = PRESENTATIONS.find
 get_all = PRESENTATIONS.find_all
 delete = PRESENTATIONS.delete
 claim = PRESENTATIONS.claim
 heartbeat = PRESENTATIONS.heartbeat
 recover = PRESENTATIONS.recover
+
+
+def create(db: Connection, job_data: Mapping[str, Any], actor: str | None = None) -> Row:
+    """Store a new job from its columns; without a key it gets a random one."""
+    return PRESENTATIONS.add(db, job_data, actor)
 
 
 def update(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 from loaders.connections import Connection, acting_as
 from loaders.errors import Conflict, Invalid
 from loaders.queues.instants import instant
@@ -28,7 +30,7 @@ class Claims(Jobs):
             [(job_id,)] = found
             return {**self.get(connection, job_id), "lease": self.lease_of(connection, job_id)}
 
-    @property
+    @cached_property
     def claim_statement(self) -> str:
         return f"""
         update {self.table.name}

@@ -8,9 +8,10 @@ import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
-from loaders.connections import Connection, acting_as
+from loaders.connections import Connection, acting_as, sqlite_connection
 from loaders.errors import Conflict, Invalid, NotFound, for_each, translated
 from loaders.formats.json_row import json_row
 from loaders.messages import quoted
@@ -48,7 +49,7 @@ class Jobs:
     started: str | None = None
     waiting: str = "queued"
 
-    @property
+    @cached_property
     def columns(self) -> str:
         """The SQL list that `to_record` takes."""
         return ", ".join(f"{self.table.name}.{column}" for column in self.table.columns)
@@ -63,9 +64,12 @@ class Jobs:
 
     def find(self, db: Connection, job_id: Key) -> Row | None:
         """The job, or None if there is none."""
-        sql = f"select {self.columns} from {self.table.name} where job_id = :job_id"  # noqa: S608
-        found = self.table.select(db, sql, {"job_id": self.key(job_id)})
+        found = self.table.select(db, self.select_job, {"job_id": self.key(job_id)})
         return found[0] if found else None
+
+    @cached_property
+    def select_job(self) -> str:
+        return f"select {self.columns} from {self.table.name} where job_id = :job_id"  # noqa: S608
 
     def get(self, db: Connection, job_id: Key) -> Row:
         """The job. NotFound if there is none."""
@@ -204,8 +208,8 @@ class Jobs:
     def lease_of(self, db: Connection, job_id: Key) -> str | None:
         """The lease of the job's current claim, or of the one that completed it."""
         sql = "select lease from job_states where job_id = :job_id"
-        found = self.table.select(db, sql, {"job_id": self.key(job_id)})
-        return found[0]["lease"] if found else None
+        found = sqlite_connection(db).execute(sql, {"job_id": self.key(job_id)}).fetchone()
+        return found[0] if found else None
 
     def require_lease(self, db: Connection, job_id: Key, lease: str | None) -> None:
         """Conflict unless `lease`, where one is given, is the job's."""
@@ -226,8 +230,8 @@ def record(job: Row) -> Record:
 
 def label(job: Row) -> str:
     """A new job for error messages, with all of its keys."""
-    run = f" ({job['run_id']})" if "run_id" in job else ""
-    return f"job {json.dumps(job['job_id'])}{run}"
+    key, run = job["job_id"], f" ({job['run_id']})" if "run_id" in job else ""
+    return f"job {key if isinstance(key, int) else quoted(str(key))}{run}"
 
 
 def differences(before: Row, after: Row) -> Row:

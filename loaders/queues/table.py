@@ -8,6 +8,7 @@ import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 from loaders.connections import Connection, sqlite_connection
@@ -34,10 +35,12 @@ class Table:
         return [self.parsed(row) for row in dictionaries(cursor)]
 
     def parsed(self, row: Row) -> Row:
-        return {
-            name: from_json(value) if self.columns.get(name) == "json" else value
-            for name, value in row.items()
-        }
+        """The row, with the values of its JSON columns."""
+        return {**row, **{name: from_json(row[name]) for name in self.json_columns if name in row}}
+
+    @cached_property
+    def json_columns(self) -> tuple[str, ...]:
+        return tuple(name for name, kind in self.columns.items() if kind == "json")
 
     def insert(self, connection: sqlite3.Connection, label: str, values: Mapping[str, Any]) -> int:
         """Insert a row and return its rowid. `label` names the row in errors."""

@@ -13,10 +13,11 @@ from dailies.api.schemas import Model, validate
 from loaders import presentation_jobs, yt_builder
 from loaders.campaigns import jobs as campaigns
 from loaders.campaigns import versions
-from loaders.campaigns.columns import CREATED_INSTANT, FIELDS
+from loaders.campaigns.columns import FIELDS
 from loaders.queues.instants import instant
 from loaders.queues.queue import JobQueue
 from loaders.rows import Change, Check, Record, Version
+from loaders.times import milliseconds
 
 
 @dataclass(frozen=True)
@@ -55,9 +56,10 @@ class Resource:
     """One kind of job. Functions take a connection first, and raise errors of loaders/errors.py.
 
     `columns` (name -> text, number, boolean, time or json) are those that lists filter and sort
-    by; `instants` holds the SQL by which times in columns are compared. Words are looked up in
-    `search_index`, or without one in the columns `searched`. `select` is the SQL list that
-    `to_record` takes. `actions` are those on many jobs.
+    by; `instants` holds the SQL by which times in columns are compared, with what `instant_value`
+    makes of a time, and `sorted_times` names those that the table `job_times` holds as instants,
+    with indexes. Words are looked up in `search_index`, or without one in the columns `searched`.
+    `select` is the SQL list that `to_record` takes. `actions` are those on many jobs.
     """
 
     name: str
@@ -76,6 +78,8 @@ class Resource:
     change: Callable[[sqlite3.Connection, str, Change, str | None, Check | None], Record]
     remove: Callable[[sqlite3.Connection, str, str | None, Check | None], None]
     instants: Mapping[str, str] = field(default_factory=dict)
+    instant_value: Callable[[str], str | int] = str
+    sorted_times: tuple[str, ...] = ()
     search_index: str | None = None
     searched: tuple[str, ...] = ()
     queue: JobQueue | None = None
@@ -104,7 +108,8 @@ CAMPAIGNS = Resource(
     add_all=campaigns.add_records,
     change=campaigns.change_job,
     remove=campaigns.remove_job,
-    instants={"created_at": CREATED_INSTANT},
+    instants={"created_at": "jobs.created_instant"},
+    instant_value=milliseconds,
     search_index="jobs_fts",
     versions=Versions(
         table="job_history",
@@ -142,6 +147,7 @@ def queue_resource(
             for column, kind in columns.items()
             if kind == "time"
         },
+        sorted_times=("created_at", queue.finished),
         searched=tuple(column for column, kind in columns.items() if kind in ("text", "json")),
         queue=queue,
     )

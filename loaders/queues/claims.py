@@ -32,16 +32,20 @@ class Claims(Jobs):
 
     @cached_property
     def claim_statement(self) -> str:
+        """SQL. The cross join makes SQLite read `job_times` first, in the order of its index."""
+        table = self.table.name
         return f"""
-        update {self.table.name}
+        update {table}
         set status = '{self.running}',
           worker = :worker
         where job_id = (
-            select job_id
-            from {self.table.name}
-            where status = '{self.waiting}'
+            select job_times.job_id
+            from job_times
+            cross join {table} using (job_id)
+            where job_times.status = '{self.waiting}'
+              and {table}.status = '{self.waiting}'
               and (run_after is null or {instant("run_after")} <= {NOW_SQL})
-            order by priority desc, {instant("created_at")}, job_id
+            order by job_times.priority desc, job_times.created_at, job_times.job_id
             limit 1
           )
         returning job_id

@@ -15,7 +15,6 @@ from loaders.connections import Connection, acting_as, sqlite_connection
 from loaders.errors import Conflict, Invalid, NotFound, for_each, translated
 from loaders.formats.json_row import json_row
 from loaders.messages import quoted
-from loaders.queues.instants import instant
 from loaders.queues.table import MAX_INTEGER, Row, Table
 from loaders.rows import Change, Check, Record, Version
 
@@ -88,12 +87,13 @@ class Jobs:
         self, db: Connection, limit: int | None = None, status: str | None = None
     ) -> list[Row]:
         """The newest jobs, or the newest with this status."""
-        condition = "" if status is None else "where status = :status"
+        condition = "" if status is None else "where job_times.status = :status"
         sql = f"""
         select {self.columns}
-        from {self.table.name}
+        from job_times
+        join {self.table.name} using (job_id)
         {condition}
-        order by {instant("created_at")} desc, job_id desc
+        order by job_times.created_at desc, job_times.job_id desc
         limit :limit
         """  # noqa: S608
         values = {"limit": -1 if limit is None else limit, "status": status}

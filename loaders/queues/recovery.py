@@ -116,21 +116,22 @@ class Recovery(Jobs):
         Without a column for the start, a job may have been abandoned without an end: then it
         counts from its creation, if it got no heartbeat since `:cutoff`.
         """
-        unfinished = ", ".join(f"'{name}'" for name in self.unfinished)
-        finished = instant(self.finished)
+        table, unfinished = self.table.name, ", ".join(f"'{name}'" for name in self.unfinished)
         ended = f"""
         select job_id
-        from {self.table.name}
-        where {finished} < :cutoff
-          and status not in ({unfinished})"""  # noqa: S608
+        from job_times
+        join {table} using (job_id)
+        where job_times.{self.finished} < :cutoff
+          and {table}.status not in ({unfinished})"""  # noqa: S608
         if self.started:
             return ended
         return f"""{ended}
         union
         select job_id
-        from {self.table.name}
-        where {instant("created_at")} < :cutoff
-          and ({finished} is null or status in ({unfinished}))
+        from job_times
+        join {table} using (job_id)
+        where job_times.created_at < :cutoff
+          and (job_times.{self.finished} is null or {table}.status in ({unfinished}))
           and coalesce({instant("last_heartbeat")}, '') < :cutoff"""  # noqa: S608
 
 

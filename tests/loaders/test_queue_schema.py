@@ -16,6 +16,7 @@ from life_cycles import LIFE_CYCLES, LifeCycle
 
 from loaders import upgrade
 from loaders.connections import connect
+from loaders.queues.instants import instant
 
 BUILDS = LIFE_CYCLES["yt-builder"]
 OUR_FORM = (
@@ -48,6 +49,18 @@ jobs = st.fixed_dictionaries(
     },
 )
 writes = st.tuples(st.sampled_from(VERBS), numbers, jobs)
+
+
+TIMES = f"""
+select job_id, status, priority, {instant("created_at")}, {instant("finished_at")}
+from jobs
+"""
+KEPT_TIMES = "select job_id, status, priority, created_at, finished_at from job_times"
+TIMES_DIFFER = f"""
+select * from ({TIMES} except {KEPT_TIMES})
+union all
+select * from ({KEPT_TIMES} except {TIMES})
+"""
 
 
 def build(name: str, path: Path) -> Path:
@@ -178,6 +191,7 @@ def assert_in_step(connection: sqlite3.Connection) -> None:
     running = set(connection.execute("select job_id from jobs where status = 'running'"))
     completed = set(connection.execute("select job_id from jobs where status = 'completed'"))
     assert running <= leased <= running | completed
+    assert connection.execute(TIMES_DIFFER).fetchall() == []
     attempts = "select job_id from job_attempts where ended_at is null"
     assert sorted(connection.execute(attempts)) == sorted(running)
     assert connection.execute("pragma foreign_key_check").fetchall() == []

@@ -280,6 +280,7 @@ def test_a_column_that_an_upsert_added_can_be_dropped_again(
             db[table].upsert(changed, pk=db[table].pks, alter=True)
             # sqlite-utils refuses to transform while there is such an index.
             for index in partial_or_expression_indexes(connection, table):
+                assert name not in ("yt-builder", "presentation_jobs")
                 connection.execute(f'drop index "{index}"')
             db[table].transform(drop={"colour"})
         upgrade.build(name, path)

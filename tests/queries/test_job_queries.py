@@ -29,7 +29,7 @@ QUERIES = {
 OURS = [key for key in QUERIES if key[0] in ("yt-builder", "presentation_jobs")]
 TABLES = {"yt-builder": "jobs", "presentation_jobs": "presentation_jobs"}
 PARAMETERS = ("limit", "job_id", "minutes", "days")
-GROWING = re.compile(r"SCAN (jobs|job_files|youtube_uploads|presentation_jobs)\Z")
+GROWING = re.compile(r"SCAN (jobs|job_files|job_times|youtube_uploads|presentation_jobs)\Z")
 
 Rows = list[dict[str, Any]]
 

@@ -14,7 +14,6 @@ from datasette.utils import tilde_encode
 
 from dailies.auth.permissions import Actor
 from dailies.web.pages.viewer import PageQuery, Row, Viewer
-from loaders.queues.instants import instant
 
 TIME_LIMIT_MS = 50
 MAX_COUNTED = 10_000
@@ -208,16 +207,17 @@ async def jobs(viewer: Viewer, queue: Queue, status: str) -> list[Row]:
         select
           job_id,
           {queue.name_column} as name,
-          status,
+          {queue.table}.status,
           progress,
           current_step,
           worker,
           error,
-          created_at,
+          {queue.table}.created_at,
           last_heartbeat
-        from {queue.table}
-        where status = :status
-        order by {instant("created_at")} desc, job_id desc
+        from job_times
+        join {queue.table} using (job_id)
+        where job_times.status = :status
+        order by job_times.created_at desc, job_id desc
         limit :max
         """  # noqa: S608
     query = PageQuery(queue.database, (queue.table,), sql)

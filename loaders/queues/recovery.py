@@ -27,7 +27,7 @@ class Recovered:
 
 
 class Recovery(Jobs):
-    """Jobs that may be abandoned or outlive their use."""
+    """Jobs whose workers may stop, and that are deleted when they are old."""
 
     def recover(
         self, db: Connection, stale_minutes: float = STALE_MINUTES, actor: str | None = None

@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from life_cycles import LIFE_CYCLES, LifeCycle
 
 from loaders import upgrade
 from loaders.connections import connect
 from loaders.queues.instants import instant
-from loaders.queues.life_cycle import BUILDS, PRESENTATIONS, LifeCycle
 
-CYCLES = {"yt-builder": BUILDS, "presentation_jobs": PRESENTATIONS}
+BUILDS = LIFE_CYCLES["yt-builder"]
 OUR_FORM = (
     "[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]T[0-9][0-9]:[0-9][0-9]:[0-9][0-9].[0-9][0-9][0-9]Z"
 )
@@ -76,14 +76,14 @@ def empty_builder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build("yt-builder", tmp_path_factory.mktemp("empty") / "yt-builder.db")
 
 
-@pytest.fixture(params=CYCLES)
+@pytest.fixture(params=LIFE_CYCLES)
 def cycle(request: pytest.FixtureRequest) -> LifeCycle:
-    return CYCLES[request.param]
+    return LIFE_CYCLES[request.param]
 
 
 @pytest.fixture
 def connection(cycle: LifeCycle, tmp_path: Path) -> Iterator[sqlite3.Connection]:
-    name = next(name for name, known in CYCLES.items() if known is cycle)
+    name = next(name for name, known in LIFE_CYCLES.items() if known is cycle)
     path = tmp_path / "jobs.db"
     upgrade.build(name, path)
     with closing(connect(path)) as opened:
@@ -210,20 +210,19 @@ def forbidden(cycle: LifeCycle) -> str:
 def test_every_move_is_judged_by_the_table_of_moves(
     connection: sqlite3.Connection, cycle: LifeCycle
 ) -> None:
-    allowed = {(move.status_from, move.status_to) for move in cycle.moves}
     pairs = itertools.permutations(cycle.names, 2)
     for number, (before, after) in enumerate(pairs, start=1):
         add(connection, cycle, before, job_id=number)
         if before == cycle.running:
             connection.execute("delete from job_attempts")
-        if (before, after) in allowed:
+        if cycle.allows(before, after):
             go(connection, cycle, after, number)
         else:
             with pytest.raises(sqlite3.IntegrityError) as refused:
                 go(connection, cycle, after, number)
             assert str(refused.value) == forbidden(cycle)
         assert job(connection, cycle, number)["status"] == (
-            after if (before, after) in allowed else before
+            after if cycle.allows(before, after) else before
         )
 
 
@@ -507,8 +506,8 @@ def test_types_and_privacy_are_from_their_lists(builder: sqlite3.Connection) -> 
     sql = "insert into youtube_uploads (job_id, video_id, video_url, title, privacy, tags)"
     with pytest.raises(sqlite3.IntegrityError) as refused:
         builder.execute(f"{sql} values (1, 'v', 'u', 't', 'secret', '[]')")
-    said = "youtube_uploads.privacy: must be one of private, unlisted, public"
-    assert str(refused.value) == said
+    message = "youtube_uploads.privacy: must be one of private, unlisted, public"
+    assert str(refused.value) == message
     with pytest.raises(sqlite3.IntegrityError) as refused:
         builder.execute(f"{sql} values (1, 'v', 'u', 't', 'public', 'a, b')")
     assert str(refused.value) == "youtube_uploads.tags: must be a JSON list"

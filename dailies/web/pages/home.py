@@ -207,18 +207,22 @@ async def jobs(viewer: Viewer, queue: Queue, status: str) -> list[Row]:
         select
           job_id,
           {queue.name_column} as name,
-          {queue.table}.status,
+          status,
           progress,
           current_step,
           worker,
           error,
-          {queue.table}.created_at,
+          created_at,
           last_heartbeat
-        from job_times
+        from (
+          select job_id, created_at as sorted_by
+          from job_times
+          where status = :status
+          order by created_at desc, job_id desc
+          limit :max
+        ) as newest
         join {queue.table} using (job_id)
-        where job_times.status = :status
-        order by job_times.created_at desc, job_id desc
-        limit :max
+        order by newest.sorted_by desc, job_id desc
         """  # noqa: S608
     query = PageQuery(queue.database, (queue.table,), sql)
     found = await viewer.rows(query, status=status, max=MAX_LISTED) or []

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import os
 import re
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 INSTANT = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z", re.ASCII)
 DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 NOW_SQL = "strftime('%Y-%m-%dT%H:%M:%fZ', 'now')"
 
 
@@ -23,6 +24,11 @@ def now() -> str:
 def format_instant(moment: datetime) -> str:
     """`moment`, which must have a zone, as `2026-11-20T07:15:00.000Z`."""
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def milliseconds(instant: str) -> int:
+    """Milliseconds since 1970 of an instant such as `2026-11-20T07:15:00.000Z`."""
+    return (datetime.fromisoformat(instant) - EPOCH) // timedelta(milliseconds=1)
 
 
 def file_stamp() -> str:

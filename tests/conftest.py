@@ -7,6 +7,7 @@ import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import hypothesis
@@ -23,10 +24,19 @@ from server_process import RunDailies, ServerProcess
 from dailies.api.resources import RESOURCES, Resource
 
 hypothesis.settings.register_profile("dailies", deadline=None, print_blob=True)
+hypothesis.settings.register_profile("fast", parent=None, deadline=None, max_examples=20)
 hypothesis.settings.load_profile("dailies")
 
 REQUIRE_BROWSER = os.environ.get("DAILIES_REQUIRE_BROWSER") == "1"
-PROCESS_FIXTURES = {"browser", "run_dailies", "server"}
+PROCESS_FIXTURES = {
+    "browser",
+    "own_site",
+    "run_process",
+    "server",
+    "servers",
+    "shared_site",
+    "site",
+}
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 BROWSER_OPTIONS = [
     "--no-sandbox",
@@ -45,6 +55,23 @@ def _no_settings_from_outside() -> Iterator[None]:
         for name in filter(server_process.is_setting, list(os.environ)):
             patch.delenv(name)
         yield
+
+
+@pytest.fixture(autouse=True)
+def _only_marked_tests_start_processes(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if request.node.get_closest_marker("process"):
+        return
+    start = subprocess.Popen.__init__
+
+    def refuse(self: subprocess.Popen[bytes], args: Any, *others: Any, **options: Any) -> None:
+        program = str(args[0] if isinstance(args, list | tuple) else args)
+        if program in (sys.executable, str(server_process.COMMAND)):
+            pytest.fail("a test that starts a process needs the mark `process`")
+        start(self, args, *others, **options)
+
+    monkeypatch.setattr(subprocess.Popen, "__init__", refuse)
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ DRIFTED: Mapping[str, str] = {
         join jobs_projection on jobs_projection.job_rowid = jobs.rowid
         where jobs.{column} is not jobs_projection.{column}
         """  # noqa: S608
-    for column in COLUMNS
+    for column in (*COLUMNS, "created_instant")
 }
 
 BROKEN_RULES: Mapping[str, str] = {

@@ -46,11 +46,6 @@ TIMES = tuple(field.column for field in FIELDS if field.kind == "time")
 BOOLEAN_KEYS = tuple(key for field in FIELDS if field.kind == "boolean" for key in field.keys)
 SEARCHED = ("job_name", "product", "persona", "setting", "emotion", "hook", "brand_name")
 
-# Index idx_jobs_created_instant is on this expression.
-CREATED_INSTANT = """case when created_at glob '[0-9]*-*'
-    then coalesce(strftime('%Y-%m-%dT%H:%M:%fZ', created_at), created_at)
-    else created_at end"""
-
 # The times are those of `instants`; None leaves a time to the triggers.
 INSERT_JOB = """
 insert into jobs (id, data, created_at, updated_at)

@@ -60,7 +60,10 @@ limit {BATCH}
 
 UPDATE_COLUMNS = f"""
 update jobs
-set {", ".join(f"{column} = :{column}" for column in COLUMNS)}
+set
+  {", ".join(f"{column} = :{column}" for column in COLUMNS)},
+  created_instant = round((julianday(
+    iif(:created_at glob '[0-9][0-9][0-9]*', :created_at, null), 'auto') - 2440587.5) * 86400000)
 where rowid = :rowid
 """  # noqa: S608
 
@@ -83,10 +86,11 @@ order by jobs.rowid
 """
 
 COUNT_JOBS = """
-insert into job_counts (product, persona, language, enabled, jobs)
-select product, persona, language, enabled is 1, count(*)
+insert into job_counts (group_key, product, persona, language, enabled, jobs)
+select json_array(product, persona, language, enabled is 1), product, persona, language,
+  enabled is 1, count(*)
 from jobs
-group by 1, 2, 3, 4
+group by 1
 """
 
 
@@ -199,7 +203,7 @@ def follow_data(connection: sqlite3.Connection, existing: set[str]) -> None:
                 f"update jobs set data = {json_set(edits)} where rowid = ?",  # noqa: S608
                 (*flat(edits), job.rowid),
             )
-        if job.new != job.old:
+        if job.new != job.old or job.new["created_at"] is not None:
             connection.execute(UPDATE_COLUMNS, {"rowid": job.rowid, **job.new})
 
 

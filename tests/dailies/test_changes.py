@@ -217,6 +217,7 @@ async def test_tokens_of_others(api: httpx2.AsyncClient, queue: Resource, since:
     assert_error(answer, 400, f"since: {shown} is not a token of this API")
 
 
+@pytest.mark.process
 async def test_tokens_are_for_one_file(data_dir: Path, tmp_path: Path) -> None:
     async with jobs_client() as api:
         await add(api, RESOURCES["builds"])

@@ -38,6 +38,7 @@ def document(done: subprocess.CompletedProcess[str]) -> Any:
     return json.loads(done.stdout)
 
 
+@pytest.mark.slow
 def test_a_file_goes_in_and_comes_out(run_dailies: RunDailies, tmp_path: Path) -> None:
     source = unpack("campaigns.yaml", tmp_path)
     report = run_dailies("import", "campaigns", source, "--json")
@@ -254,6 +255,7 @@ def test_short_work_shows_no_progress(data_dir: Path, monkeypatch: pytest.Monkey
     assert run_on_terminal("build", "campaigns") == ""
 
 
+@pytest.mark.process
 def test_help_is_fast(data_dir: Path) -> None:
     """Slow libraries are imported by the commands that need them."""
     slow = "datasette", "sqlite_utils", "PIL", "pydantic", "yaml", "dailies.api", "dotenv"

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlite_utils
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -418,3 +419,35 @@ def test_an_old_program_does_not_add_its_own_triggers(connection: sqlite3.Connec
     connection.execute("delete from jobs")
     assert_in_step(connection)
     assert len(SEARCHED) == 7
+
+
+def test_sqlite_utils_can_drop_a_column_that_it_added(connection: sqlite3.Connection) -> None:
+    """It refuses to where an index is partial or on an expression."""
+    jobs = sqlite_utils.Database(connection)["jobs"]
+    jobs.upsert({"id": "a", "job_name": "n", "colour": "red"}, pk="id", alter=True)
+    before = set(connection.execute("select name from pragma_index_list('jobs')"))
+    jobs.transform(drop={"colour"})
+    assert set(connection.execute("select name from pragma_index_list('jobs')")) == before
+
+
+@pytest.mark.parametrize(
+    ("text", "instant"),
+    [
+        ("2026-11-20T07:15:00.123Z", 1_795_158_900_123),
+        ("2026-11-20 07:15:00", 1_795_158_900_000),
+        ("2026-11-20T09:15:00.0015+02:00", 1_795_158_900_002),
+        ("2026-11-20", 1_795_132_800_000),
+        (1_795_158_900, 1_795_158_900_000),
+        ("now", None),
+        ("", None),
+        ("yesterday", None),
+    ],
+)
+def test_created_instant_is_the_time_that_created_at_names(
+    connection: sqlite3.Connection, text: Any, instant: int | None
+) -> None:
+    values = {"id": "a", "job_name": "n", "created_at": text, "created_instant": 1}
+    connection.execute(*statement_for("insert", "a", values))
+    assert connection.execute("select created_instant from jobs").fetchone() == (instant,)
+    connection.execute("update jobs set created_instant = 2")
+    assert connection.execute("select created_instant from jobs").fetchone() == (instant,)

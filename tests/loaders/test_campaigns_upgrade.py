@@ -299,6 +299,7 @@ upgrade.build("campaigns", path)
 """
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("steps", [0, 5, 20, 40, 80, 120, 160, 200, 300, 500])
 def test_a_killed_run_leaves_the_old_file_or_the_new(tmp_path: Path, steps: int) -> None:
     path = unpack("campaigns_option3.db", tmp_path)

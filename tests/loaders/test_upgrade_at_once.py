@@ -106,6 +106,7 @@ def assert_one_did_it(answers: list[dict[str, Any]]) -> dict[str, Any]:
     return did
 
 
+@pytest.mark.process
 @at_once
 def test_one_upgrades_an_old_file(tmp_path: Path, build_at_once: BuildAtOnce) -> None:
     single = unpack_dated(tmp_path / "single")
@@ -130,6 +131,7 @@ def test_one_upgrades_an_old_file(tmp_path: Path, build_at_once: BuildAtOnce) ->
         }
 
 
+@pytest.mark.process
 @at_once
 def test_one_creates_a_missing_file(tmp_path: Path, build_at_once: BuildAtOnce) -> None:
     single = tmp_path / "single.db"
@@ -185,6 +187,7 @@ with exclusive(Path(sys.argv[1])):
         yield
 
 
+@pytest.mark.process
 def test_a_current_file_opens_while_the_folder_is_taken(tmp_path: Path) -> None:
     path = unpack(OLD, tmp_path)
     upgrade.build("campaigns", path)
@@ -194,6 +197,7 @@ def test_a_current_file_opens_while_the_folder_is_taken(tmp_path: Path) -> None:
             assert connection.execute("select count(*) from jobs").fetchone()[0] > 0
 
 
+@pytest.mark.process
 def test_an_old_file_waits_until_the_folder_is_free(tmp_path: Path) -> None:
     path = unpack(OLD, tmp_path)
     before = path.read_bytes()

@@ -135,6 +135,7 @@ def test_every_job_moves_whatever_batch_it_is_in(old_file: Path) -> None:
     assert [line for line in checks.check("campaigns", old_file) if "set_aside" not in line] == []
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("steps", [4, 8, 12, 16])
 def test_a_run_killed_while_it_writes_leaves_the_old_file(old_file: Path, steps: int) -> None:
     before = everything(old_file)
@@ -153,6 +154,7 @@ def test_a_run_killed_while_it_writes_leaves_the_old_file(old_file: Path, steps:
     assert not journal.exists()
 
 
+@pytest.mark.process
 def test_a_full_disk_leaves_the_old_file(old_file: Path) -> None:
     before = everything(old_file)
     room = old_file.stat().st_size + 2_000_000

@@ -120,6 +120,7 @@ def test_examples_of_the_jobs_api_run(server: ServerProcess) -> None:
     assert '"Rain sounds"' in done.stdout
 
 
+@pytest.mark.process
 def test_python_examples_run(data_dir: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", "\n".join(blocks("python"))],

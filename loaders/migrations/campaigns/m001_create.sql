@@ -34,6 +34,7 @@ create table jobs (
   updated_at TIMESTAMP DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now')),
   data TEXT,
   campaign_type TEXT, avatar_id TEXT, script_id TEXT, avatar_video_path TEXT, script_file TEXT,
+  created_instant INTEGER, -- created_at in milliseconds since 1970; null if it is no time
   use_overlay BOOLEAN DEFAULT 0,
   automated_video_editing_enabled BOOLEAN DEFAULT 1,
   useExactScript BOOLEAN DEFAULT 0
@@ -46,9 +47,11 @@ create table job_history (
 );
 
 create table job_counts (
-  product TEXT, persona TEXT, language TEXT, enabled INTEGER NOT NULL, jobs INTEGER NOT NULL);
+  group_key TEXT PRIMARY KEY, -- the next four as JSON, which tells nulls apart from ''
+  product TEXT, persona TEXT, language TEXT, enabled INTEGER NOT NULL, jobs INTEGER NOT NULL
+);
 
-create table job_changes (
+create table pending_changes (
   -- What the statement at work does to a job; see job_patches.
   job_id TEXT PRIMARY KEY,
   before TEXT, -- its columns before an update, as JSON
@@ -75,20 +78,17 @@ insert into change_stream (id, epoch) values (1, lower(hex(randomblob(4))));
 
 -- VACUUM keeps rowids, which the search index refers to, only in a table that has an index.
 create index idx_jobs_enabled on jobs (enabled);
-create index idx_jobs_product on jobs (product) where product is not null;
-create index idx_jobs_persona on jobs (persona) where persona is not null;
+create index idx_jobs_product on jobs (product);
+create index idx_jobs_persona on jobs (persona);
 create index idx_jobs_language on jobs (language);
 create index idx_jobs_created_at on jobs (created_at);
-create index idx_jobs_created_instant on jobs (case when created_at glob '[0-9]*-*'
-    then coalesce(strftime('%Y-%m-%dT%H:%M:%fZ', created_at), created_at)
-    else created_at end);
+create index idx_jobs_created_instant on jobs (created_instant);
 create index idx_jobs_job_name on jobs (job_name);
-create index idx_jobs_campaign_type on jobs (campaign_type) where campaign_type is not null;
-create index idx_jobs_avatar_id on jobs (avatar_id) where avatar_id is not null;
-create index idx_jobs_script_id on jobs (script_id) where script_id is not null;
-create index idx_jobs_use_overlay on jobs (use_overlay) where use_overlay <> 0;
+create index idx_jobs_campaign_type on jobs (campaign_type);
+create index idx_jobs_avatar_id on jobs (avatar_id);
+create index idx_jobs_script_id on jobs (script_id);
+create index idx_jobs_use_overlay on jobs (use_overlay);
 create unique index idx_job_history_job_id_version on job_history (job_id, version);
-create unique index idx_job_counts_group on job_counts (json_array(product, persona, language, enabled));
 create index idx_idempotency_keys_at on idempotency_keys (at);
 
 create virtual table jobs_fts
@@ -97,8 +97,9 @@ using fts5 (job_name, product, persona, setting, emotion, hook, brand_name, cont
 create view jobs_projection as
 -- What the columns of each job are to be. A time column may hold the instant that the text in `data`
 -- names, as YYYY-MM-DDTHH:MM:SS.SSSZ: then the two differ at most by a zone, which is whole minutes.
-select
-  rowid as job_rowid,
+select *, round((julianday(iif(created_at glob '[0-9][0-9][0-9]*', created_at, null), 'auto')
+  - 2440587.5) * 86400000) as created_instant
+from (select rowid as job_rowid,
   data ->> '$.job_name' as job_name,
   data ->> '$.product' as product,
   data ->> '$.persona' as persona,
@@ -126,7 +127,7 @@ select
 from (select rowid, data, created_at, updated_at,
     (julianday(created_at) - julianday(data ->> '$.created_at', 'auto')) * 1440 as created_off,
     (julianday(updated_at) - julianday(data ->> '$.updated_at', 'auto')) * 1440 as updated_off
-  from jobs);
+  from jobs));
 
 create view job_columns as
 -- The columns of each job as a JSON object, and other keys for them that its `data` uses.
@@ -158,11 +159,11 @@ create view job_patches as
 -- What `data` has to gain from the columns that the statement at work sets, as a merge patch.
 select job_id, json_group_object(data_key, json(columns -> key)) as patch
 from (
-  select job_changes.job_id, before, data_changed, columns_set, data, columns, key, value,
+  select pending_changes.job_id, before, data_changed, columns_set, data, columns, key, value,
     iif(data ->> key is null, coalesce(other_keys ->> key, key), key) as data_key,
     '{"language": "English", "enabled": 1, "use_overlay": 0, "useExactScript": 0,
       "automated_video_editing_enabled": 1}' as defaults
-  from job_changes join job_columns on job_columns.job_id = job_changes.job_id join json_each(columns)
+  from pending_changes join job_columns on job_columns.job_id = pending_changes.job_id join json_each(columns)
 )
 where case
     when key = 'id' then cast(data ->> 'id' as text) is not value
@@ -215,8 +216,8 @@ begin
   insert into jobs_before
   select rowid, id, job_name, product, persona, setting, emotion, hook, brand_name, language, enabled,
     data, 0, 0 from jobs where id = new.id;
-  delete from job_changes;
-  insert into job_changes (job_id, data_changed) select new.id, 1
+  delete from pending_changes;
+  insert into pending_changes (job_id, data_changed) select new.id, 1
   where new.data is null or cast(new.data ->> '$.id' as text) is not new.id
     or coalesce(new.job_name, new.product, new.persona, new.setting, new.emotion, new.hook,
       new.elevenlabs_voice_id, new.brand_name, new.campaign_type, new.avatar_id, new.script_id,
@@ -241,7 +242,7 @@ begin
   insert into jobs_before
   select rowid, id, job_name, product, persona, setting, emotion, hook, brand_name, language, enabled,
     data, 0, 0 from jobs where id in (old.id, new.id);
-  insert into job_changes (job_id, data_changed, before)
+  insert into pending_changes (job_id, data_changed, before)
   select new.id, new.data is not old.data, columns from job_columns where job_id = old.id
   on conflict (job_id) do update set data_changed = excluded.data_changed, before = excluded.before;
 end;
@@ -252,7 +253,7 @@ create trigger jobs_bu_columns before update of job_name, product, persona, sett
 when new.data is not old.data
 begin
   -- Note that the statement sets columns beside `data`.
-  insert into job_changes (job_id, columns_set) values (new.id, 1) on conflict do update set columns_set = 1;
+  insert into pending_changes (job_id, columns_set) values (new.id, 1) on conflict do update set columns_set = 1;
 end;
 
 create trigger jobs_au_rules after update of job_name, enabled, use_overlay,
@@ -281,22 +282,24 @@ begin
   -- Put the job in order: `data` gains what only its columns say, the columns follow, it is found.
   update jobs
   set data = coalesce((select json_patch(coalesce(data, '{}'), patch) from job_patches), data)
-  where rowid = new.job_rowid and exists (select 1 from job_changes);
+  where rowid = new.job_rowid and exists (select 1 from pending_changes);
   update jobs
   set (job_name, product, persona, setting, emotion, hook, elevenlabs_voice_id, language, brand_name,
     enabled, created_at, updated_at, campaign_type, avatar_id, script_id, avatar_video_path,
-    script_file, use_overlay, automated_video_editing_enabled, useExactScript) =
+    script_file, use_overlay, automated_video_editing_enabled, useExactScript, created_instant) =
     (select job_name, product, persona, setting, emotion, hook, elevenlabs_voice_id, language, brand_name,
     enabled, created_at, updated_at, campaign_type, avatar_id, script_id, avatar_video_path,
-    script_file, use_overlay, automated_video_editing_enabled, useExactScript
-    from jobs_projection where job_rowid = new.job_rowid)
+    script_file, use_overlay, automated_video_editing_enabled, useExactScript,
+    created_instant from jobs_projection where job_rowid = new.job_rowid)
   where rowid = new.job_rowid;
   insert into jobs_fts (rowid, job_name, product, persona, setting, emotion, hook, brand_name)
   select rowid, job_name, product, persona, setting, emotion, hook, brand_name
   from jobs where rowid = new.job_rowid;
   insert into job_counts
-  select product, persona, language, enabled is 1, 1 from jobs where rowid = new.job_rowid
-  on conflict (json_array(product, persona, language, enabled)) do update set jobs = jobs + 1;
+  select json_array(product, persona, language, enabled is 1), product, persona, language,
+    enabled is 1, 1
+  from jobs where rowid = new.job_rowid
+  on conflict (group_key) do update set jobs = jobs + 1;
 end;
 
 create trigger jobs_before_update after update of gone on jobs_before
@@ -307,7 +310,7 @@ begin
     old.hook, old.brand_name
   where not old.deleted;
   update job_counts set jobs = jobs - 1
-  where not old.deleted and json_array(product, persona, language, enabled)
+  where not old.deleted and group_key
     = json_array(old.product, old.persona, old.language, old.enabled is 1);
   delete from job_history
   where old.deleted and job_id = old.id
@@ -325,7 +328,7 @@ begin
   from jobs left join jobs_before on jobs_before.id = jobs.id
   where jobs.rowid = new.rowid and jobs.data is not jobs_before.data;
   delete from jobs_before;
-  delete from job_changes;
+  delete from pending_changes;
   update write_context set paused = 0;
 end;
 
@@ -349,7 +352,7 @@ begin
   from jobs left join jobs_before on jobs_before.id = jobs.id
   where jobs.rowid = new.rowid and jobs.data is not jobs_before.data;
   delete from jobs_before;
-  delete from job_changes;
+  delete from pending_changes;
   update write_context set paused = 0;
 end;
 
@@ -360,8 +363,7 @@ begin
   values ('delete', old.rowid, old.job_name, old.product, old.persona, old.setting, old.emotion,
     old.hook, old.brand_name);
   update job_counts set jobs = jobs - 1
-  where json_array(product, persona, language, enabled)
-    = json_array(old.product, old.persona, old.language, old.enabled is 1);
+  where group_key = json_array(old.product, old.persona, old.language, old.enabled is 1);
   insert into job_versions (job_id, operation, data) values (old.id, 'delete', old.data);
   update jobs_before set deleted = 1 where job_rowid = old.rowid;
 end;

@@ -58,11 +58,11 @@ drop table temp.drifted;
 update jobs
 set (job_name, product, persona, setting, emotion, hook, elevenlabs_voice_id, language,
     brand_name, enabled, created_at, updated_at, campaign_type, avatar_id, script_id,
-    avatar_video_path, script_file, use_overlay, automated_video_editing_enabled, useExactScript)
+    avatar_video_path, script_file, use_overlay, automated_video_editing_enabled, useExactScript, created_instant)
   = (select job_name, product, persona, setting, emotion, hook, elevenlabs_voice_id, language,
     brand_name, enabled, created_at, updated_at, campaign_type, avatar_id, script_id,
-    avatar_video_path, script_file, use_overlay, automated_video_editing_enabled, useExactScript
-    from jobs_projection where job_rowid = jobs.rowid);
+    avatar_video_path, script_file, use_overlay, automated_video_editing_enabled, useExactScript,
+    created_instant from jobs_projection where job_rowid = jobs.rowid);
 
 -- Jobs that changed since a version that has its own content.
 insert into job_history (job_id, version, operation, changed_at)
@@ -93,7 +93,8 @@ insert into jobs_fts (jobs_fts) values ('rebuild');
 
 delete from job_counts;
 
-insert into job_counts (product, persona, language, enabled, jobs)
-select product, persona, language, enabled is 1, count(*)
+insert into job_counts (group_key, product, persona, language, enabled, jobs)
+select json_array(product, persona, language, enabled is 1), product, persona, language,
+  enabled is 1, count(*)
 from jobs
-group by json_array(product, persona, language, enabled is 1);
+group by 1;

@@ -47,20 +47,11 @@ def rebuild(name: str, connection: sqlite3.Connection) -> None:
     `repair.sql` (of image_library) is for repairs alone.
     """
     database = database_spec(name).stem
-    if (script.FOLDER / database / "m001_create.sql").exists():
-        insert_fixed_rows(connection, database)
-    else:  # its schema is still in Python
-        fill_search_indexes(name, connection)
+    insert_fixed_rows(connection, database)
     set_orphans_aside(name, connection)
     for part in ("rebuild", "repair"):
         if (script.FOLDER / database / f"{part}.sql").exists():
             script.execute(connection, script.statements(database, part))
-
-
-def fill_search_indexes(name: str, connection: sqlite3.Connection) -> None:
-    for one in schema.reference(name).values():
-        if one.is_fts:
-            connection.execute(f"insert into {one.name} ({one.name}) values ('rebuild')")  # noqa: S608
 
 
 def insert_fixed_rows(connection: sqlite3.Connection, database: str) -> None:

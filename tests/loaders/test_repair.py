@@ -73,8 +73,9 @@ def everything(path: Path, name: str) -> dict[str, list[dict[str, Any]]]:
 
 
 def column_of(db: sqlite_utils.Database, table: str) -> str:
-    """A column that is no key."""
-    return next(column.name for column in db[table].columns if not column.is_pk)
+    """A column that is no key, if there is one."""
+    columns = db[table].columns
+    return next((column.name for column in columns if not column.is_pk), columns[-1].name)
 
 
 def transform(db: sqlite_utils.Database, table: str) -> None:
@@ -406,6 +407,9 @@ WRITES = {
     "metrics": """
         update video_metadata set title = 'Zebra' where rowid = 2;
         insert into video_metadata (video_id, title) values ('new', 'New zebra');
+        update video_metrics set timestamp = '2027-01-02T03:04:05.000Z' where id = 1;
+        insert into video_metrics (video_id, platform, views, likes, timestamp)
+        values ('new', 'youtube', 100, 5, '2026-11-02'), ('new', 'youtube', 90, 5, '2026-11-01');
     """,
     "image_library": """
         delete from image_library where id = 1;
@@ -528,6 +532,14 @@ def test_histories_of_campaigns_are_right_after_a_repair(
     assert aside == [{"row_key": "odd", "content": "no JSON"}]
     stored = rows(path, f"select product from jobs where id in ('{changed}', '{drifted}')")
     assert [row["product"] for row in stored] == ["Changed", data["product"]]
+
+
+def test_newest_snapshots_are_right_after_a_repair(written: Callable[[str], Path]) -> None:
+    path = written("metrics")
+    newest = "select views, engagement_rate from latest_video_metrics where video_id = 'new'"
+    assert rows(path, newest) == [{"views": 100, "engagement_rate": 0.05}]
+    measured = rows(path, "select timestamp, measured_at from latest_video_metrics where id = 1")
+    assert measured == [dict.fromkeys(("timestamp", "measured_at"), "2027-01-02T03:04:05.000Z")]
 
 
 def test_counts_of_images_are_right_after_a_repair(

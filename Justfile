@@ -24,9 +24,10 @@ demo *options: _install
 test *options: _install
     pytest --quiet --numprocesses $((2 * {{ num_cpus() }})) --dist worksteal {{ options }}
 
-# Run the tests that start no server, browser or command
+# Run the tests that start no server, browser or command and do not ask every route, with fewer examples
 test-fast *options: _install
-    pytest --quiet --numprocesses {{ num_cpus() }} --dist worksteal -m "not process" {{ options }}
+    pytest --quiet --numprocesses {{ num_cpus() }} --dist worksteal -m "not process and not slow" \
+        --hypothesis-profile=fast {{ options }}
 
 # Check style, types and the direction of imports
 lint:

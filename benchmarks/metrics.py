@@ -27,7 +27,7 @@ from dailies.server import HOME
 from loaders import open_database
 from loaders.connections import connect, transaction
 from loaders.metrics import youtube_import
-from loaders.migrations.metrics import bulk_load
+from loaders.repair import repair
 
 QUERIES = ("top_videos", "engagement_by_platform")
 NO_PARAMETERS = {"platform": "", "status": "", "limit": ""}
@@ -125,10 +125,26 @@ def fill(path: Path, snapshots: int, videos: int) -> float:
     """A database with that many rows; the seconds that it took."""
     with closing(open_database("metrics", path)) as db:
         began = time.perf_counter()
-        with transaction(db) as connection, bulk_load(connection):
+        with transaction(db) as connection:
+            drop_triggers_and_indexes(connection)
             connection.execute(INSERT_VIDEOS, {"videos": videos})
             connection.execute(INSERT_SNAPSHOTS, {"videos": videos, "snapshots": snapshots})
+            repair("metrics", connection)
         return time.perf_counter() - began
+
+
+def drop_triggers_and_indexes(connection: sqlite3.Connection) -> None:
+    """Inserting without them takes a tenth of the time; a repair restores them."""
+    found = connection.execute(
+        """
+        select type, name
+        from sqlite_master
+        where type in ('trigger', 'index')
+          and sql is not null
+        """
+    )
+    for kind, name in found.fetchall():
+        connection.execute(f"drop {kind} {name}")
 
 
 def measure_queries(path: Path) -> dict[str, dict[str, float]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from loaders.formats.json_form import encode
@@ -15,6 +15,10 @@ class Record(NamedTuple):
 
     key: str
     text: str
+
+
+Change = Callable[[dict[str, Any]], dict[str, Any]]
+Check = Callable[[Record], None]
 
 
 class Version(NamedTuple):

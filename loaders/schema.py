@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import importlib
 import re
 import sqlite3
 from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import cache
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 import sqlite_utils
 from sqlite_utils import Migrations
 
 from loaders.connections import quoted
-from loaders.migrations import runner, script
+from loaders.migrations import runner
 from loaders.registry import database_spec
 
 SHADOW_TABLES = ("data", "idx", "content", "docsize", "config")  # of an FTS5 table
@@ -67,10 +66,7 @@ class Differences:
 
 
 def migrations_of(name: str) -> Migrations:
-    stem = database_spec(name).stem
-    if (script.FOLDER / stem / "m001_create.sql").exists():
-        return runner.migrations_of(name, stem)
-    return cast(Migrations, importlib.import_module(f"loaders.migrations.{stem}").migrations)
+    return runner.migrations_of(name, database_spec(name).stem)
 
 
 def pending(name: str, connection: sqlite3.Connection) -> list[str]:

@@ -1,7 +1,7 @@
 """Trending topics: the Python functions of the database `trends`.
 
 Every function takes `db` first: a `sqlite_utils.Database` or a `sqlite3.Connection`. Rows are
-dictionaries. A value that the database refuses is ValueError.
+dictionaries. A value that the database refuses raises ValueError.
 """
 
 from __future__ import annotations
@@ -28,13 +28,8 @@ from trending_topics
 where used_flag = 0
   and (:source is null or source = :source)
   and (:category is null or category = :category)
-  and (
-    :min_relevance is null
-    or case when relevance_score between 0 and 1 then relevance_score end >= :min_relevance
-  )
-order by
-  case when relevance_score between 0 and 1 then relevance_score end desc,
-  id desc
+  and (:min_relevance is null or relevance_score between max(:min_relevance, 0) and 1)
+order by iif(relevance_score between 0 and 1, relevance_score, null) desc, id desc
 limit :limit
 """
 
@@ -137,5 +132,5 @@ def mark_used(db: Connection, topic_id: int) -> bool:
 
 
 def check(connection: sqlite3.Connection) -> Iterator[str]:
-    """Name old rows that break today's rules, and topics that search does not find."""
+    """Yield old rows that break today's rules, and topics that search does not find."""
     yield from named_rows(connection, CHECKS)

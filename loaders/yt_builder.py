@@ -1,8 +1,7 @@
 """Builds of videos: the Python functions of the database `yt-builder`.
 
 Every function takes `db` first: a `sqlite_utils.Database` or a `sqlite3.Connection`. Jobs, files
-and uploads are dictionaries of their columns. Bad input is ValueError; a key that exists is
-`DuplicateKey`; a change of status that the life cycle forbids is `LifeCycleError`.
+and uploads are dictionaries of their columns. Errors are those of loaders/errors.py.
 """
 
 from __future__ import annotations
@@ -13,16 +12,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from loaders.checks import named_rows
-from loaders.connections import Connection, acting_as, sqlite_connection
-from loaders.queues import claims, recovery
+from loaders.connections import Connection, acting_as, sqlite_connection, transaction
+from loaders.errors import Invalid, translated
 from loaders.queues.instants import instant
-from loaders.queues.job_rows import Row, Table, insert, key, refusing, select, stored, update
-from loaders.queues.life_cycle import BUILDS
+from loaders.queues.queue import JobQueue
+from loaders.queues.table import Row, Table
 
 FILE_TYPES = ("videos", "music", "sounds", "quotes")
 PRIVACIES = ("private", "unlisted", "public")
-
-LIFE_CYCLE = BUILDS
 
 JOBS = Table(
     "jobs",
@@ -120,23 +117,6 @@ CHECKS = {
         """,
 }
 
-FIND_JOB = "select * from jobs where job_id = :job_id"
-
-LIST_JOBS = f"""
-select *
-from jobs
-order by {instant("created_at")} desc, job_id desc
-limit :limit
-"""  # noqa: S608
-
-LIST_JOBS_OF_STATUS = f"""
-select *
-from jobs
-where status = :status
-order by {instant("created_at")} desc, job_id desc
-limit :limit
-"""  # noqa: S608
-
 NEXT_NUMBER = """
 update sqlite_sequence
 set seq = max(seq, coalesce((select max(job_id) from jobs), 0)) + 1
@@ -182,30 +162,43 @@ where job_id = :job_id
   and filename = :filename
 """
 
-LIST_UPLOADS = f"""
-select *
-from youtube_uploads
-order by {instant("uploaded_at")} desc, id desc
-limit :limit
-"""  # noqa: S608
-
-LIST_UPLOADS_OF_JOB = f"""
-select *
-from youtube_uploads
-where job_id = :job_id
-order by {instant("uploaded_at")} desc, id desc
-limit :limit
-"""  # noqa: S608
-
 
 def get_next_job_id(db: Connection) -> int:
-    """A number that no job ever had. It is reserved: whoever asks next gets another."""
-    with acting_as(db, None) as connection:
+    """A number that no job has had. It is reserved: the next caller gets another."""
+    with transaction(db) as connection:
         found = connection.execute(NEXT_NUMBER).fetchall()
         if not found:
             connection.execute("insert into sqlite_sequence (name, seq) values ('jobs', 0)")
             found = connection.execute(NEXT_NUMBER).fetchall()
         return int(found[0][0])
+
+
+def with_defaults(connection: sqlite3.Connection, job: Row) -> Row:
+    """The columns of a new job, with number, run and folder. Invalid for a bad number."""
+    job_id = job["job_id"] if "job_id" in job else get_next_job_id(connection)
+    if isinstance(job_id, bool) or not isinstance(job_id, int):
+        raise Invalid(f"jobs.job_id: must be a whole number, not {job_id!r}")
+    run_id = job.get("run_id", f"run-{job_id}-{secrets.token_hex(4)}")
+    return {"job_id": job_id, "run_id": run_id, "run_dir": f"runs/{run_id}", **job}
+
+
+BUILDS = JobQueue(
+    table=JOBS,
+    running="running",
+    unfinished=("preparing", "queued", "running"),
+    retryable=("failed", "cancelled"),
+    started="started_at",
+    finished="finished_at",
+    with_defaults=with_defaults,
+)
+
+add_job = BUILDS.add
+get_job = BUILDS.find
+update_job = BUILDS.update
+delete_job = BUILDS.delete
+claim = BUILDS.claim
+heartbeat = BUILDS.heartbeat
+recover = BUILDS.recover
 
 
 def create_job(
@@ -216,47 +209,14 @@ def create_job(
     config: Mapping[str, Any] | None = None,
     actor: str | None = None,
 ) -> Row:
-    """Store a new job, which is being prepared; what is not given is made up."""
-    values = {"job_id": job_id, "run_id": run_id, "run_dir": run_dir, "config": config}
-    return add_job(db, {name: value for name, value in values.items() if value is not None}, actor)
-
-
-def add_job(db: Connection, job: Mapping[str, Any], actor: str | None = None) -> Row:
-    """Store a new job from its columns; number, run and folder are made up where absent."""
-    values = dict(job)
-    with acting_as(db, actor) as connection:
-        if values.get("job_id") is None:
-            values["job_id"] = get_next_job_id(connection)
-            connection.execute("update write_context set actor = ?", (actor,))
-        job_id = values["job_id"]
-        if isinstance(job_id, bool) or not isinstance(job_id, int):
-            raise ValueError(f"jobs.job_id: must be a whole number, not {job_id!r}")
-        if values.get("run_id") is None:
-            values["run_id"] = f"run-{job_id}-{secrets.token_hex(4)}"
-        if values.get("run_dir") is None:
-            values["run_dir"] = f"runs/{values['run_id']}"
-        insert(connection, JOBS, f"job {job_id} ({values['run_id']})", values)
-        return require(connection, job_id)
-
-
-def get_job(db: Connection, job_id: int) -> Row | None:
-    found = select(db, JOBS, FIND_JOB, {"job_id": key(job_id)})
-    return found[0] if found else None
+    """Store a new job in the status `preparing`; number, run and folder have defaults."""
+    job = {"job_id": job_id, "run_id": run_id, "run_dir": run_dir, "config": config}
+    return BUILDS.add(db, job, actor)
 
 
 def get_all_jobs(db: Connection, limit: int = 100, status: str | None = None) -> list[Row]:
-    """The newest jobs, of one status where it is given."""
-    sql = LIST_JOBS if status is None else LIST_JOBS_OF_STATUS
-    return select(db, JOBS, sql, {"limit": limit, "status": status})
-
-
-def update_job(
-    db: Connection, job_id: int, changes: Mapping[str, Any], actor: str | None = None
-) -> Row | None:
-    """Change columns; None if there is no such job. The key stays what it is."""
-    with acting_as(db, actor) as connection:
-        found = update(connection, JOBS, job_id, changes)
-        return require(connection, job_id) if found else None
+    """The newest jobs, or the newest with this status."""
+    return BUILDS.find_all(db, limit, status)
 
 
 def update_job_status(
@@ -269,28 +229,27 @@ def update_job_status(
     error: str | None = None,
     actor: str | None = None,
 ) -> Row | None:
-    """Change the status and what else is given; None if there is no such job."""
+    """Change the status, and what else is given; None if there is no such job."""
     given = {
+        "status": status,
         "progress": progress,
         "current_step": current_step,
         "output_file": output_file,
         "error": error,
     }
     changes = {name: value for name, value in given.items() if value is not None}
-    return update_job(db, job_id, {"status": status, **changes}, actor)
+    return BUILDS.update(db, job_id, changes, actor)
 
 
 def update_job_config(
     db: Connection, job_id: int, config: Mapping[str, Any] | None, actor: str | None = None
 ) -> Row | None:
-    return update_job(db, job_id, {"config": config}, actor)
+    return BUILDS.update(db, job_id, {"config": config}, actor)
 
 
-def delete_job(db: Connection, job_id: int, actor: str | None = None) -> bool:
-    """Remove a job with its files and uploads; False if there was none."""
-    with acting_as(db, actor) as connection:
-        cursor = connection.execute("delete from jobs where job_id = ?", (key(job_id),))
-        return cursor.rowcount > 0
+def cleanup_old_jobs(db: Connection, days: float = 30, actor: str | None = None) -> int:
+    """Delete jobs that ended more than `days` ago, with their files, and return their number."""
+    return BUILDS.cleanup(db, days, actor)
 
 
 def add_file(
@@ -301,35 +260,32 @@ def add_file(
     file_path: str,
     actor: str | None = None,
 ) -> Row:
-    """Note a file of a job; one of the same type and name is replaced."""
-    values = {
-        "job_id": job_id,
-        "file_type": file_type,
-        "filename": filename,
-        "file_path": file_path,
-    }
-    row = stored(FILES, values)
+    """Add a file to a job; it replaces one with the same type and name."""
+    row = FILES.converted(
+        {"job_id": job_id, "file_type": file_type, "filename": filename, "file_path": file_path}
+    )
     with acting_as(db, actor) as connection:
-        with refusing(f"file {filename}", row):
+        with translated(f"file {filename}", row):
             connection.execute(ADD_FILE, row)
-        return select(connection, FILES, FIND_FILE, row)[0]
+        return FILES.select(connection, FIND_FILE, row)[0]
 
 
 def get_job_files(db: Connection, job_id: int, file_type: str | None = None) -> list[Row]:
-    return select(db, FILES, LIST_FILES, {"job_id": key(job_id), "file_type": file_type})
+    values = {"job_id": BUILDS.key(job_id), "file_type": file_type}
+    return FILES.select(db, LIST_FILES, values)
 
 
 def get_file_counts(db: Connection, job_id: int) -> dict[str, int]:
-    """Files of each type, zero where there are none."""
-    counted = sqlite_connection(db).execute(COUNT_FILES, {"job_id": key(job_id)})
+    """The number of files of each type."""
+    counted = sqlite_connection(db).execute(COUNT_FILES, {"job_id": BUILDS.key(job_id)})
     return {**dict.fromkeys(FILE_TYPES, 0), **dict(counted.fetchall())}
 
 
 def delete_file(
     db: Connection, job_id: int, file_type: str, filename: str, actor: str | None = None
 ) -> bool:
-    """Forget a file; False if there was none."""
-    row = {"job_id": key(job_id), "file_type": file_type, "filename": filename}
+    """Remove a file from a job; False if there was none."""
+    row = {"job_id": BUILDS.key(job_id), "file_type": file_type, "filename": filename}
     with acting_as(db, actor) as connection:
         return connection.execute(DELETE_FILE, row).rowcount > 0
 
@@ -346,7 +302,7 @@ def add_youtube_upload(
     category: str | None = None,
     actor: str | None = None,
 ) -> Row:
-    """Note an upload of a job's video."""
+    """Record an upload of a job's video."""
     values = {
         "job_id": job_id,
         "video_id": video_id,
@@ -358,58 +314,22 @@ def add_youtube_upload(
         "category": category,
     }
     with acting_as(db, actor) as connection:
-        number = insert(connection, UPLOADS, f"upload {video_id}", values)
+        number = UPLOADS.insert(connection, f"upload {video_id}", values)
         sql = "select * from youtube_uploads where id = :id"
-        return select(connection, UPLOADS, sql, {"id": number})[0]
+        return UPLOADS.select(connection, sql, {"id": number})[0]
 
 
 def get_youtube_uploads(db: Connection, job_id: int | None = None, limit: int = 100) -> list[Row]:
-    """The newest uploads, of one job where it is given."""
-    sql = LIST_UPLOADS if job_id is None else LIST_UPLOADS_OF_JOB
-    return select(db, UPLOADS, sql, {"job_id": key(job_id), "limit": limit})
-
-
-def claim(db: Connection, worker: str, actor: str | None = None) -> Row | None:
-    """The oldest queued job, now running, with its `lease`; None if none is queued."""
-    return claims.claim(db, LIFE_CYCLE, JOBS, worker, actor)
-
-
-def heartbeat(
-    db: Connection,
-    job_id: int,
-    lease: str | None = None,
-    progress: int | None = None,
-    current_step: str | None = None,
-    worker: str | None = None,
-    actor: str | None = None,
-) -> Row | None:
-    """Note that a job's worker lives; None if there is no such job. See `claims.heartbeat`."""
-    said = {"lease": lease, "progress": progress, "current_step": current_step, "worker": worker}
-    return claims.heartbeat(db, LIFE_CYCLE, JOBS, job_id, said, actor)
-
-
-def recover(
-    db: Connection, stale_minutes: float = recovery.STALE_MINUTES, actor: str | None = None
-) -> recovery.Recovered:
-    """Take running jobs from workers of which nothing was heard for so long."""
-    return recovery.recover(db, LIFE_CYCLE, stale_minutes, actor)
-
-
-def cleanup_old_jobs(db: Connection, days: float = 30, actor: str | None = None) -> int:
-    """Delete jobs that finished more than `days` ago, with their files; how many."""
-    return recovery.cleanup(db, LIFE_CYCLE, days, actor)
-
-
-def preview_cleanup(db: Connection, days: float = 30) -> int:
-    """How many jobs `cleanup_old_jobs` would delete."""
-    return recovery.cleanup(db, LIFE_CYCLE, days, dry_run=True)
-
-
-def require(connection: sqlite3.Connection, job_id: int) -> Row:
-    job = get_job(connection, job_id)
-    if job is None:
-        raise ValueError(f"job {job_id} is gone")
-    return job
+    """The newest uploads, or those of one job."""
+    condition = "" if job_id is None else "where job_id = :job_id"
+    sql = f"""
+    select *
+    from youtube_uploads
+    {condition}
+    order by {instant("uploaded_at")} desc, id desc
+    limit :limit
+    """  # noqa: S608
+    return UPLOADS.select(db, sql, {"job_id": BUILDS.key(job_id), "limit": limit})
 
 
 def check(connection: sqlite3.Connection) -> Iterator[str]:

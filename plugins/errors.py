@@ -13,7 +13,7 @@ from datasette.app import Datasette
 from datasette.database import QueryInterrupted
 
 from dailies import datasette_compat
-from dailies.api.responses import finite
+from loaders.formats.json_row import finite
 
 # What Datasette 1.0a41 raises, and answers by 500, for odd formats, numbers, JSON and page tokens.
 MISTAKES = (

@@ -24,6 +24,7 @@ from server_process import RunDailies, ServerProcess
 from dailies.api.resources import RESOURCES, Resource
 
 hypothesis.settings.register_profile("dailies", deadline=None, print_blob=True)
+hypothesis.settings.register_profile("fast", parent=None, deadline=None, max_examples=20)
 hypothesis.settings.load_profile("dailies")
 
 REQUIRE_BROWSER = os.environ.get("DAILIES_REQUIRE_BROWSER") == "1"

@@ -17,7 +17,7 @@ from loaders.campaigns import versions
 from loaders.connections import acting_as
 from loaders.errors import Conflict, Invalid, NotFound
 from loaders.messages import quoted
-from loaders.queues.life_cycle import LifeCycle
+from loaders.queues.queue import JobQueue
 
 RETRY, CANCEL, DELETE = "retry", "cancel", "delete"
 CANCELLED = "cancelled"
@@ -111,33 +111,24 @@ def statement_for(resource: Resource, action: str) -> str:
     """SQL: the statement of an action, without its condition."""
     if action == DELETE:
         return f"delete from {resource.table}"  # noqa: S608
-    return f"update {resource.table} set status = '{target(cycle_of(resource), action)}'"  # noqa: S608
+    status = queue_of(resource).waiting if action == RETRY else CANCELLED
+    return f"update {resource.table} set status = '{status}'"  # noqa: S608
 
 
 def changeable_by(resource: Resource, action: str) -> str:
     """SQL: true for jobs whose state allows the action."""
     if action == DELETE:
         return "true"
-    cycle = cycle_of(resource)
-    ended = {status.name for status in cycle.statuses if status.ends}
-    sources = [
-        move.status_from
-        for move in cycle.moves
-        if move.status_to == target(cycle, action)
-        and (move.status_from in ended) == (action == RETRY)
-    ]
-    names = ", ".join(f"'{name}'" for name in sources)
+    queue = queue_of(resource)
+    statuses = queue.retryable if action == RETRY else queue.unfinished
+    names = ", ".join(f"'{name}'" for name in statuses)
     return f"{resource.table}.status in ({names})"
 
 
-def target(cycle: LifeCycle, action: str) -> str:
-    return cycle.waiting if action == RETRY else CANCELLED
-
-
-def cycle_of(resource: Resource) -> LifeCycle:
+def queue_of(resource: Resource) -> JobQueue:
     if resource.queue is None:
         raise Invalid(f"{resource.name} have no status")
-    return resource.queue.cycle
+    return resource.queue
 
 
 def last_change(connection: sqlite3.Connection, resource: Resource) -> tuple[str, int]:

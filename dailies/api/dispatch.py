@@ -17,7 +17,6 @@ from datasette.app import Datasette
 from dailies.api.idempotency import Write, check_key, once, repeatable
 from dailies.api.request import (
     JSON,
-    Check,
     key_from_path,
     matches,
     precondition,
@@ -37,7 +36,7 @@ from dailies.datasette_compat import add_cors_headers
 from dailies.errors import FAILURES, RequestError, request_error
 from dailies.storage.databases import read_from, write_to
 from loaders.errors import Invalid
-from loaders.rows import Record
+from loaders.rows import Check, Record
 
 Result = TypeVar("Result")
 Call = Callable[[], Awaitable[Response]]

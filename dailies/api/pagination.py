@@ -134,7 +134,7 @@ def parse_filters(
     for column, kind in resource.columns.items():
         if column not in given:
             continue
-        conditions.append(f"{compared(resource, column)} = :{column}")
+        conditions.append(equal(resource, column))
         value = parse_value(column, kind, given[column])
         if column in resource.instants:
             value = resource.instant_value(str(value))
@@ -159,8 +159,18 @@ def parse_value(column: str, kind: str, text: str) -> Value:
     return text
 
 
-def compared(resource: Resource, column: str) -> str:
-    """SQL: the value of a column by which rows are compared and sorted."""
+def equal(resource: Resource, column: str) -> str:
+    """SQL: true for rows whose column has the value of the parameter of its name."""
+    if column in resource.sorted_times:
+        found = f"select job_id from job_times where {column} = :{column}"  # noqa: S608
+        return f"{resource.table}.job_id in ({found})"
+    return f"{resource.instants.get(column, f'{resource.table}.{column}')} = :{column}"
+
+
+def sort_value(resource: Resource, column: str) -> str:
+    """SQL: the value of a column by which rows are sorted."""
+    if column in resource.sorted_times:
+        return f"job_times.{column}"
     return resource.instants.get(column, f"{resource.table}.{column}")
 
 
@@ -212,7 +222,7 @@ def sortable(value: Any) -> Value:
 
 def segments(resource: Resource, query: ListQuery) -> list[Segment]:
     """Parts of the list that an index can serve, in their order."""
-    column = compared(resource, query.sort)
+    column = sort_value(resource, query.sort)
     row = f"{resource.table}.rowid"
     nulls = Segment(f"{column} is null", {})
     others = Segment(f"{column} is not null", {})
@@ -232,8 +242,9 @@ def segments(resource: Resource, query: ListQuery) -> list[Segment]:
 
 def page_sql(resource: Resource, query: ListQuery, condition: str) -> str:
     """SQL: the rows in their order. Whole rows are read of the page only."""
-    column = compared(resource, query.sort)
+    column = sort_value(resource, query.sort)
     direction = "desc" if query.descending else "asc"
+    times = "join job_times using (job_id)" if query.sort in resource.sorted_times else ""
     return f"""
         select
           {resource.select},
@@ -244,6 +255,7 @@ def page_sql(resource: Resource, query: ListQuery, condition: str) -> str:
             {column} as sorted_by,
             {resource.table}.rowid as number
           from {resource.table}
+          {times}
           where {" and ".join((condition, *query.conditions))}
           order by sorted_by {direction}, number {direction}
           limit :limit

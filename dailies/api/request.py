@@ -7,19 +7,20 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from datasette import Request
 
-from dailies.api.responses import SURROGATE, entity_tag
+from dailies.api.responses import entity_tag
 from dailies.errors import RequestError
 from loaders.errors import Invalid, for_each
 from loaders.formats.json_form import MAX_DEPTH, check_forms
+from loaders.formats.json_row import SURROGATE
 from loaders.formats.yaml_scalars import MAX_DIGITS
 from loaders.messages import kind_of, quoted
-from loaders.rows import Record
+from loaders.rows import Check, Record
 
 JSON = ("application/json",)
 MAX_BYTES = 10_000_000
@@ -31,8 +32,6 @@ CONTENT_TYPE = re.compile(
     r"""\s*(?P<type>[^;\s]+)\s*(?:;\s*charset\s*=\s*"?(?P<charset>[^;"\s]*)"?\s*)?;?\s*""",
     re.IGNORECASE,
 )
-
-Check = Callable[[Record], None]
 
 
 async def read_body(request: Request, types: tuple[str, ...], *, optional: bool = False) -> bytes:

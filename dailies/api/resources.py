@@ -5,21 +5,19 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from dailies.api import schemas
-from dailies.api.repositories.queues import Queue
-from dailies.api.schemas import Model
+from dailies.api.schemas import Model, validate
 from loaders import presentation_jobs, yt_builder
 from loaders.campaigns import jobs as campaigns
 from loaders.campaigns import versions
 from loaders.campaigns.columns import FIELDS
 from loaders.queues.instants import instant
-from loaders.rows import Record, Version
+from loaders.queues.queue import JobQueue
+from loaders.rows import Change, Check, Record, Version
 from loaders.times import milliseconds
-
-Change = Callable[[dict[str, Any]], dict[str, Any]]
-Check = Callable[[Record], None]
 
 
 @dataclass(frozen=True)
@@ -59,8 +57,9 @@ class Resource:
 
     `columns` (name -> text, number, boolean, time or json) are those that lists filter and sort
     by; `instants` holds the SQL by which times in columns are compared, with what `instant_value`
-    makes of a time. Words are looked up in `search_index`, or without one in the columns
-    `searched`. `select` is the SQL list that `to_record` takes. `actions` are those on many jobs.
+    makes of a time, and `sorted_times` names those that the table `job_times` holds as instants,
+    with indexes. Words are looked up in `search_index`, or without one in the columns `searched`.
+    `select` is the SQL list that `to_record` takes. `actions` are those on many jobs.
     """
 
     name: str
@@ -80,9 +79,10 @@ class Resource:
     remove: Callable[[sqlite3.Connection, str, str | None, Check | None], None]
     instants: Mapping[str, str] = field(default_factory=dict)
     instant_value: Callable[[str], str | int] = str
+    sorted_times: tuple[str, ...] = ()
     search_index: str | None = None
     searched: tuple[str, ...] = ()
-    queue: Queue | None = None
+    queue: JobQueue | None = None
     versions: Versions | None = None
 
 
@@ -121,13 +121,15 @@ CAMPAIGNS = Resource(
 
 
 def queue_resource(
-    name: str, database: str, queue: Queue, models: Models, actions: tuple[str, ...]
+    name: str, database: str, queue: JobQueue, models: Models, actions: tuple[str, ...]
 ) -> Resource:
-    columns = queue.table.columns
+    table, columns = queue.table.name, queue.table.columns
+    new = partial(validate, models.new, table=table)
+    changes = partial(validate, models.changes, table=table)
     return Resource(
         name=name,
         database=database,
-        table=queue.table.name,
+        table=table,
         key="job_id",
         columns=columns,
         select=queue.columns,
@@ -135,33 +137,27 @@ def queue_resource(
         log=Log(table="job_changes", time="at", permitted_on="job_events"),
         actions=actions,
         to_record=queue.to_record,
-        get=queue.get,
-        add=queue.add,
-        add_all=queue.add_all,
-        change=queue.change,
+        get=queue.get_record,
+        add=partial(queue.add_record, validated=new),
+        add_all=partial(queue.add_records, validated=new),
+        change=partial(queue.change, validated=changes),
         remove=queue.remove,
         instants={
-            column: instant(f"{queue.table.name}.{column}")
+            column: instant(f"{table}.{column}")
             for column, kind in columns.items()
             if kind == "time"
         },
+        sorted_times=("created_at", queue.finished),
         searched=tuple(column for column, kind in columns.items() if kind in ("text", "json")),
         queue=queue,
     )
 
 
-BUILDS_QUEUE = Queue(
-    table=yt_builder.JOBS,
-    cycle=yt_builder.LIFE_CYCLE,
-    create=yt_builder.add_job,
-    new=schemas.NewBuild,
-    changes=schemas.BuildChanges,
-)
 BUILD_ACTIONS = ("retry", "cancel", "delete")
 BUILDS = queue_resource(
     "builds",
     "yt-builder",
-    BUILDS_QUEUE,
+    yt_builder.BUILDS,
     Models(
         new=schemas.NewBuild,
         changes=schemas.BuildChanges,
@@ -176,13 +172,7 @@ PRESENTATION_ACTIONS = ("retry", "delete")
 PRESENTATIONS = queue_resource(
     "presentations",
     "presentation_jobs",
-    Queue(
-        table=presentation_jobs.JOBS,
-        cycle=presentation_jobs.LIFE_CYCLE,
-        create=presentation_jobs.create,
-        new=schemas.NewPresentation,
-        changes=schemas.PresentationChanges,
-    ),
+    presentation_jobs.PRESENTATIONS,
     Models(
         new=schemas.NewPresentation,
         changes=schemas.PresentationChanges,

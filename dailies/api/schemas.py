@@ -22,7 +22,7 @@ from pydantic_core import ErrorDetails
 
 from loaders.errors import Invalid
 from loaders.messages import but_is
-from loaders.queues.job_rows import to_time
+from loaders.queues.table import to_time
 
 MAX_INTEGER = 2**63 - 1
 MAX_JOB_NUMBER = 2**53 - 1  # that JavaScript reads exactly

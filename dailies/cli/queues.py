@@ -12,7 +12,7 @@ from dailies.cli.options import DatabaseName, Output, command
 from loaders import open_database
 
 if TYPE_CHECKING:
-    from loaders.queues.life_cycle import LifeCycle
+    from loaders.queues.queue import JobQueue
     from loaders.queues.recovery import Recovered
 
 QUEUES = ("yt-builder", "presentation_jobs")
@@ -31,10 +31,9 @@ def cleanup(name: str, days: float, dry_run: bool) -> Output:
 
     NAME is yt-builder or presentation_jobs.
     """
-    from loaders.queues.recovery import cleanup
-
+    queue = queue_of(name)
     with closing(open_database(name)) as db:
-        count = cleanup(db, life_cycle(name), days, "cleanup", dry_run)
+        count = queue.count_old(db, days) if dry_run else queue.cleanup(db, days, "cleanup")
     action = "would be deleted" if dry_run else "deleted"
     return Output(
         {"ok": True, "name": name, "jobs": count, "dry_run": dry_run},
@@ -65,17 +64,16 @@ def recover(names: tuple[str, ...], stale_minutes: float) -> Output:
 
 
 def recover_one(name: str, stale_minutes: float = STALE_MINUTES) -> Recovered:
-    from loaders.queues.recovery import recover
-
     with closing(open_database(name)) as db:
-        return recover(db, life_cycle(name), stale_minutes, "recover")
+        return queue_of(name).recover(db, stale_minutes, "recover")
 
 
 def recovered_line(name: str, recovered: Recovered) -> str:
     return f"{name}: {len(recovered.queued)} requeued, {len(recovered.failed)} failed"
 
 
-def life_cycle(name: str) -> LifeCycle:
-    from loaders import presentation_jobs, yt_builder
+def queue_of(name: str) -> JobQueue:
+    from loaders.presentation_jobs import PRESENTATIONS
+    from loaders.yt_builder import BUILDS
 
-    return yt_builder.LIFE_CYCLE if name == "yt-builder" else presentation_jobs.LIFE_CYCLE
+    return BUILDS if name == "yt-builder" else PRESENTATIONS

@@ -17,7 +17,7 @@ from typing import BinaryIO, NamedTuple
 
 from PIL import Image, ImageOps
 
-from loaders.image_library.image_files import BROKEN_IMAGE, MOST_PIXELS, READ
+from loaders.image_library.image_files import BROKEN_IMAGE, MAX_PIXELS, READ
 
 MAX_SIDE = 320  # pixels
 MAX_BYTES = 100_000_000
@@ -118,7 +118,7 @@ def try_to_shrink(file: BinaryIO, size: int) -> bytes | None:
 def shrink(file: BinaryIO) -> bytes:
     """The thumbnail, rotated as its EXIF data says, without any metadata."""
     with Image.open(file, formats=READ) as image:
-        if image.width * image.height > MOST_PIXELS:
+        if image.width * image.height > MAX_PIXELS:
             raise ValueError("too many pixels")
         image.draft("RGB", (MAX_SIDE, MAX_SIDE))
         small = ImageOps.exif_transpose(image)

@@ -10,7 +10,7 @@ from loaders.campaigns import jobs
 from loaders.connections import Connection, acting_as, sqlite_connection
 from loaders.errors import Conflict, DomainError, NotFound
 from loaders.messages import quoted
-from loaders.rows import Record, Version
+from loaders.rows import Check, Record, Version
 from loaders.times import now
 
 NOT_COPIED = ("id", "created_at", "updated_at")
@@ -92,7 +92,7 @@ def restore_job(
     job_id: str,
     version: int | None = None,
     actor: str | None = None,
-    check: jobs.Check | None = None,
+    check: Check | None = None,
 ) -> Record:
     """Bring back a version of a job, or, without a number, a deleted job as it last was.
 

@@ -1,9 +1,8 @@
-"""A folder of image files into `image_library`: path, size, width, height and format of each.
+"""Import a folder of image files into `image_library`: path, size, width, height and format.
 
-Pillow tells what a file is by its content. A file that is no image and is not named like one is
-skipped, as is whatever has a name that begins with a dot. A row is known by its path, however the
-folder is spelt this time. What a name such as `butcher_happy_sitting_01.png` says is believed where
-its words are the character's name, an emotion and a pose that the library knows.
+Pillow detects the format from the content. Skipped are files that are no images and have no image's
+suffix, and names that begin with a dot. A row is found by its path, be it absolute or relative.
+Emotion and pose are taken from names such as `butcher_happy_sitting_01.png`.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from PIL import Image, UnidentifiedImageError
 
@@ -29,14 +28,14 @@ from loaders.import_report import ImportReport, Origin
 from loaders.rows import dictionaries
 from loaders.times import format_instant
 
-# Pillow's names for the formats that it may try, and ours for what it finds.
+# Pillow's names of the formats to try, and our names of formats found.
 READ = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
 FORMATS = {"JPEG": "jpg", "MPO": "jpg"}
 SUFFIXES = (
     *(".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".gif", ".bmp", ".tif", ".tiff"),
-    *(".avif", ".heic", ".heif"),  # which Pillow is not asked for, or cannot read
+    *(".avif", ".heic", ".heif"),  # not among READ
 )
-MOST_PIXELS = 100_000_000  # a file of few bytes can claim more than memory holds
+MAX_PIXELS = 100_000_000  # a small file can declare more than fits in memory
 BROKEN_IMAGE = (
     OSError,
     SyntaxError,
@@ -88,7 +87,7 @@ where id = :id
 
 
 class Found(NamedTuple):
-    """Something in a folder; `problem` says why it is not even looked into."""
+    """A path in a folder; `problem` says why it cannot be read."""
 
     folder: Path
     path: Path
@@ -97,7 +96,7 @@ class Found(NamedTuple):
 
 @dataclass(frozen=True)
 class Picture:
-    """An image file as it is; `timestamp` is when it was last written."""
+    """An image file; `timestamp` is the time of its last modification."""
 
     found: Found
     file_size_bytes: int
@@ -110,12 +109,9 @@ class Picture:
     def path(self) -> Path:
         return self.found.path
 
-    def measured(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in MEASURED}
-
 
 class NoImageError(ValueError):
-    """A file that is no image and does not pretend to be one."""
+    """The file is no image, and not named like one."""
 
 
 def load(
@@ -130,7 +126,7 @@ def load(
     if character not in CHARACTERS:
         raise ValueError(f"character must be {' or '.join(CHARACTERS)}, not {options.character!r}")
     report = ImportReport()
-    # Looked at before the transaction, which would make other writers wait for the files.
+    # Files are read before the transaction, so that other writers need not wait for them.
     pictures = list(read_folders(paths, report, options.progress))
     with import_transaction(db, "image_library", options, report) as connection:
         for picture in pictures:
@@ -141,21 +137,17 @@ def load(
 def read_folders(
     folders: Iterable[Path], report: ImportReport, progress: RowProgress
 ) -> Iterator[Picture]:
-    """The images in the folders; everything else that lies there is counted in the report."""
+    """Yield the images in the folders; count other files in the report."""
     for folder in folders:
         for found in walk(folder):
             report.found += 1
             progress(1)
             try:
-                yield look_at(found)
+                yield read_picture(found)
             except NoImageError:
                 report.skipped += 1
             except ValueError as error:
-                fail(report, found, str(error))
-
-
-def fail(report: ImportReport, found: Found, reason: str) -> None:
-    report.fail(*origin_of(found), reason)
+                report.fail(*origin_of(found), str(error))
 
 
 def origin_of(found: Found) -> Origin:
@@ -167,7 +159,7 @@ def printable(path: Path) -> str:
 
 
 def walk(folder: Path) -> Iterator[Found]:
-    """Everything below `folder` but folders, in the order of names; links are not followed."""
+    """Yield the files below `folder`, in the order of names; links are not followed."""
     waiting = [folder]
     while waiting:
         path = waiting.pop()
@@ -180,8 +172,8 @@ def walk(folder: Path) -> Iterator[Found]:
             yield Found(folder, path, f"cannot be read: {error.strerror}")
 
 
-def look_at(found: Found) -> Picture:
-    """The image; NoImageError where there is none, ValueError where it cannot be told or taken."""
+def read_picture(found: Found) -> Picture:
+    """Read an image file; NoImageError if it is none, ValueError if it cannot be imported."""
     path = found.path
     if found.problem:
         raise ValueError(found.problem)
@@ -194,13 +186,13 @@ def look_at(found: Found) -> Picture:
     if printable(path) != str(path):
         raise ValueError("has a name that is no text")
     width, height, kind = read_image(path)
-    facts = path.stat()
-    written = datetime.fromtimestamp(max(0, facts.st_mtime), UTC)
-    return Picture(found, facts.st_size, width, height, kind, format_instant(written))
+    stat = path.stat()
+    modified = datetime.fromtimestamp(max(0, stat.st_mtime), UTC)
+    return Picture(found, stat.st_size, width, height, kind, format_instant(modified))
 
 
 def refuse_link(found: Found) -> None:
-    """A link within the folder leads to what is met where it lies."""
+    """NoImageError for a link within the folder (its target is imported), else ValueError."""
     try:
         target = found.path.resolve(strict=True)
     except (OSError, RuntimeError):
@@ -211,7 +203,7 @@ def refuse_link(found: Found) -> None:
 
 
 def read_image(path: Path) -> tuple[int, int, str]:
-    """Width, height and format, after the whole image was read."""
+    """Width, height and format; the whole image is read, so that a damaged one is refused."""
     try:
         return measure(path)
     except BROKEN_IMAGE as error:
@@ -225,7 +217,7 @@ def read_image(path: Path) -> tuple[int, int, str]:
 def measure(path: Path) -> tuple[int, int, str]:
     with warnings.catch_warnings(action="ignore"), Image.open(path, formats=READ) as image:
         width, height = image.size
-        if width * height > MOST_PIXELS:
+        if width * height > MAX_PIXELS:
             raise ValueError(f"it claims {width} x {height} pixels, which are too many")
         kind = str(image.format)
         image.load()
@@ -239,17 +231,17 @@ def store(
     on_conflict: str,
     report: ImportReport,
 ) -> None:
-    """Write one image, or leave it as it is; the report says which."""
+    """Insert, update or skip one image, and count it in the report."""
     spellings = spellings_of(picture.path)
     known = next(iter(dictionaries(connection.execute(FIND_IMAGE, spellings))), None)
     values = {
-        **picture.measured(),
+        **{name: getattr(picture, name) for name in MEASURED},
         "character": character,
         "timestamp": picture.timestamp,
     }
     if known is None:
-        said = words_of(picture.path, character)
-        connection.execute(INSERT_IMAGE, {**values, **said, "file_path": spellings["given"]})
+        words = words_of(picture.path, character)
+        connection.execute(INSERT_IMAGE, {**values, **words, "file_path": spellings["given"]})
         report.imported += 1
         return
     if all(known[name] == values[name] for name in ("character", *MEASURED)):
@@ -265,7 +257,7 @@ def store(
 
 
 def spellings_of(path: Path) -> dict[str, str]:
-    """The path as it is stored, which is as it was given, and what else may mean the same file."""
+    """The path as given, as it is stored, and its absolute and relative form."""
     given = os.path.normpath(path)
     absolute = Path(os.path.abspath(path))  # noqa: PTH100 - unlike resolve, it keeps links
     working = Path.cwd()
@@ -278,11 +270,11 @@ def spellings_of(path: Path) -> dict[str, str]:
 
 
 def words_of(path: Path, character: str) -> dict[str, str | None]:
-    """Emotion and pose as the file's name says them."""
+    """Emotion and pose from the file's name, or None."""
     first, *words = path.stem.lower().split("_")
-    said: dict[str, str | None] = {"emotion": None, "pose": None}
+    found: dict[str, str | None] = {"emotion": None, "pose": None}
     if first == character:
         for name, known in (("emotion", EMOTIONS), ("pose", POSES)):
             if words and words[0] in known:
-                said[name] = words.pop(0)
-    return said
+                found[name] = words.pop(0)
+    return found

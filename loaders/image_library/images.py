@@ -1,8 +1,8 @@
 """Images of the characters: the Python functions of the database `image_library`.
 
 Every function takes `db` first: a `sqlite_utils.Database` or a `sqlite3.Connection`. Rows are
-dictionaries. A value that the database refuses is ValueError, a path that it has already
-`DuplicateKey`, which is `sqlite3.IntegrityError` as well.
+dictionaries. A value that the database refuses raises ValueError, an existing path `DuplicateKey`,
+which is a `sqlite3.IntegrityError` too.
 """
 
 from __future__ import annotations
@@ -20,20 +20,8 @@ CHARACTERS = ("butcher", "nutsy")
 
 # Columns that callers may set; the others are set by triggers.
 COLUMNS = (
-    "character",
-    "emotion",
-    "pose",
-    "file_path",
-    "source",
-    "file_size_bytes",
-    "width",
-    "height",
-    "format",
-    "generation_prompt",
-    "generation_model",
-    "quality_score",
-    "tags",
-    "metadata",
+    *("character", "emotion", "pose", "file_path", "source", "file_size_bytes", "width", "height"),
+    *("format", "generation_prompt", "generation_model", "quality_score", "tags", "metadata"),
     "timestamp",
 )
 JSON_COLUMNS = ("tags", "metadata")
@@ -43,14 +31,18 @@ FIND_IMAGE = "select * from image_library where id = :id"
 PICK_IMAGE = """
 select *
 from image_library
-where (:character is null or lower(trim(character)) = lower(trim(:character)))
-  and (:emotion is null or lower(trim(emotion)) = lower(trim(:emotion)))
-  and (:pose is null or lower(trim(pose)) = lower(trim(:pose)))
-order by
-  case when usage_count between 0 and 9007199254740991 then usage_count else 0 end,
-  case when quality_score between 0 and 1 then quality_score end desc,
-  id
-limit 1
+where id = (
+    select id
+    from image_library
+    where (:character is null or lower(trim(character)) = lower(trim(:character)))
+      and (:emotion is null or lower(trim(emotion)) = lower(trim(:emotion)))
+      and (:pose is null or lower(trim(pose)) = lower(trim(:pose)))
+    order by
+      iif(usage_count between 0 and 9007199254740991, usage_count, 0),
+      iif(quality_score between 0 and 1, quality_score, null) desc,
+      id
+    limit 1
+  )
 """
 
 USE_IMAGE = """
@@ -127,11 +119,11 @@ CHECKS = {
         from image_usage
         where scene_number is not cast(max(scene_number, 0) as integer)
         """,
-    # Uses that were counted without a row in image_usage, or while the count was no number.
+    # Earlier systems counted uses that they did not log.
     "image_library.usage_count does not agree with image_usage": """
         select id
         from image_library
-        where case when usage_count between 0 and 9007199254740991 then usage_count else 0 end <> (
+        where iif(usage_count between 0 and 9007199254740991, usage_count, 0) <> (
             select count(*)
             from image_usage
             where image_usage.image_id = image_library.id
@@ -158,7 +150,7 @@ CHECKS = {
 def add_image(
     db: Connection, character: str, file_path: str, source: str = "generated", **columns: Any
 ) -> dict[str, Any]:
-    """Store an image; the row. `columns` are others of COLUMNS; tags are a list of texts."""
+    """Store an image and return its row. `columns` are others of COLUMNS; `tags` is a list."""
     for name in columns.keys() - set(COLUMNS):
         raise ValueError(f'an image has no "{name}": choose from {", ".join(COLUMNS)}')
     values = {
@@ -194,9 +186,9 @@ def pick_image(
     emotion: str | None = None,
     pose: str | None = None,
 ) -> dict[str, Any] | None:
-    """The least used image that fits, of equals the best; None if none fits.
+    """The least used image that matches, then the best; None if none matches.
 
-    `Happy` and `happy ` are one emotion.
+    Case and surrounding spaces are ignored.
     """
     values = {"character": character, "emotion": emotion, "pose": pose}
     rows = dictionaries(sqlite_connection(db).execute(PICK_IMAGE, values))
@@ -206,7 +198,7 @@ def pick_image(
 def use_image(
     db: Connection, image_id: int, video_id: str, scene_number: int | None = None
 ) -> dict[str, Any]:
-    """Record that a video uses the image, which counts it; the image's row."""
+    """Record and count that a video uses the image; return the image's row."""
     values = {
         "image_id": image_id,
         "video_id": required_text("video_id", video_id),
@@ -221,9 +213,9 @@ def use_image(
 def add_to_collection(
     db: Connection, name: str, image_id: int, sort_order: int | None = None
 ) -> int:
-    """Put an image into the collection called `name`, made if need be; the collection's id.
+    """Add an image to the collection, created if missing; return the collection's id.
 
-    Without `sort_order` it comes last, or stays where it is.
+    Without `sort_order` a new image comes last, and one that is there keeps its place.
     """
     values: dict[str, Any] = {"image_id": image_id, "sort_order": sort_order}
     with transaction(db) as connection, translated(f'collection "{name}"', values):
@@ -234,5 +226,5 @@ def add_to_collection(
 
 
 def check(connection: sqlite3.Connection) -> Iterator[str]:
-    """Name old rows that break today's rules, and counts and search entries that are wrong."""
+    """Yield old rows that break today's rules, and wrong counts and search entries."""
     yield from named_rows(connection, CHECKS)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 
-from loaders.legacy.queues import convert_times, correct_json
+from loaders.legacy.queues import add_times, convert_times, correct_json
 from loaders.legacy.tables import rebuilding
 from loaders.times import configured_timezone
 
@@ -31,3 +31,4 @@ def upgrade(connection: sqlite3.Connection) -> None:
         convert_times(connection, "presentation_jobs", TIMES, configured_timezone())
         connection.execute(ADD_STATES)
         connection.execute(ADD_ATTEMPTS)
+        add_times(connection, "presentation_jobs", "completed_at")

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from loaders.legacy.json_text import without_lone_surrogates
 from loaders.legacy.tables import SET_ASIDE, text_or_bytes
+from loaders.queues.instants import instant
 from loaders.times import format_instant
 
 ISO_TIME = re.compile(r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}", re.ASCII)
@@ -137,3 +138,14 @@ def convert(values: list[Any], zone: tzinfo, earliest: Any) -> list[Any]:
         last = max(last, instant)
         converted.append(instant if moment.local else value)
     return converted
+
+
+def add_times(connection: sqlite3.Connection, table: str, finished: str) -> None:
+    """Fill `job_times`, which triggers keep from then on; `finished` is a column of both tables."""
+    connection.execute(
+        f"""
+        insert into job_times (job_id, status, priority, created_at, {finished})
+        select job_id, status, priority, {instant("created_at")}, {instant(finished)}
+        from {table}
+        """  # noqa: S608
+    )

@@ -35,9 +35,9 @@ def rebuilding(connection: sqlite3.Connection, database: str) -> Iterator[None]:
     others = [sql for table in tables for sql in objects_on(connection, table.name)]
     for table in tables:
         replace_table(connection, table)
-    create(connection, statements, "")
+    create(connection, statements, "", "view")
     yield
-    create(connection, statements, "index", "virtual table", "view", "trigger")
+    create(connection, statements, "index", "virtual table", "trigger")
     for sql in others:
         connection.execute(sql)
 

@@ -1,6 +1,6 @@
 """Upgrades the tables of an earlier video builder.
 
-It never switched foreign keys on and gave the numbers of deleted jobs again. Files and uploads
+It never switched foreign keys on, and reused the numbers of deleted jobs. Files and uploads
 whose job is gone, or is provably another one, move to `set_aside`: nobody may see the files of
 somebody else's job.
 """
@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from datetime import tzinfo
 from typing import Any
 
-from loaders.legacy.queues import convert_times, correct_json, moment_of
+from loaders.legacy.queues import add_times, convert_times, correct_json, moment_of
 from loaders.legacy.tables import rebuilding, set_rows_aside
 from loaders.times import configured_timezone
 
@@ -76,6 +76,7 @@ def upgrade(connection: sqlite3.Connection) -> None:
         connection.execute("insert into sqlite_sequence (name, seq) values ('jobs', ?)", (last,))
         connection.execute(ADD_STATES)
         connection.execute(ADD_ATTEMPTS)
+        add_times(connection, "jobs", "finished_at")
 
 
 def set_strangers_aside(connection: sqlite3.Connection, child: str, zone: tzinfo) -> None:

@@ -11,13 +11,27 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from loaders.checks import shortened
+from loaders.checks import named_rows
 from loaders.connections import Connection, sqlite_connection, transaction
 from loaders.errors import translated
-from loaders.migrations.metrics import ALL, METRICS_COLUMNS, NEWEST, RULES, instant_of
+from loaders.rows import dictionaries
 
 Row = dict[str, Any]
 
+METRICS_COLUMNS = (
+    "video_id",
+    "platform",
+    "views",
+    "likes",
+    "comments",
+    "shares",
+    "saves",
+    "watch_time_seconds",
+    "engagement_rate",
+    "timestamp",
+    "created_at",
+    "metadata",
+)
 METADATA_COLUMNS = (
     "video_id",
     "title",
@@ -47,8 +61,7 @@ def add_metrics(db: Connection, snapshots: Mapping[str, Any] | Iterable[Mapping[
 
     Each needs `video_id` and `platform`; without an `engagement_rate` it gets the calculated one.
     """
-    columns = tuple(name for name in METRICS_COLUMNS if name not in ("id", "measured_at"))
-    insert_rows(db, "video_metrics", columns, snapshots)
+    insert_rows(db, "video_metrics", METRICS_COLUMNS, snapshots)
 
 
 def add_metadata(db: Connection, videos: Mapping[str, Any] | Iterable[Mapping[str, Any]]) -> None:
@@ -86,81 +99,139 @@ def latest_metrics(
     db: Connection, video_id: str | None = None, platform: str | None = None
 ) -> list[Row]:
     """The newest snapshot of each video on each platform, with title, topic and duration."""
-    cursor = sqlite_connection(db).execute(LATEST, {"video_id": video_id, "platform": platform})
-    names = [name for name, *_ in cursor.description]
-    return [dict(zip(names, row, strict=True)) for row in cursor]
+    values = {"video_id": video_id, "platform": platform}
+    return dictionaries(sqlite_connection(db).execute(LATEST, values))
 
 
-UNDATED = f"""
-select id
-from video_metrics
-where measured_at is null
-  and ({instant_of("timestamp")}) is null
-"""  # noqa: S608
-
-SAME_INSTANT = """
-select id
-from (
-    select
-      id,
-      row_number() over (partition by video_id, platform, measured_at order by id) as place
-    from video_metrics
-    where measured_at is not null
-  )
-where place > 1
-"""
-
-PLATFORMS_ALIKE = """
-with platforms as (select distinct platform from video_metrics)
-select platform
-from platforms
-where (
-    select count(*)
-    from platforms as other
-    where other.platform = platforms.platform collate nocase
-  ) > 1
-"""
-
-UNKNOWN_VIDEOS = """
-select video_id
-from (select distinct video_id from video_metrics)
-where video_id not in (select video_id from video_metadata)
-"""
-
-NOT_LATEST = f"""
-select video_id
-from (
-    {NEWEST}
-    except
-    select {ALL}
-    from latest_snapshots
-  )
-"""  # noqa: S608
-
-ODDITIES = {
-    "video_metrics.timestamp names no instant": UNDATED,
-    "video_metrics has another snapshot of the same video, platform and instant": SAME_INSTANT,
-    "video_metrics.platform differs from another only in its capitals": PLATFORMS_ALIKE,
-    "video_metrics is of a video that video_metadata does not know": UNKNOWN_VIDEOS,
-    "latest_video_metrics does not show the newest snapshot": NOT_LATEST,
+CHECKS = {
+    "video_metrics.video_id must not be empty": """
+        select id
+        from video_metrics
+        where trim(video_id) = ''
+        """,
+    "video_metrics.platform must not be empty": """
+        select id
+        from video_metrics
+        where trim(platform) = ''
+        """,
+    "video_metrics.views must be a whole number, 0 or more": """
+        select id
+        from video_metrics
+        where views is not cast(max(views, 0) as integer)
+        """,
+    "video_metrics.likes must be a whole number, 0 or more": """
+        select id
+        from video_metrics
+        where likes is not cast(max(likes, 0) as integer)
+        """,
+    "video_metrics.comments must be a whole number, 0 or more": """
+        select id
+        from video_metrics
+        where comments is not cast(max(comments, 0) as integer)
+        """,
+    "video_metrics.shares must be a whole number, 0 or more": """
+        select id
+        from video_metrics
+        where shares is not cast(max(shares, 0) as integer)
+        """,
+    "video_metrics.saves must be a whole number, 0 or more": """
+        select id
+        from video_metrics
+        where saves is not cast(max(saves, 0) as integer)
+        """,
+    "video_metrics.watch_time_seconds must be a whole number, 0 or more": """
+        select id
+        from video_metrics
+        where watch_time_seconds is not cast(max(watch_time_seconds, 0) as integer)
+        """,
+    "video_metrics.engagement_rate must be a number from 0 to 1": """
+        select id
+        from video_metrics
+        where engagement_rate not between 0 and 1
+        """,
+    "video_metrics.metadata must be valid JSON": """
+        select id
+        from video_metrics
+        where not iif(typeof(metadata) = 'text', json_valid(metadata), metadata is null)
+        """,
+    "video_metadata.video_id must not be empty": """
+        select id
+        from video_metadata
+        where trim(video_id) = ''
+        """,
+    "video_metadata.duration_seconds must be a number, 0 or more": """
+        select id
+        from video_metadata
+        where duration_seconds not between 0 and 9e15
+        """,
+    "video_metadata.status must be one of draft, rendered, posted, archived": """
+        select id
+        from video_metadata
+        where status not in ('draft', 'rendered', 'posted', 'archived')
+        """,
+    "video_metadata.metadata must be valid JSON": """
+        select id
+        from video_metadata
+        where not iif(typeof(metadata) = 'text', json_valid(metadata), metadata is null)
+        """,
+    "video_metrics.timestamp names no instant": """
+        select id
+        from video_metrics
+        where measured_at is null
+        """,
+    "video_metrics has another snapshot of the same video, platform and instant": """
+        select id
+        from (
+            select
+              id,
+              row_number() over (partition by video_id, platform, measured_at order by id) as place
+            from video_metrics
+            where measured_at is not null
+          )
+        where place > 1
+        """,
+    "video_metrics.platform differs from another only in its capitals": """
+        with platforms as (select distinct platform from video_metrics)
+        select platform
+        from platforms
+        where (
+            select count(*)
+            from platforms as other
+            where other.platform = platforms.platform collate nocase
+          ) > 1
+        """,
+    "video_metrics is of a video that video_metadata does not know": """
+        select video_id
+        from (select distinct video_id from video_metrics)
+        where video_id not in (select video_id from video_metadata)
+        """,
+    "latest_video_metrics does not show the newest snapshot": """
+        select video_id
+        from (
+            select video_id, platform
+            from video_metrics
+            except
+            select video_id, platform
+            from video_platforms
+          )
+        """,
+    "video_metadata_fts does not agree with video_metadata: run `dailies build metrics`": """
+        select id
+        from (
+            select id, title, description
+            from video_metadata
+            except
+            select rowid, title, description
+            from video_metadata_fts
+          )
+        union all
+        select rowid
+        from video_metadata_fts
+        where rowid not in (select id from video_metadata)
+        """,
 }
 
 
 def check(connection: sqlite3.Connection) -> Iterator[str]:
-    """Values of old rows that break today's rules, and whatever else makes a statistic odd."""
-    for table, rules in RULES.items():
-        for rule in rules:
-            broken = rule.broken.format(rule.column)
-            yield from named(
-                connection,
-                f"{table}.{rule.column} {rule.message}",
-                f"select id from {table} where {broken}",  # noqa: S608
-            )
-    for problem, sql in ODDITIES.items():
-        yield from named(connection, problem, sql)
-
-
-def named(connection: sqlite3.Connection, problem: str, sql: str) -> Iterator[str]:
-    keys = [str(key) for (key,) in connection.execute(sql)]
-    if keys:
-        yield f"{problem}: {shortened(keys)}"
+    """Name old rows that break today's rules, and whatever else makes a statistic odd."""
+    yield from named_rows(connection, CHECKS)

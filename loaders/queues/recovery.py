@@ -1,152 +1,157 @@
-"""Jobs that their workers abandoned, and jobs that are old enough to go."""
+"""Recovery of jobs whose workers stopped, and deletion of old jobs."""
 
 from __future__ import annotations
 
+import sqlite3
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
 
 from loaders.connections import Connection, acting_as, sqlite_connection
+from loaders.errors import Invalid
 from loaders.queues.instants import instant
-from loaders.queues.life_cycle import LifeCycle
+from loaders.queues.jobs import Jobs, Key
 from loaders.times import configured_timezone, format_instant, to_instant
 
-MOST_ATTEMPTS = 3
+MAX_ATTEMPTS = 3
 STALE_MINUTES = 10
-MOST_DAYS = 36_500
+MAX_DAYS = 36_500
 
 
 @dataclass
 class Recovered:
-    """Keys of the jobs that `recover` sent back to the queue, and that it gave up."""
+    """Keys of the jobs that `recover` queued again, and of those that failed."""
 
-    queued: list[int | str] = field(default_factory=list)
-    failed: list[int | str] = field(default_factory=list)
+    queued: list[Key] = field(default_factory=list)
+    failed: list[Key] = field(default_factory=list)
 
 
-def recover(
-    db: Connection, cycle: LifeCycle, stale_minutes: float = STALE_MINUTES, actor: str | None = None
-) -> Recovered:
-    """Take jobs from workers of which nothing was heard for so long.
+class Recovery(Jobs):
+    """Jobs whose workers may stop, and that are deleted when they are old."""
 
-    They wait again, or have failed once they were tried three times.
+    def recover(
+        self, db: Connection, stale_minutes: float = STALE_MINUTES, actor: str | None = None
+    ) -> Recovered:
+        """Queue running jobs again that got no heartbeat for `stale_minutes`.
+
+        They fail after three attempts, not counting those before a retry by hand.
+        """
+        cutoff = before_now(timedelta(minutes=checked("stale_minutes", stale_minutes)))
+        silence = f"no heartbeat for {stale_minutes:g} minutes"
+        done = Recovered()
+        with acting_as(db, actor) as connection:
+            for job_id, attempts, *times in connection.execute(self.select_running).fetchall():
+                if last_time(times, configured_timezone()) > cutoff:
+                    continue
+                if attempts >= MAX_ATTEMPTS:
+                    self.release(connection, job_id, "failed", f"{silence}, {attempts} attempts")
+                    done.failed.append(job_id)
+                else:
+                    self.release(connection, job_id, self.waiting, silence)
+                    done.queued.append(job_id)
+        return done
+
+    @property
+    def select_running(self) -> str:
+        """SQL: keys, attempts since the last failure or cancellation, and times in use."""
+        table = self.table.name
+        return f"""
+        select job_id, coalesce(attempts, 0) - (
+            select count(*)
+            from job_attempts
+            where job_id = {table}.job_id
+              and id <= (
+                select max(id)
+                from job_attempts
+                where job_id = {table}.job_id
+                  and outcome in ('failed', 'cancelled')
+              )
+          ), last_heartbeat, {self.started or "null"}, created_at
+        from {table}
+        where status = '{self.running}'
+        order by job_id
+        """  # noqa: S608
+
+    def release(
+        self, connection: sqlite3.Connection, job_id: Key, status: str, reason: str
+    ) -> None:
+        """End an attempt, with the reason in its row and in the event."""
+        values = {"job_id": job_id, "status": status, "reason": reason}
+        connection.execute(
+            f"""
+            update {self.table.name}
+            set status = :status,
+              error = iif(:status = 'failed', :reason, error)
+            where job_id = :job_id
+            """,  # noqa: S608
+            values,
+        )
+        for table, column in {"job_events": "detail", "job_attempts": "error"}.items():
+            connection.execute(
+                f"""
+                update {table}
+                set {column} = coalesce({column}, :reason)
+                where id = (select max(id) from {table} where job_id = :job_id)
+                """,  # noqa: S608
+                values,
+            )
+
+    def cleanup(self, db: Connection, days: float, actor: str | None = None) -> int:
+        """Delete the jobs that ended more than `days` ago, and return their number."""
+        values = {"cutoff": before_now(timedelta(days=checked("days", days)))}
+        with acting_as(db, actor) as connection:
+            sql = f"delete from {self.table.name} where job_id in ({self.old_jobs})"  # noqa: S608
+            return connection.execute(sql, values).rowcount
+
+    def count_old(self, db: Connection, days: float) -> int:
+        """How many jobs `cleanup` would delete."""
+        values = {"cutoff": before_now(timedelta(days=checked("days", days)))}
+        sql = f"select count(*) from ({self.old_jobs})"  # noqa: S608
+        return int(sqlite_connection(db).execute(sql, values).fetchone()[0])
+
+    @property
+    def old_jobs(self) -> str:
+        """SQL: keys of the jobs that ended before `:cutoff`.
+
+        Without a column for the start, a job may have been abandoned without an end: then it
+        counts from its creation, if it got no heartbeat since `:cutoff`.
+        """
+        table, unfinished = self.table.name, ", ".join(f"'{name}'" for name in self.unfinished)
+        ended = f"""
+        select job_id
+        from job_times
+        join {table} using (job_id)
+        where job_times.{self.finished} < :cutoff
+          and {table}.status not in ({unfinished})"""  # noqa: S608
+        if self.started:
+            return ended
+        return f"""{ended}
+        union
+        select job_id
+        from job_times
+        join {table} using (job_id)
+        where job_times.created_at < :cutoff
+          and (job_times.{self.finished} is null or {table}.status in ({unfinished}))
+          and coalesce({instant("last_heartbeat")}, '') < :cutoff"""  # noqa: S608
+
+
+def last_time(times: list[Any], zone: tzinfo) -> str:
+    """The first of the times that can be read, as an instant; empty if none can.
+
+    A time without a zone was written by a program on this machine: it is taken in `zone`.
     """
-    cutoff = before_now(timedelta(minutes=checked("stale_minutes", stale_minutes)))
-    done = Recovered()
-    with acting_as(db, actor) as connection:
-        for job_id, attempts, *signs in connection.execute(select_running(cycle)).fetchall():
-            if last_sign(signs, configured_timezone()) > cutoff:
-                continue
-            given_up = isinstance(attempts, int) and attempts >= MOST_ATTEMPTS
-            silence = f"no heartbeat for {stale_minutes:g} minutes"
-            values = {
-                "job_id": job_id,
-                "status": "failed" if given_up else cycle.waiting,
-                "error": f"{silence}, {attempts} attempts" if given_up else None,
-                "detail": silence,
-            }
-            connection.execute(release_statement(cycle), values)
-            connection.execute(EXPLAIN, values)
-            connection.execute(EXPLAIN_ATTEMPT, values)
-            (done.failed if given_up else done.queued).append(job_id)
-    return done
+    return next(filter(None, (to_utc(time, zone) for time in times)), "")
 
 
-def select_running(cycle: LifeCycle) -> str:
-    return f"""
-    select job_id, attempts, last_heartbeat, {cycle.started or "null"}, created_at
-    from {cycle.table}
-    where status = '{cycle.running}'
-    order by job_id
-    """  # noqa: S608
-
-
-def release_statement(cycle: LifeCycle) -> str:
-    return f"""
-    update {cycle.table}
-    set status = :status,
-      error = coalesce(:error, error)
-    where job_id = :job_id
-    """  # noqa: S608
-
-
-EXPLAIN = """
-update job_events
-set detail = :detail
-where id = (select max(id) from job_events where job_id = :job_id)
-  and detail is null
-"""
-
-
-EXPLAIN_ATTEMPT = """
-update job_attempts
-set error = coalesce(error, :detail)
-where id = (select max(id) from job_attempts where job_id = :job_id)
-"""
-
-
-def last_sign(signs: list[Any], zone: tzinfo) -> str:
-    """The instant at which a job is known to have been alive: the first of its times that is one.
-
-    A time without a zone was written by a program on this machine, so it is meant in `zone`.
-    Empty if no time can be read.
-    """
-    return next(filter(None, (sign_of_life(sign, zone) for sign in signs)), "")
-
-
-def sign_of_life(sign: Any, zone: tzinfo) -> str:
-    if isinstance(sign, int | float):
-        seconds = sign if sign < 1e11 else sign / 1000
+def to_utc(time: Any, zone: tzinfo) -> str:
+    """An instant; empty for what is not a time. Numbers are seconds or milliseconds since 1970."""
+    if isinstance(time, int | float):
         try:
-            return format_instant(datetime.fromtimestamp(seconds, UTC))
+            return format_instant(datetime.fromtimestamp(time if time < 1e11 else time / 1000, UTC))
         except (ValueError, OverflowError, OSError):
             return ""
-    text = to_instant(sign, zone) if isinstance(sign, str) else ""
+    text = to_instant(time, zone) if isinstance(time, str) else ""
     return text if text.endswith("Z") else ""
-
-
-def cleanup(
-    db: Connection, cycle: LifeCycle, days: float, actor: str | None = None, dry_run: bool = False
-) -> int:
-    """Delete jobs that ended more than `days` ago; how many there were. `dry_run` only counts."""
-    cutoff = before_now(timedelta(days=checked("days", days)))
-    condition = f"job_id in ({old_jobs(cycle)})"
-    if dry_run:
-        counted = sqlite_connection(db).execute(
-            f"select count(*) from {cycle.table} where {condition}",  # noqa: S608
-            {"cutoff": cutoff},
-        )
-        return int(counted.fetchone()[0])
-    with acting_as(db, actor) as connection:
-        cursor = connection.execute(
-            f"delete from {cycle.table} where {condition}",  # noqa: S608
-            {"cutoff": cutoff},
-        )
-        return cursor.rowcount
-
-
-def old_jobs(cycle: LifeCycle) -> str:
-    """SQL: keys of the jobs that ended before `:cutoff`.
-
-    Where no start is kept, a job may have died without an end: then its creation counts, once
-    nothing was heard of it for as long.
-    """
-    unfinished = ", ".join(f"'{name}'" for name in cycle.unfinished)
-    finished = instant(cycle.finished)
-    ended = f"""
-    select job_id
-    from {cycle.table}
-    where {finished} < :cutoff
-      and status not in ({unfinished})"""  # noqa: S608
-    if cycle.started:
-        return ended
-    return f"""{ended}
-    union
-    select job_id
-    from {cycle.table}
-    where {instant("created_at")} < :cutoff
-      and ({finished} is null or status in ({unfinished}))
-      and coalesce({instant("last_heartbeat")}, '') < :cutoff"""  # noqa: S608
 
 
 def before_now(span: timedelta) -> str:
@@ -154,8 +159,8 @@ def before_now(span: timedelta) -> str:
 
 
 def checked(name: str, value: float) -> float:
-    """A span of time that can be counted back; ValueError for another."""
+    """A number of minutes or days, limited to `MAX_DAYS`. Invalid if it is negative or none."""
     number = not isinstance(value, bool) and isinstance(value, int | float)
-    if not number or not 0 <= value <= MOST_DAYS * 24 * 60:
-        raise ValueError(f"{name}: must be a number, 0 or more, not {value!r}")
-    return min(value, MOST_DAYS) if name == "days" else value
+    if not number or not 0 <= value <= MAX_DAYS * 24 * 60:
+        raise Invalid(f"{name}: must be a number, 0 or more, not {value!r}")
+    return min(value, MAX_DAYS) if name == "days" else value

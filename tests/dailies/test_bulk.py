@@ -12,6 +12,7 @@ from urllib.parse import urlencode
 import httpx2
 import pytest
 from jobs_client import add, assert_error, jobs_client, key, token_of
+from life_cycles import LIFE_CYCLES
 from server_process import run_dailies
 
 from dailies.api.resources import BUILDS, CAMPAIGNS, PRESENTATIONS, RESOURCES, Resource
@@ -64,8 +65,7 @@ def stored(resource: Resource) -> list[Any]:
 async def test_what_a_dry_run_says_is_what_happens(
     api: httpx2.AsyncClient, queue: Resource, action: str
 ) -> None:
-    assert queue.queue is not None
-    names = queue.queue.cycle.names
+    names = LIFE_CYCLES[queue.database].names
     if action == "cancel" and queue is PRESENTATIONS:
         body = {"action": action, "filter": {"q": "x"}}
         answer = await api.post("/api/presentations/bulk", json=body)

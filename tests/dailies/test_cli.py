@@ -38,6 +38,7 @@ def document(done: subprocess.CompletedProcess[str]) -> Any:
     return json.loads(done.stdout)
 
 
+@pytest.mark.slow
 def test_a_file_goes_in_and_comes_out(run_dailies: RunDailies, tmp_path: Path) -> None:
     source = unpack("campaigns.yaml", tmp_path)
     report = run_dailies("import", "campaigns", source, "--json")

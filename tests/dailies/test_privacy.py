@@ -191,6 +191,7 @@ def revealed(response: Any) -> str:
 EITHER = pytest.mark.parametrize("actor", [None, ROOT], ids=["anonymous", "root"])
 
 
+@pytest.mark.slow
 @EITHER
 async def test_no_route_reveals_what_is_not_served(
     shared: Datasette, actor: dict[str, str] | None, capfd: pytest.CaptureFixture[str]
@@ -207,6 +208,7 @@ async def test_no_route_reveals_what_is_not_served(
     assert SENTINEL not in "".join(capfd.readouterr())
 
 
+@pytest.mark.slow
 @EITHER
 async def test_no_question_to_a_page_reveals_it(
     shared: Datasette, actor: dict[str, str] | None

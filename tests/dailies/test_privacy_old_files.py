@@ -51,6 +51,7 @@ def routes_over(name: str) -> dict[str, list[str]]:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("actor", [None, ROOT], ids=["anonymous", "root"])
 async def test_no_route_reveals_a_secret_of_an_old_file(
     datasette: Datasette, actor: dict[str, str] | None, capfd: pytest.CaptureFixture[str]

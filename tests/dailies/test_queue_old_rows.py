@@ -15,7 +15,7 @@ from dailies.api.resources import BUILDS, Resource
 from loaders.connections import connect
 from loaders.registry import database_path
 
-LONG_AGO = "2020-01-01T00:00:00.000Z"
+OLD = "2020-01-01T00:00:00.000Z"
 OLD_ROWS: dict[str, dict[str, Any]] = {
     "infinite": {"progress": float("inf"), "attempts": float("-inf")},
     "text": {"progress": "half", "attempts": "two", "created_at": "long ago"},
@@ -59,7 +59,7 @@ def store_past_rules(queue: Resource, rows: list[dict[str, Any]]) -> None:
         for name, _ in triggers:
             connection.execute(f"drop trigger {name}")
         for number, row in enumerate(rows, 1):
-            row = {"job_id": key(queue, number), "status": "queued", "created_at": LONG_AGO} | row
+            row = {"job_id": key(queue, number), "status": "queued", "created_at": OLD} | row
             if queue is BUILDS:
                 row |= {"run_id": f"r{number}", "run_dir": "runs"}
             names, marks = ", ".join(row), ", ".join("?" * len(row))

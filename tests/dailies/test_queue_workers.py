@@ -132,7 +132,7 @@ async def assert_all_refused(
 
 def writes(queue: Resource, lease: str) -> list[dict[str, Any]]:
     """All that a worker writes, the end of its work last."""
-    said = [
+    requests = [
         ("POST", "/heartbeat", {"progress": 90, "worker": "w"}),
         ("PUT", "", {"error": "late"}),
         *([("POST", "/files", FILE), ("POST", "/uploads", UPLOAD)] if queue is BUILDS else []),
@@ -140,7 +140,7 @@ def writes(queue: Resource, lease: str) -> list[dict[str, Any]]:
     ]
     return [
         {"method": method, "url": path(queue) + place, "json": {**body, "lease": lease}}
-        for method, place, body in said
+        for method, place, body in requests
     ]
 
 
@@ -177,8 +177,8 @@ async def test_a_heartbeat_tells_how_far_it_is(api: httpx2.AsyncClient, queue: R
     await add(api, queue)
     job = await claim(api, queue)
     lease = job.pop("lease")
-    said = {"progress": 40, "current_step": "mixing", "lease": lease, "worker": "w"}
-    answer = await api.post(f"{path(queue)}/heartbeat", json=said)
+    body = {"progress": 40, "current_step": "mixing", "lease": lease, "worker": "w"}
+    answer = await api.post(f"{path(queue)}/heartbeat", json=body)
     beat = row_of(answer)
     assert beat == {
         **job,
@@ -188,8 +188,8 @@ async def test_a_heartbeat_tells_how_far_it_is(api: httpx2.AsyncClient, queue: R
     }
     assert beat["last_heartbeat"] >= job["last_heartbeat"]
     assert answer.headers["etag"] == (await api.get(path(queue))).headers["etag"]
-    silent = await api.post(f"{path(queue)}/heartbeat")
-    assert row_of(silent)["progress"] == 40
+    bare = await api.post(f"{path(queue)}/heartbeat")
+    assert row_of(bare)["progress"] == 40
     nothing = dict.fromkeys(("progress", "current_step", "lease", "worker"))
     assert (await api.post(f"{path(queue)}/heartbeat", json=nothing)).status_code == 200
 
@@ -238,8 +238,8 @@ async def test_events_name_who_did_what(api: httpx2.AsyncClient, queue: Resource
     await api.delete(path(queue))
     events = (await api.get(f"{path(queue)}/events")).json()["rows"]
     assert all(re.fullmatch(OUR_TIME, event["at"]) for event in events)
-    told = ("status_from", "status_to", "actor", "detail")
-    assert [tuple(event[name] for name in told) for event in events] == [
+    columns = ("status_from", "status_to", "actor", "detail")
+    assert [tuple(event[name] for name in columns) for event in events] == [
         ("failed", None, "root", "deleted"),
         (running(queue), "failed", "worker", "no voice"),
         ("queued", running(queue), "worker", "w7"),

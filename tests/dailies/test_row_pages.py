@@ -265,6 +265,7 @@ OLD_FILES = {
 }
 
 
+@pytest.mark.slow
 async def test_every_record_of_earlier_systems_has_a_page(data_dir: Path) -> None:
     for name, file in OLD_FILES.items():
         unpack(file, data_dir).replace(database_path(name))

@@ -15,10 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loaders import open_database
-from loaders.migrations.metrics import METRICS_COLUMNS
+from loaders.metrics.snapshots import METRICS_COLUMNS
 
 NOON = datetime(2026, 11, 1, 12, tzinfo=UTC)
-COLUMNS = ", ".join(METRICS_COLUMNS)
+COLUMNS = ", ".join(("id", *METRICS_COLUMNS, "measured_at"))
 BOTH = pytest.mark.parametrize("pragmas", [("on", "on"), ("off", "off")])
 
 

@@ -13,8 +13,7 @@ import pytest
 
 from loaders import open_database, presentation_jobs
 from loaders.connections import connect
-from loaders.errors import DuplicateKey
-from loaders.queues.job_rows import LifeCycleError
+from loaders.errors import Conflict, DuplicateKey
 
 
 @pytest.fixture
@@ -106,10 +105,10 @@ def test_keys_and_moves(db: sqlite3.Connection) -> None:
     with pytest.raises(DuplicateKey) as refused:
         presentation_jobs.create(db, {"job_id": "a"})
     assert str(refused.value) == 'job "a" already exists'
-    with pytest.raises(LifeCycleError) as forbidden:
+    with pytest.raises(Conflict) as forbidden:
         presentation_jobs.update(db, "a", status="processing")
-    said = "presentation_jobs.status: cannot go from completed to processing"
-    assert str(forbidden.value) == said
+    message = "presentation_jobs.status: cannot go from completed to processing"
+    assert str(forbidden.value) == message
 
 
 def test_a_program_of_the_earlier_system_goes_on(path: Path) -> None:

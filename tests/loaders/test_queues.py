@@ -8,21 +8,22 @@ import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 
 from loaders import presentation_jobs, upgrade, yt_builder
 from loaders.connections import connect
-from loaders.queues.claims import LeaseError, holds
+from loaders.errors import Conflict, NotFound
+from loaders.queues.queue import JobQueue
 from loaders.queues.recovery import Recovered
 
-LONG_AGO = "2020-01-01T00:00:00.000Z"
-QUEUES = {"yt-builder": yt_builder, "presentation_jobs": presentation_jobs}
+OLD = "2020-01-01T00:00:00.000Z"
+BUILDS, PRESENTATIONS = yt_builder.BUILDS, presentation_jobs.PRESENTATIONS
+QUEUES = {"yt-builder": BUILDS, "presentation_jobs": PRESENTATIONS}
 CLAIM_ALL = """
 import sys
-from loaders import {module} as queue
+from loaders.{module} import {queue} as queue
 from loaders.connections import connect
 db = connect(sys.argv[1])
 while job := queue.claim(db, sys.argv[2]):
@@ -36,7 +37,7 @@ def name(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def queue(name: str) -> ModuleType:
+def queue(name: str) -> JobQueue:
     return QUEUES[name]
 
 
@@ -53,28 +54,27 @@ def db(path: Path) -> Iterator[sqlite3.Connection]:
         yield opened
 
 
-def add(db: sqlite3.Connection, queue: ModuleType, job_id: int, **columns: Any) -> Any:
+def add(db: sqlite3.Connection, queue: JobQueue, job_id: int, **columns: Any) -> Any:
     """A queued job; returns its key."""
     values = {"job_id": job_id, "status": "queued", **columns}
-    if queue is yt_builder:
-        return yt_builder.add_job(db, values)["job_id"]
-    return presentation_jobs.create(db, {**values, "job_id": str(job_id)})["job_id"]
+    if queue is PRESENTATIONS:
+        values["job_id"] = str(job_id)
+    return queue.add(db, values)["job_id"]
 
 
-def change(db: sqlite3.Connection, queue: ModuleType, job_id: Any, **columns: Any) -> None:
+def change(db: sqlite3.Connection, queue: JobQueue, job_id: Any, **columns: Any) -> None:
     """Write columns by SQL, as another program would."""
     changes = ", ".join(f"{name} = :{name}" for name in columns)
-    table = queue.LIFE_CYCLE.table
-    db.execute(f"update {table} set {changes} where job_id = :key", {**columns, "key": job_id})
+    db.execute(
+        f"update {queue.table.name} set {changes} where job_id = :key", {**columns, "key": job_id}
+    )
 
 
-def get(db: sqlite3.Connection, queue: ModuleType, job_id: Any) -> dict[str, Any]:
-    found = queue.get_job(db, job_id) if queue is yt_builder else queue.get(db, job_id)
-    assert found is not None
-    return dict(found)
+def get(db: sqlite3.Connection, queue: JobQueue, job_id: Any) -> dict[str, Any]:
+    return queue.get(db, job_id)
 
 
-def test_the_oldest_is_claimed_first(db: sqlite3.Connection, queue: ModuleType) -> None:
+def test_the_oldest_is_claimed_first(db: sqlite3.Connection, queue: JobQueue) -> None:
     newest = add(db, queue, 1)
     change(db, queue, newest, created_at="2025-11-02 03:00:00")
     oldest = add(db, queue, 2)
@@ -84,12 +84,12 @@ def test_the_oldest_is_claimed_first(db: sqlite3.Connection, queue: ModuleType) 
     claimed = [queue.claim(db, "w") for _ in range(4)]
     assert [job and job["job_id"] for job in claimed] == [oldest, middle, newest, None]
     first = claimed[0]
-    assert (first["status"], first["worker"]) == (queue.LIFE_CYCLE.running, "w")
+    assert (first["status"], first["worker"]) == (queue.running, "w")
     assert (first["attempts"], len(first["lease"])) == (1, 32)
     assert first["last_heartbeat"] is not None
 
 
-def test_a_claim_obeys_priority_and_run_after(db: sqlite3.Connection, queue: ModuleType) -> None:
+def test_a_claim_obeys_priority_and_run_after(db: sqlite3.Connection, queue: JobQueue) -> None:
     low = add(db, queue, 1, priority=-1)
     add(db, queue, 2, priority=9, run_after="2999-01-01T00:00:00Z")
     usual = add(db, queue, 3)
@@ -100,17 +100,20 @@ def test_a_claim_obeys_priority_and_run_after(db: sqlite3.Connection, queue: Mod
 
 
 @pytest.mark.parametrize("worker", ["", "  ", None, 5])
-def test_a_claim_needs_a_worker(db: sqlite3.Connection, queue: ModuleType, worker: Any) -> None:
+def test_a_claim_needs_a_worker(db: sqlite3.Connection, queue: JobQueue, worker: Any) -> None:
     with pytest.raises(ValueError, match=r"^worker: must be a name"):
         queue.claim(db, worker)
 
 
 @pytest.mark.process
 def test_processes_never_get_the_same_job(
-    db: sqlite3.Connection, path: Path, queue: ModuleType
+    db: sqlite3.Connection, path: Path, queue: JobQueue
 ) -> None:
     keys = [add(db, queue, number) for number in range(1, 61)]
-    program = CLAIM_ALL.format(module=queue.__name__.rpartition(".")[2])
+    program = CLAIM_ALL.format(
+        module="yt_builder" if queue is BUILDS else "presentation_jobs",
+        queue="BUILDS" if queue is BUILDS else "PRESENTATIONS",
+    )
     workers = [
         subprocess.Popen(
             [sys.executable, "-c", program, str(path), f"w{number}"],
@@ -124,51 +127,52 @@ def test_processes_never_get_the_same_job(
     assert sorted(claimed, key=int) == [str(key) for key in keys]
 
 
-def test_a_heartbeat_keeps_the_lease(db: sqlite3.Connection, queue: ModuleType) -> None:
+def test_a_heartbeat_keeps_the_lease(db: sqlite3.Connection, queue: JobQueue) -> None:
     job_id = add(db, queue, 1)
     lease = queue.claim(db, "w")["lease"]
-    change(db, queue, job_id, last_heartbeat=LONG_AGO)
+    change(db, queue, job_id, last_heartbeat=OLD)
     job = queue.heartbeat(db, job_id, lease=lease, progress=40, current_step="mixing")
     assert (job["progress"], job["current_step"]) == (40, "mixing")
-    assert job["last_heartbeat"] > LONG_AGO
+    assert job["last_heartbeat"] > OLD
     assert queue.heartbeat(db, job_id)["progress"] == 40
-    assert holds(db, job_id, lease)
+    assert queue.lease_of(db, job_id) == lease
     with pytest.raises(ValueError, match="progress: must be a"):
         queue.heartbeat(db, job_id, lease=lease, progress=101)
 
 
-def test_whoever_was_declared_dead_is_told(db: sqlite3.Connection, queue: ModuleType) -> None:
+def test_a_lost_lease_is_a_conflict(db: sqlite3.Connection, queue: JobQueue) -> None:
     job_id = add(db, queue, 1)
     late = queue.claim(db, "w")["lease"]
     assert queue.recover(db, stale_minutes=0) == Recovered(queued=[job_id])
-    with pytest.raises(LeaseError) as refused:
+    with pytest.raises(Conflict) as refused:
         queue.heartbeat(db, job_id, lease=late)
-    assert str(refused.value) == f"job {job_id} is queued, not {queue.LIFE_CYCLE.running}"
+    assert str(refused.value) == f"job {job_id} is queued, not {queue.running}"
     present = queue.claim(db, "w")["lease"]
     before = get(db, queue, job_id)
-    with pytest.raises(LeaseError) as refused:
+    with pytest.raises(Conflict) as refused:
         queue.heartbeat(db, job_id, lease=late, progress=90, worker="w")
     assert str(refused.value) == f"job {job_id} is held by another claim, of worker w"
     assert get(db, queue, job_id) == before
-    assert (holds(db, job_id, late), holds(db, job_id, present)) == (False, True)
+    assert queue.lease_of(db, job_id) == present != late
 
 
-def test_a_heartbeat_for_no_job_is_none(db: sqlite3.Connection, queue: ModuleType) -> None:
-    assert queue.heartbeat(db, 5 if queue is yt_builder else "5") is None
+def test_a_heartbeat_for_no_job_is_refused(db: sqlite3.Connection, queue: JobQueue) -> None:
+    with pytest.raises(NotFound, match=r'^There is no job "5"$'):
+        queue.heartbeat(db, 5)
 
 
 def test_silent_jobs_wait_again_and_fail_in_the_end(
-    db: sqlite3.Connection, queue: ModuleType
+    db: sqlite3.Connection, queue: JobQueue
 ) -> None:
     job_id = add(db, queue, 1)
     for attempt in (1, 2):
         assert queue.claim(db, "w")["attempts"] == attempt
-        change(db, queue, job_id, last_heartbeat=LONG_AGO)
+        change(db, queue, job_id, last_heartbeat=OLD)
         assert queue.recover(db, stale_minutes=10) == Recovered(queued=[job_id])
         assert get(db, queue, job_id)["status"] == "queued"
         assert get(db, queue, job_id)["worker"] is None
     assert queue.claim(db, "w")["attempts"] == 3
-    change(db, queue, job_id, last_heartbeat=LONG_AGO)
+    change(db, queue, job_id, last_heartbeat=OLD)
     assert queue.recover(db, stale_minutes=10, actor="recover") == Recovered(failed=[job_id])
     job = get(db, queue, job_id)
     assert (job["status"], job["error"]) == ("failed", "no heartbeat for 10 minutes, 3 attempts")
@@ -182,21 +186,33 @@ def test_silent_jobs_wait_again_and_fail_in_the_end(
     ]
 
 
-def test_only_silent_jobs_are_recovered(db: sqlite3.Connection, queue: ModuleType) -> None:
-    cycle = queue.LIFE_CYCLE
+def test_a_retry_by_hand_gives_new_attempts(db: sqlite3.Connection, queue: JobQueue) -> None:
+    job_id = add(db, queue, 1, status="failed")
+    for retried in range(2):
+        change(db, queue, job_id, status="queued")
+        for attempt in range(1, 4):
+            claimed = queue.claim(db, "w")
+            assert claimed is not None
+            assert claimed["attempts"] == retried * 3 + attempt
+            done = Recovered(failed=[job_id]) if attempt == 3 else Recovered(queued=[job_id])
+            assert queue.recover(db, stale_minutes=0) == done
+        assert get(db, queue, job_id)["error"] == "no heartbeat for 0 minutes, 3 attempts"
+
+
+def test_only_silent_jobs_are_recovered(db: sqlite3.Connection, queue: JobQueue) -> None:
     for number in range(1, 4):
         add(db, queue, number)
     alive = queue.claim(db, "w")["job_id"]
     silent = queue.claim(db, "w")["job_id"]
     change(db, queue, silent, last_heartbeat="2020-01-01 00:00:00")
-    never = add(db, queue, 4, status=cycle.running, created_at=LONG_AGO)
+    never = add(db, queue, 4, status=queue.running, created_at=OLD)
     assert queue.recover(db, stale_minutes=10) == Recovered(queued=[silent, never])
-    assert get(db, queue, alive)["status"] == cycle.running
+    assert get(db, queue, alive)["status"] == queue.running
     assert queue.recover(db, stale_minutes=10) == Recovered()
 
 
 def test_local_times_of_earlier_programs_are_signs_of_life(
-    db: sqlite3.Connection, queue: ModuleType, monkeypatch: pytest.MonkeyPatch
+    db: sqlite3.Connection, queue: JobQueue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DAILIES_TIMEZONE", "America/New_York")
     (here,) = db.execute("select strftime('%Y-%m-%d %H:%M:%f', 'now', '-5 hours')").fetchone()
@@ -207,44 +223,38 @@ def test_local_times_of_earlier_programs_are_signs_of_life(
 
 
 @pytest.mark.parametrize("minutes", [-1, True, "10", float("nan")])
-def test_a_span_that_is_none(db: sqlite3.Connection, queue: ModuleType, minutes: Any) -> None:
+def test_a_span_that_is_none(db: sqlite3.Connection, queue: JobQueue, minutes: Any) -> None:
     with pytest.raises(ValueError, match=r"^stale_minutes: must be a number, 0 or more"):
         queue.recover(db, stale_minutes=minutes)
 
 
-def cleanup(db: sqlite3.Connection, queue: ModuleType, days: int) -> int:
-    if queue is yt_builder:
-        return yt_builder.cleanup_old_jobs(db, days)
-    return presentation_jobs.delete_old_jobs(db, days)
-
-
-def test_old_finished_jobs_go(db: sqlite3.Connection, queue: ModuleType) -> None:
-    finished = queue.LIFE_CYCLE.finished
+def test_old_finished_jobs_go(db: sqlite3.Connection, queue: JobQueue) -> None:
+    finished = queue.finished
     kept = [add(db, queue, 1), add(db, queue, 2, status="completed")]
     for number, ended in enumerate(
         ["2020-01-01T00:00:00.000Z", "2020-01-01 12:00:00", "1577836800"], start=3
     ):
         change(db, queue, add(db, queue, number, status="completed"), **{finished: ended})
-    assert queue.preview_cleanup(db, 30) == 3
-    assert cleanup(db, queue, 30) == 3
-    assert queue.preview_cleanup(db, 30) == 0
+    assert queue.count_old(db, 30) == 3
+    assert queue.cleanup(db, 30) == 3
+    assert queue.count_old(db, 30) == 0
     assert [get(db, queue, key)["job_id"] for key in kept] == kept
-    assert cleanup(db, queue, 36_500) == 0
+    assert queue.cleanup(db, 36_500) == 0
 
 
 def test_abandoned_presentations_go(tmp_path: Path) -> None:
     upgrade.build("presentation_jobs", tmp_path / "jobs.db")
     with closing(connect(tmp_path / "jobs.db")) as db:
         rows = {
-            "abandoned": {"created_at": LONG_AGO},
-            "heard of": {"created_at": LONG_AGO, "last_heartbeat": "2999-01-01T00:00:00Z"},
-            "silent": {"created_at": LONG_AGO, "last_heartbeat": LONG_AGO, "status": "processing"},
+            "abandoned": {"created_at": OLD},
+            "heard of": {"created_at": OLD, "last_heartbeat": "2999-01-01T00:00:00Z"},
+            "silent": {"created_at": OLD, "last_heartbeat": OLD, "status": "processing"},
             "new": {},
-            "odd": {"created_at": LONG_AGO, "completed_at": LONG_AGO, "status": "processing"},
+            "odd": {"created_at": OLD, "completed_at": OLD, "status": "processing"},
         }
         for job_id, columns in rows.items():
             presentation_jobs.create(db, {"job_id": job_id, **columns})
-        assert presentation_jobs.preview_cleanup(db) == 3
+        assert PRESENTATIONS.count_old(db, 7) == 3
         assert presentation_jobs.delete_old_jobs(db) == 3
         left = {job["job_id"] for job in presentation_jobs.get_all(db)}
         assert left == {"heard of", "new"}
@@ -253,6 +263,6 @@ def test_abandoned_presentations_go(tmp_path: Path) -> None:
 def test_unfinished_builds_stay(tmp_path: Path) -> None:
     upgrade.build("yt-builder", tmp_path / "jobs.db")
     with closing(connect(tmp_path / "jobs.db")) as db:
-        yt_builder.add_job(db, {"status": "queued", "created_at": LONG_AGO})
-        yt_builder.add_job(db, {"status": "queued", "finished_at": LONG_AGO})
+        yt_builder.add_job(db, {"status": "queued", "created_at": OLD})
+        yt_builder.add_job(db, {"status": "queued", "finished_at": OLD})
         assert yt_builder.cleanup_old_jobs(db, 0) == 0

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from loaders import metrics, open_database
 from loaders.import_options import ImportOptions
 from loaders.import_report import ImportReport
-from loaders.metrics import youtube_import
+from loaders.metrics import youtube_csv, youtube_import
 
 ROW = {
     "video_id": "-kTWIm7m4Uw",
@@ -345,7 +345,7 @@ def test_stored_snapshot_is_known_again_however_its_time_is_spelt(
     stored = {"video_id": ROW["video_id"], "platform": "youtube", "views": 1000, "likes": 60}
     stored |= {"comments": 40, "timestamp": "18.01.02"}
     stored["metadata"] = json.dumps(
-        {"dislikes": 7, "mine": 1} | dict.fromkeys(youtube_import.SWITCHES, False)
+        {"dislikes": 7, "mine": 1} | dict.fromkeys(youtube_csv.SWITCHES, False)
     )
     metrics.add_metrics(db, stored)
     assert counts(load(db, text_of(row()))) == (0, 0, 1, 0)

@@ -15,8 +15,7 @@ import pytest
 
 from loaders import open_database, yt_builder
 from loaders.connections import connect
-from loaders.errors import DuplicateKey
-from loaders.queues.job_rows import LifeCycleError
+from loaders.errors import Conflict, DuplicateKey
 
 CONFIG = {"duration": 60, "title": "Ocean ☔", "nested": {"a": [1, {"b": None}]}}
 
@@ -169,9 +168,9 @@ def test_children_of_no_job_are_refused(db: sqlite3.Connection) -> None:
         yt_builder.add_youtube_upload(db, 5, "v", "u", "t")
 
 
-def test_a_forbidden_move_is_an_error_of_its_own(db: sqlite3.Connection, job_id: int) -> None:
+def test_a_forbidden_change_of_status_is_a_conflict(db: sqlite3.Connection, job_id: int) -> None:
     yt_builder.update_job_status(db, job_id, "completed")
-    with pytest.raises(LifeCycleError) as refused:
+    with pytest.raises(Conflict) as refused:
         yt_builder.update_job_status(db, job_id, "running")
     assert str(refused.value) == "jobs.status: cannot go from completed to running"
 

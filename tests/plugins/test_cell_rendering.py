@@ -219,6 +219,7 @@ def spoil(db: sqlite_utils.Database, table: str) -> list[str]:
     return spoilt
 
 
+@pytest.mark.slow
 async def test_no_stored_value_becomes_markup(
     hostile: dict[tuple[str, str], list[str]], samples: Path
 ) -> None:

@@ -36,7 +36,7 @@ BOUNDED = (
     "video_metrics",
     "youtube_uploads",
 )
-SMALL = ("latest_snapshots", "newest", "running", "platforms", "found", "json_each", "job_counts")
+SMALL = ("published", "newest", "running", "platforms", "found", "json_each", "job_counts")
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The canned queries of `image_library`, told in Python as well, on samples and on old rows."""
+"""The canned queries of `image_library` compared with Python, on samples and old rows."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ QUERIES = (
     "storage_by_format",
     "search_images",
 )
-MOST_ROWS = 1000  # that the server gives
+MAX_ROWS = 1000  # that the server gives
 
 
 @pytest.fixture(params=["sample", "old"])
@@ -107,7 +107,7 @@ async def test_most_used_images(images: list[Row]) -> None:
 async def test_unused_images(images: list[Row]) -> None:
     unused = [image for image in images if uses(image) == 0]
     unused.sort(key=lambda image: (-quality(image), image["id"]))
-    assert ids(await ask("image_library", "unused_images")) == ids(unused[:MOST_ROWS])
+    assert ids(await ask("image_library", "unused_images")) == ids(unused[:MAX_ROWS])
 
 
 async def test_images_by_character(images: list[Row]) -> None:
@@ -188,7 +188,7 @@ async def test_search_images(images: list[Row], word: str) -> None:
 
     found = await ask("image_library", "search_images", q=word)
     expected = {image["id"] for image in images if holds(image)}
-    assert len(found) == min(MOST_ROWS, len(expected))
+    assert len(found) == min(MAX_ROWS, len(expected))
     assert set(ids(found)) <= expected
 
 
@@ -200,7 +200,7 @@ def test_the_queries_are_those_of_the_contract() -> None:
 def test_no_query_scans_a_table_without_an_index(data_dir: Path, name: str) -> None:
     build.build("image_library")
     steps = plan("image_library", name)
-    assert bare_scans(steps, "image_library_fts", "found", "uses", "wanted", "(subquery-2)") == []
+    assert bare_scans(steps, "image_library_fts", "found", "uses", "picked", "(subquery-2)") == []
 
 
 async def test_what_is_no_number_is_left_out(data_dir: Path) -> None:

@@ -29,7 +29,7 @@ QUERIES = {
 OURS = [key for key in QUERIES if key[0] in ("yt-builder", "presentation_jobs")]
 TABLES = {"yt-builder": "jobs", "presentation_jobs": "presentation_jobs"}
 PARAMETERS = ("limit", "job_id", "minutes", "days")
-GROWING = re.compile(r"SCAN (jobs|job_files|youtube_uploads|presentation_jobs)\Z")
+GROWING = re.compile(r"SCAN (jobs|job_files|job_times|youtube_uploads|presentation_jobs)\Z")
 
 Rows = list[dict[str, Any]]
 
@@ -264,13 +264,14 @@ def test_stale_jobs_by_minutes(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("days", ["", "0", "100", "36500"])
 def test_cleanup_preview_says_what_a_cleanup_deletes(source: Source, days: str) -> None:
-    module = {"yt-builder": yt_builder, "presentation_jobs": presentation_jobs}[source.name]
-    clean = getattr(module, "cleanup_old_jobs", None) or presentation_jobs.delete_old_jobs
+    cleanups = {
+        "yt-builder": yt_builder.cleanup_old_jobs,
+        "presentation_jobs": presentation_jobs.delete_old_jobs,
+    }
     preview = source.ask("cleanup_preview", days=days)
     kept = {job["job_id"] for job in source.jobs()} - {row["job_id"] for row in preview}
     arguments = [int(days)] if days else []
-    assert module.preview_cleanup(source.connection, *arguments) == len(preview)
-    assert clean(source.connection, *arguments) == len(preview)
+    assert cleanups[source.name](source.connection, *arguments) == len(preview)
     assert {job["job_id"] for job in source.jobs()} == kept
 
 

@@ -291,7 +291,7 @@ def test_no_query_scans_a_table_that_grows_with_snapshots(data_dir: Path, name: 
     build.build("metrics")
     made_here = ("newest", "placed", "found", "since", "wanted")
     steps = plan("metrics", name)
-    assert bare_scans(steps, "latest_snapshots", "video_metadata_fts", *made_here) in (
+    assert bare_scans(steps, "published", "video_metadata_fts", *made_here) in (
         [],
         [step for step in steps if step.startswith("SCAN (subquery-")],
     )

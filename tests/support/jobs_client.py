@@ -83,19 +83,18 @@ async def jobs_client(**changes: Any) -> AsyncIterator[httpx2.AsyncClient]:
 
 def key(queue: Resource, number: int) -> int | str:
     """The key of a job in this queue."""
-    assert queue.queue is not None
-    return number if queue.queue.cycle.key_type == "INTEGER" else f"p{number}"
+    return number if queue.columns["job_id"] == "number" else f"p{number}"
 
 
 def running(queue: Resource) -> str:
     assert queue.queue is not None
-    return queue.queue.cycle.running
+    return queue.queue.running
 
 
 def finished(queue: Resource) -> str:
     """The column that tells when a job ended."""
     assert queue.queue is not None
-    return queue.queue.cycle.finished
+    return queue.queue.finished
 
 
 async def add(

@@ -7,10 +7,11 @@ from datasette import Response
 from dailies.api.changes import Change, Changes, read_changes
 from dailies.api.dispatch import JobRequest, json_response
 from dailies.api.pagination import parse_size
-from dailies.api.responses import rows_text, without_lone_surrogates
+from dailies.api.responses import rows_text
 from dailies.api.sse import EventStream
 from dailies.auth import tokens
 from dailies.errors import RequestError
+from loaders.formats.json_row import without_lone_surrogates
 
 EVENT_STREAM = "text/event-stream"
 MAX_EVENTS = 100  # read at once

@@ -10,8 +10,8 @@ from datasette import Response
 from dailies.api.dispatch import JobRequest, json_response, row_if
 from dailies.api.pagination import parse_query, read_page
 from dailies.api.request import JSON, merge_patch, parse_object, parse_objects
-from dailies.api.resources import Change
 from dailies.api.responses import JSONResponse, one_row, rows_text
+from loaders.rows import Change
 
 MERGE_PATCH = (*JSON, "application/merge-patch+json")
 
@@ -66,7 +66,7 @@ async def delete_job(job: JobRequest) -> Response:
 
     def remove(connection: sqlite3.Connection) -> None:
         if job.resource.queue and lease:
-            job.resource.queue.require_lease_of(connection, job.key, lease)
+            job.resource.queue.require_lease(connection, job.key, lease)
         job.resource.remove(connection, job.key, job.actor_id, job.check)
 
     await job.write(remove)

@@ -8,11 +8,13 @@ from datasette import Response
 
 from dailies.api.dispatch import JobRequest, row_if
 from dailies.api.handlers.versions import numbered_page
-from dailies.api.repositories.queues import Queue
 from dailies.api.request import parse_object, parse_optional
-from dailies.api.responses import JSONResponse, json_row, rows_text
+from dailies.api.responses import JSONResponse, rows_text
 from dailies.api.schemas import Body, Claim, validate
 from dailies.errors import RequestError
+from loaders.formats.json_row import json_row
+from loaders.queues.jobs import record
+from loaders.queues.queue import JobQueue
 
 
 async def claim_job(job: JobRequest) -> Response:
@@ -38,7 +40,8 @@ async def heartbeat_job(job: JobRequest) -> Response:
     seen = await job.may_see()
 
     def heartbeat(connection: sqlite3.Connection) -> JSONResponse:
-        return row_if(seen, queue.heartbeat(connection, job.key, given, job.actor_id))
+        row = queue.heartbeat(connection, job.key, **given, actor=job.actor_id)
+        return row_if(seen, record(row))
 
     return await job.write_once(heartbeat)
 
@@ -47,7 +50,7 @@ async def list_job_events(job: JobRequest) -> Response:
     return await numbered_page(job, queue_of(job).events, "There are no events of a job")
 
 
-def queue_of(job: JobRequest) -> Queue:
+def queue_of(job: JobRequest) -> JobQueue:
     if job.resource.queue is None:
         raise RequestError(404, f"{job.resource.name} is not a queue")
     return job.resource.queue

@@ -14,7 +14,6 @@ from datasette.utils import tilde_encode
 
 from dailies.auth.permissions import Actor
 from dailies.web.pages.viewer import PageQuery, Row, Viewer
-from loaders.queues.instants import instant
 
 TIME_LIMIT_MS = 50
 MAX_COUNTED = 10_000
@@ -215,10 +214,15 @@ async def jobs(viewer: Viewer, queue: Queue, status: str) -> list[Row]:
           error,
           created_at,
           last_heartbeat
-        from {queue.table}
-        where status = :status
-        order by {instant("created_at")} desc, job_id desc
-        limit :max
+        from (
+          select job_id, created_at as sorted_by
+          from job_times
+          where status = :status
+          order by created_at desc, job_id desc
+          limit :max
+        ) as newest
+        join {queue.table} using (job_id)
+        order by newest.sorted_by desc, job_id desc
         """  # noqa: S608
     query = PageQuery(queue.database, (queue.table,), sql)
     found = await viewer.rows(query, status=status, max=MAX_LISTED) or []

@@ -1,16 +1,10 @@
 create table presentation_jobs (
-  job_id VARCHAR(50) NOT NULL,
-  status VARCHAR(20) NOT NULL DEFAULT 'queued',
-  progress FLOAT DEFAULT 0,
-  error TEXT,
-  config JSON,
-  video_url VARCHAR(500), thumbnail_url VARCHAR(500), slide_image_path VARCHAR(500),
+  job_id VARCHAR(50) NOT NULL, status VARCHAR(20) NOT NULL DEFAULT 'queued',
+  progress FLOAT DEFAULT 0, error TEXT, config JSON, video_url VARCHAR(500), thumbnail_url VARCHAR(500), slide_image_path VARCHAR(500),
   created_at DATETIME NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now')),
   completed_at DATETIME, last_heartbeat DATETIME,
-  created_files JSON DEFAULT '[]',
-  worker TEXT, attempts INTEGER DEFAULT 0, current_step TEXT,
-  priority INTEGER NOT NULL DEFAULT 0, run_after DATETIME,
-  PRIMARY KEY (job_id)
+  created_files JSON DEFAULT '[]', worker TEXT, attempts INTEGER DEFAULT 0, current_step TEXT,
+  priority INTEGER NOT NULL DEFAULT 0, run_after DATETIME, PRIMARY KEY (job_id)
 );
 
 create table job_attempts (
@@ -31,11 +25,11 @@ create table job_changes (
 
 create table job_states (job_id TEXT PRIMARY KEY, status TEXT, lease TEXT);
 
+create table job_times (job_id TEXT PRIMARY KEY, status TEXT, priority INTEGER, created_at TEXT, completed_at TEXT);
+
 create table job_replaced (status TEXT, ran INTEGER);
 
-create table job_status_moves (
-  status_from TEXT, status_to TEXT, allowed TEXT NOT NULL, PRIMARY KEY (status_from, status_to)
-);
+create table job_status_moves (status_from TEXT, status_to TEXT, allowed TEXT NOT NULL, PRIMARY KEY (status_from, status_to));
 
 insert into job_status_moves (status_from, status_to, allowed)
 values
@@ -84,20 +78,17 @@ create index idx_created_at on presentation_jobs (created_at);
 
 create index idx_status_created on presentation_jobs (status, created_at);
 
-create index idx_presentation_jobs_queue on presentation_jobs (status, priority desc,
-  strftime('%Y-%m-%dT%H:%M:%fZ', iif(created_at glob '[0-9][0-9][0-9]*', created_at, null), 'auto'), job_id);
-
-create index idx_presentation_jobs_created_instant on presentation_jobs (
-  strftime('%Y-%m-%dT%H:%M:%fZ', iif(created_at glob '[0-9][0-9][0-9]*', created_at, null), 'auto'), job_id);
-
-create index idx_presentation_jobs_completed_instant on presentation_jobs (
-  strftime('%Y-%m-%dT%H:%M:%fZ', iif(completed_at glob '[0-9][0-9][0-9]*', completed_at, null), 'auto'), status);
-
 create index idx_job_attempts_job on job_attempts (job_id, id);
 
 create index idx_job_events_job on job_events (job_id, id);
 
 create index idx_job_changes_job on job_changes (job_id, operation);
+
+create index idx_job_times_queue on job_times (status, priority desc, created_at, job_id);
+
+create index idx_job_times_created on job_times (created_at, job_id);
+
+create index idx_job_times_completed on job_times (completed_at, status);
 
 create index idx_idempotency_keys_at on idempotency_keys (at);
 
@@ -212,6 +203,17 @@ begin
   select job_id, status, null, actor, 'renamed' from write_context, job_states where job_id = old.job_id
   union all select new.job_id, null, status, actor, 'renamed' from write_context, job_states where job_id = old.job_id;
   update job_states set job_id = new.job_id where job_id = old.job_id;
+end;
+
+create trigger job_changes_ai after insert on job_changes
+begin
+  -- Whatever changes a job is logged. Its times in job_times are instants, so that they can be sorted.
+  delete from job_times where job_id = new.job_id;
+  insert into job_times (job_id, status, priority, created_at, completed_at)
+  select job_id, status, priority,
+    strftime('%Y-%m-%dT%H:%M:%fZ', iif(created_at glob '[0-9][0-9][0-9]*', created_at, null), 'auto'),
+    strftime('%Y-%m-%dT%H:%M:%fZ', iif(completed_at glob '[0-9][0-9][0-9]*', completed_at, null), 'auto')
+  from presentation_jobs where job_id = new.job_id;
 end;
 
 create trigger job_states_ad after delete on job_states

@@ -53,3 +53,11 @@ select job_id, worker, created_at
 from presentation_jobs
 where status = 'processing'
   and job_id not in (select job_id from job_attempts where ended_at is null);
+
+delete from job_times;
+
+insert into job_times (job_id, status, priority, created_at, completed_at)
+select job_id, status, priority,
+  strftime('%Y-%m-%dT%H:%M:%fZ', iif(created_at glob '[0-9][0-9][0-9]*', created_at, null), 'auto'),
+  strftime('%Y-%m-%dT%H:%M:%fZ', iif(completed_at glob '[0-9][0-9][0-9]*', completed_at, null), 'auto')
+from presentation_jobs;

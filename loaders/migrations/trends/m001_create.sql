@@ -44,15 +44,9 @@ create index idx_trending_topics_used_flag on trending_topics (used_flag);
 create index idx_trending_topics_source on trending_topics (source);
 create index idx_trending_topics_relevance on trending_topics (relevance_score desc);
 create index idx_trending_topics_topic on trending_topics (topic, source, relevance_score);
-create index idx_trending_topics_unused_recent on trending_topics (used_flag, timestamp desc)
-  where used_flag = 0;
--- A relevance of an old row that is no number from 0 to 1 counts as unknown.
-create index idx_trending_topics_unused_best on trending_topics (
-    used_flag,
-    case when relevance_score between 0 and 1 then relevance_score end desc,
-    id desc
-  )
-  where used_flag = 0;
+create index idx_trending_topics_unused_recent on trending_topics (used_flag, timestamp desc);
+create index idx_trending_topics_unused_best
+  on trending_topics (used_flag, relevance_score desc, id desc);
 create index idx_trending_topics_source_usage
   on trending_topics (source, used_flag, relevance_score);
 create index idx_trending_topics_category_usage

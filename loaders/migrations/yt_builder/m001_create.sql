@@ -3,27 +3,18 @@ create table jobs (
   run_id TEXT NOT NULL UNIQUE,
   run_dir TEXT NOT NULL,
   status TEXT NOT NULL DEFAULT 'preparing',
-  progress INTEGER DEFAULT 0,
-  current_step TEXT,
-  config TEXT,
-  output_file TEXT,
-  error TEXT,
+  progress INTEGER DEFAULT 0, current_step TEXT, config TEXT,
+  output_file TEXT, error TEXT,
   created_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now')),
-  started_at TEXT,
-  finished_at TEXT,
-  worker TEXT,
-  last_heartbeat TEXT,
-  attempts INTEGER DEFAULT 0,
-  priority INTEGER NOT NULL DEFAULT 0,
-  run_after TEXT
+  started_at TEXT, finished_at TEXT,
+  worker TEXT, last_heartbeat TEXT, attempts INTEGER DEFAULT 0,
+  priority INTEGER NOT NULL DEFAULT 0, run_after TEXT
 );
 
 create table job_files (
   id INTEGER PRIMARY KEY AUTOINCREMENT,
   job_id INTEGER NOT NULL REFERENCES jobs (job_id) ON DELETE CASCADE,
-  file_type TEXT NOT NULL,
-  filename TEXT NOT NULL,
-  file_path TEXT NOT NULL,
+  file_type TEXT NOT NULL, filename TEXT NOT NULL, file_path TEXT NOT NULL,
   uploaded_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now')),
   UNIQUE (job_id, file_type, filename)
 );
@@ -58,6 +49,10 @@ create table job_changes (
 );
 
 create table job_states (job_id INTEGER PRIMARY KEY, run_id TEXT NOT NULL UNIQUE, status TEXT, lease TEXT);
+
+create table job_times (
+  job_id INTEGER PRIMARY KEY, status TEXT, priority INTEGER, created_at TEXT, finished_at TEXT
+);
 
 create table job_replaced (status TEXT, ran INTEGER);
 
@@ -124,21 +119,11 @@ create index idx_jobs_status on jobs (status);
 
 create index idx_jobs_created on jobs (created_at desc);
 
-create index idx_jobs_queue on jobs (status, priority desc,
-  strftime('%Y-%m-%dT%H:%M:%fZ', iif(created_at glob '[0-9][0-9][0-9]*', created_at, null), 'auto'), job_id);
-
-create index idx_jobs_created_instant on jobs (
-  strftime('%Y-%m-%dT%H:%M:%fZ', iif(created_at glob '[0-9][0-9][0-9]*', created_at, null), 'auto'), job_id);
-
-create index idx_jobs_finished_instant on jobs (
-  strftime('%Y-%m-%dT%H:%M:%fZ', iif(finished_at glob '[0-9][0-9][0-9]*', finished_at, null), 'auto'), status);
-
 create index idx_job_files_job on job_files (job_id);
 
 create index idx_youtube_job on youtube_uploads (job_id);
 
-create index idx_youtube_uploads_instant on youtube_uploads (
-  strftime('%Y-%m-%dT%H:%M:%fZ', iif(uploaded_at glob '[0-9][0-9][0-9]*', uploaded_at, null), 'auto'), id);
+create index idx_youtube_uploads_uploaded on youtube_uploads (uploaded_at);
 
 create index idx_youtube_uploads_video on youtube_uploads (video_id);
 
@@ -149,6 +134,12 @@ create index idx_job_attempts_job on job_attempts (job_id, id);
 create index idx_job_events_job on job_events (job_id, id);
 
 create index idx_job_changes_job on job_changes (job_id, operation);
+
+create index idx_job_times_queue on job_times (status, priority desc, created_at, job_id);
+
+create index idx_job_times_created on job_times (created_at, job_id);
+
+create index idx_job_times_finished on job_times (finished_at, status);
 
 create index idx_idempotency_keys_at on idempotency_keys (at);
 
@@ -281,6 +272,17 @@ begin
   update youtube_uploads set job_id = new.job_id where job_id = old.job_id;
   update job_attempts set job_id = new.job_id where job_id = old.job_id;
   update job_states set job_id = new.job_id, run_id = new.run_id where job_id = old.job_id;
+end;
+
+create trigger job_changes_ai after insert on job_changes
+begin
+  -- Whatever changes a job is logged. Its times in job_times are instants, so that they can be sorted.
+  delete from job_times where job_id = new.job_id;
+  insert into job_times (job_id, status, priority, created_at, finished_at)
+  select job_id, status, priority,
+    strftime('%Y-%m-%dT%H:%M:%fZ', iif(created_at glob '[0-9][0-9][0-9]*', created_at, null), 'auto'),
+    strftime('%Y-%m-%dT%H:%M:%fZ', iif(finished_at glob '[0-9][0-9][0-9]*', finished_at, null), 'auto')
+  from jobs where job_id = new.job_id;
 end;
 
 create trigger job_states_au_key after update of job_id on job_states

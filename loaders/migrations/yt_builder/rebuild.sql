@@ -59,6 +59,14 @@ from jobs
 where status = 'running'
   and job_id not in (select job_id from job_attempts where ended_at is null);
 
+delete from job_times;
+
+insert into job_times (job_id, status, priority, created_at, finished_at)
+select job_id, status, priority,
+  strftime('%Y-%m-%dT%H:%M:%fZ', iif(created_at glob '[0-9][0-9][0-9]*', created_at, null), 'auto'),
+  strftime('%Y-%m-%dT%H:%M:%fZ', iif(finished_at glob '[0-9][0-9][0-9]*', finished_at, null), 'auto')
+from jobs;
+
 -- No number is given again, also where a table that was rebuilt by hand forgot the last one.
 update sqlite_sequence
 set seq = max(seq, (select coalesce(max(job_id), 0) from job_events))

@@ -65,11 +65,13 @@ def plain_sql(path: Path) -> None:
             connection.backup(backup)
         for column in NEW_COLUMNS:
             connection.execute(f"alter table jobs add column {column}")
+        connection.execute("alter table jobs add column created_instant INTEGER")
         values = ", ".join(
             f"{column} = coalesce(data ->> '$.{column}', data ->> '$.{other}')"
             for column, other in NEW_COLUMNS.items()
         )
-        connection.execute(f"update jobs set {values}")
+        instant = "created_instant = 1000 * strftime('%s', created_at)"
+        connection.execute(f"update jobs set {values}, {instant}")
         for statement in script.statements("campaigns"):
             if statement.kind == "index" and " on jobs " in statement.sql:
                 connection.execute(statement.sql)

@@ -1,4 +1,7 @@
-"""Errors as HTTP statuses, in Datasette's shape: the one place where that is decided."""
+"""Errors of the domain and of requests as HTTP statuses, in Datasette's shape.
+
+Errors that Datasette itself makes get theirs in plugins/errors.py and plugins/api_errors.py.
+"""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ def repair(name: str, connection: sqlite3.Connection) -> list[str]:
     ours = schema.reference(name).values()
     before = schema.objects_of(connection)
     added = [before[key] for key in before if key not in schema.reference(name)]
-    # A repair is no change of rows: no trigger may see one, be it ours or the user's.
+    # Triggers, also those of the user, must not treat a repair as a change of rows.
     drop(connection, [one for one in before.values() if one.kind == "trigger"])
     create(connection, (one for one in found.missing if one.kind == "table" and not one.is_fts))
     restore_tables(connection, found)
@@ -43,8 +43,8 @@ def repair(name: str, connection: sqlite3.Connection) -> list[str]:
 def rebuild(name: str, connection: sqlite3.Connection) -> None:
     """Make right what triggers keep in step with rows, while there are no triggers.
 
-    `rebuild.sql` of each database derives rows from others; `repair.sql`, which only some have,
-    does what an upgrade must not do.
+    `rebuild.sql` of each database derives rows from others, here and in upgrades of earlier files;
+    `repair.sql` (of image_library) is for repairs alone.
     """
     database = database_spec(name).stem
     insert_fixed_rows(connection, database)

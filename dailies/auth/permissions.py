@@ -1,4 +1,7 @@
-"""Which actor may do what with which table."""
+"""Which actor may do what with which table.
+
+What is readable for nobody is decided in dailies/storage/restricted.py.
+"""
 
 from __future__ import annotations
 
@@ -65,7 +68,7 @@ async def cached(
     question: tuple[str, ...],
     ask: Callable[[], Awaitable[Result]],
 ) -> Result:
-    """The answer to `ask`, which costs more than a write, at most a second old.
+    """Ask, or return an answer that is at most a second old, since asking costs more than a write.
 
     It depends on the configuration and on the whole actor, limits of its token included. Whether
     that token is still valid has been checked before, for each request.

@@ -59,7 +59,7 @@ class Token:
     revoked_at: int | None
 
     def check(self, now: float) -> None:
-        """InvalidTokenError if it is revoked or expired; an expiry that is no number has passed."""
+        """Raise InvalidTokenError if it is revoked or expired, or its expiry is not a number."""
         if self.revoked_at is not None:
             raise InvalidTokenError("This token has been revoked")
         if self.expires_at is None:
@@ -117,7 +117,7 @@ def verify(token: str) -> Actor:
 
 
 def verify_session(token_id: str) -> Actor:
-    """The actor of a session opened with the token `token_id`; InvalidTokenError likewise."""
+    """The actor of a session opened with this token. Raises InvalidTokenError as `verify` does."""
     return valid_actor("id = ?", token_id)
 
 

@@ -1,4 +1,7 @@
-"""Read submitted forms, and assign error messages to their fields."""
+"""Read submitted forms, and assign error messages to their fields.
+
+The pages with forms are in plugins/edit_forms.py.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""The form of a campaign job: the values of its fields, and the job that a submitted form makes.
+"""The form of a campaign: the values of its fields, and the job that a submitted form makes.
+
+plugins/edit_forms.py shows and stores it.
 
 Browsers normalize line ends and drop NULs, so a submitted text can differ from the stored one
 although nobody changed it. A field that comes back as it was shown leaves the job's value as it is.

@@ -1,4 +1,7 @@
-"""The columns of `jobs`, and a job's values in the form in which the database stores them."""
+"""The columns of `jobs`, and the normal form of a job's booleans and times.
+
+The columns themselves follow `data` by triggers: loaders/migrations/campaigns/m001_create.sql.
+"""
 
 from __future__ import annotations
 

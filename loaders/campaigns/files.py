@@ -6,18 +6,19 @@ import hashlib
 import json
 import sqlite3
 from collections.abc import Iterable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from loaders import backups
-from loaders.campaigns import jobs
+from loaders.campaigns import bulk_load, jobs
 from loaders.campaigns.columns import FIELDS, INSERT_JOB, UPDATE_JOB, instants, normalized
 from loaders.campaigns.diff import differences
 from loaders.comparison import Comparison
 from loaders.conflicts import GIVEN_TWICE, resolve_conflict
 from loaders.connections import Connection, bulk_cache, sqlite_connection
-from loaders.errors import translated
+from loaders.errors import Invalid, translated
 from loaders.formats.atomic_write import ExportReport, write_export
 from loaders.formats.files import read
 from loaders.formats.record import FileRecord
@@ -79,11 +80,13 @@ def load(
         import_transaction(db, "jobs", options, report) as connection,
     ):
         target = Import(connection, options.on_conflict, report)
-        for record in records:
-            report.found += 1
-            options.progress(1)
-            if entry := to_entry(record, report):
-                target.store(entry)
+        is_bulk = bulk_load.is_possible(connection)
+        with bulk_load.without_triggers(connection, options.actor) if is_bulk else nullcontext():
+            for record in records:
+                report.found += 1
+                options.progress(1)
+                if entry := to_entry(record, report):
+                    target.store(entry)
     return report
 
 
@@ -135,6 +138,8 @@ class Import:
         stored = self.connection.execute(FIND_JOB, {"id": entry.job_id}).fetchone()
         try:
             if stored is None:
+                if faults := jobs.faults_in(entry.job):
+                    raise Invalid(*faults)
                 self.write(INSERT_JOB, entry)
                 self.report.imported += 1
             else:

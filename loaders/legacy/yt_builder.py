@@ -1,6 +1,6 @@
 """Upgrades the tables of an earlier video builder.
 
-It never switched foreign keys on and gave the numbers of deleted jobs again. Files and uploads
+It never switched foreign keys on, and reused the numbers of deleted jobs. Files and uploads
 whose job is gone, or is provably another one, move to `set_aside`: nobody may see the files of
 somebody else's job.
 """

@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 from legacy import unpack, unpack_jobs
 
 from loaders import campaigns, checks, open_database
-from loaders.campaigns import files
+from loaders.campaigns import bulk_load, files
+from loaders.campaigns.columns import COLUMNS, FIELDS, TIMES
 from loaders.connections import Connection, connect
 from loaders.import_options import ImportOptions
 from loaders.import_report import ImportReport
@@ -229,6 +230,62 @@ def test_an_export_keeps_the_file_that_was_there(db: sqlite_utils.Database, tmp_
     exported = files.export_jobs(db, target)
     assert Path(str(exported.backup)).read_text() == "mine"
     assert sorted(file.name for file in tmp_path.glob(".*")) == []
+
+
+FIELD_VALUES = st.none() | st.booleans() | st.integers(0, 1) | TEXT | st.lists(TEXT, max_size=2)
+JOBS = st.lists(
+    st.dictionaries(
+        st.sampled_from([key for field in FIELDS for key in field.keys] + ["other"]),
+        FIELD_VALUES,
+        max_size=6,
+    ),
+    max_size=5,
+)
+CONTENTS = (
+    "select job_id, version, operation, actor, data from job_history order by id",
+    "select group_key, jobs from job_counts where jobs > 0 order by 1",
+    "select rowid, * from jobs_fts order by rowid",
+    "select type, name, sql from sqlite_master order by type, name",
+    f"select {', '.join(name for name in COLUMNS if name not in TIMES)}, data from jobs",
+)
+
+
+@given(JOBS)
+def test_a_load_into_an_empty_table_equals_one_through_triggers(
+    tmp_path_factory: pytest.TempPathFactory, jobs: list[dict[str, Any]]
+) -> None:
+    file = tmp_path_factory.mktemp("bulk") / "jobs.json"
+    numbered = [{"id": f"j{number}", "job_name": "x", **job} for number, job in enumerate(jobs)]
+    file.write_text(json.dumps(numbered), encoding="utf-8")
+    results = []
+    for is_possible in (bulk_load.is_possible, never):
+        with empty_in_memory() as connection, pytest.MonkeyPatch.context() as patch:
+            patch.setattr(bulk_load, "is_possible", is_possible)
+            report = load(connection, file, actor="importer")
+            contents = [connection.execute(sql).fetchall() for sql in CONTENTS]
+            results.append((report.as_dict(), *contents))
+    assert results[0] == results[1]
+
+
+def never(_: sqlite3.Connection) -> bool:
+    return False
+
+
+def test_a_load_lets_triggers_of_the_user_see_each_job(
+    db: sqlite_utils.Database, tmp_path: Path
+) -> None:
+    db.conn.executescript(
+        """
+        create table seen (product);
+        create trigger see after update of product on jobs
+        when new.product is not old.product
+        begin insert into seen values (new.product); end;
+        """
+    )
+    file = tmp_path / "jobs.json"
+    file.write_text('[{"job_name": "x", "product": "Serum"}]', encoding="utf-8")
+    assert load(db, file).imported == 1
+    assert db.execute("select * from seen").fetchall() == [("Serum",)]
 
 
 def test_an_import_into_a_database_with_history_counts_on(

@@ -36,7 +36,12 @@ where (jobs.job_name, jobs.product, jobs.persona, jobs.setting, jobs.emotion, jo
     projection.campaign_type, projection.avatar_id, projection.script_id,
     projection.avatar_video_path, projection.script_file, projection.use_overlay,
     projection.automated_video_editing_enabled, projection.useExactScript)
-  and exists (select 1 from job_history where job_history.job_id = jobs.id);
+  and (
+    select operation from job_history
+    where job_history.job_id = jobs.id
+    order by version desc
+    limit 1
+  ) <> 'delete';
 
 update job_history
 set data = (

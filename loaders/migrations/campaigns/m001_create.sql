@@ -53,8 +53,7 @@ create table job_counts (
 
 create table pending_changes (
   -- What the statement at work does to a job; see job_patches.
-  job_id TEXT PRIMARY KEY,
-  before TEXT, -- its columns before an update, as JSON
+  job_id TEXT PRIMARY KEY, before TEXT, -- its columns before an update, as JSON
   data_changed INTEGER NOT NULL DEFAULT 0,
   columns_set INTEGER NOT NULL DEFAULT 0 -- 1 if it sets columns beside data
 );
@@ -100,16 +99,10 @@ create view jobs_projection as
 select *, round((julianday(iif(created_at glob '[0-9][0-9][0-9]*', created_at, null), 'auto')
   - 2440587.5) * 86400000) as created_instant
 from (select rowid as job_rowid,
-  data ->> '$.job_name' as job_name,
-  data ->> '$.product' as product,
-  data ->> '$.persona' as persona,
-  data ->> '$.setting' as setting,
-  data ->> '$.emotion' as emotion,
-  data ->> '$.hook' as hook,
-  data ->> '$.elevenlabs_voice_id' as elevenlabs_voice_id,
-  coalesce(data ->> '$.language', 'English') as language,
-  data ->> '$.brand_name' as brand_name,
-  coalesce(data ->> '$.enabled', 1) as enabled,
+  data ->> '$.job_name' as job_name, data ->> '$.product' as product, data ->> '$.persona' as persona,
+  data ->> '$.setting' as setting, data ->> '$.emotion' as emotion, data ->> '$.hook' as hook,
+  data ->> '$.elevenlabs_voice_id' as elevenlabs_voice_id, data ->> '$.brand_name' as brand_name,
+  coalesce(data ->> '$.language', 'English') as language, coalesce(data ->> '$.enabled', 1) as enabled,
   iif(created_at glob '????-??-??T??:??:??.???Z' and abs(created_off) < 900
     and abs(created_off - round(created_off)) < 0.001, created_at,
     coalesce(data ->> '$.created_at', created_at, strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))) as created_at,
@@ -167,7 +160,6 @@ from (
 )
 where case
     when key = 'id' then cast(data ->> 'id' as text) is not value
-    when data is null then value is not null
     when not data_changed then value is not before ->> key
     when value is null or data ->> data_key is not null then false
     when key in ('created_at', 'updated_at')
@@ -180,8 +172,7 @@ create view job_versions as
 -- Every version of every job with its content.
 select job_history.id, job_history.job_id, job_history.version, job_history.operation,
   job_history.actor, job_history.changed_at, coalesce(job_history.data, jobs.data) as data
-from job_history
-left join jobs on jobs.id = job_history.job_id;
+from job_history left join jobs on jobs.id = job_history.job_id;
 
 create view deleted_jobs as
 -- Jobs that are gone, as they last were.
@@ -191,6 +182,7 @@ where operation = 'delete'
   and version = (select max(version) from job_history as every where every.job_id = job_history.job_id);
 
 create trigger job_versions_insert instead of insert on job_versions
+when new.operation = 'delete' or new.data is not (select data from jobs where id = new.job_id)
 begin
   -- Add a version. `data` is the content until now, which the version before it keeps.
   update job_history
@@ -198,11 +190,9 @@ begin
   where new.data is not null and job_id = new.job_id
     and version = (select max(version) from job_history where job_id = new.job_id);
   insert into job_history (job_id, version, operation, actor, changed_at, data)
-  select new.job_id, 1 + coalesce(max(version), 0), new.operation,
-    (select actor from write_context), strftime('%Y-%m-%dT%H:%M:%fZ', 'now'),
-    iif(new.operation = 'delete', new.data, null)
-  from job_history
-  where job_id = new.job_id;
+  values (new.job_id, 1 + coalesce((select max(version) from job_history where job_id = new.job_id), 0),
+    new.operation, (select actor from write_context), strftime('%Y-%m-%dT%H:%M:%fZ', 'now'),
+    iif(new.operation = 'delete', new.data, null));
 end;
 
 create trigger jobs_bi before insert on jobs
@@ -218,16 +208,16 @@ begin
     data, 0, 0 from jobs where id = new.id;
   delete from pending_changes;
   insert into pending_changes (job_id, data_changed) select new.id, 1
-  where new.data is null or cast(new.data ->> '$.id' as text) is not new.id
+  where new.data is not null and (cast(new.data ->> '$.id' as text) is not new.id
     or coalesce(new.job_name, new.product, new.persona, new.setting, new.emotion, new.hook,
       new.elevenlabs_voice_id, new.brand_name, new.campaign_type, new.avatar_id, new.script_id,
       new.avatar_video_path, new.script_file) is not null
     or (new.language, new.enabled, new.use_overlay, new.automated_video_editing_enabled,
       new.useExactScript) is not ('English', 1, 0, 1, 0)
-    or (new.created_at <> strftime('%Y-%m-%dT%H:%M:%fZ', 'now')
-      and new.data ->> '$.created_at' is null)
-    or (new.updated_at <> strftime('%Y-%m-%dT%H:%M:%fZ', 'now')
-      and new.data ->> '$.updated_at' is null);
+    or (new.data ->> '$.created_at' is null
+      and new.created_at <> strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))
+    or (new.data ->> '$.updated_at' is null
+      and new.updated_at <> strftime('%Y-%m-%dT%H:%M:%fZ', 'now')));
 end;
 
 create trigger jobs_bu before update on jobs
@@ -279,25 +269,36 @@ end;
 
 create trigger jobs_projection_insert instead of insert on jobs_projection
 begin
-  -- Put the job in order: `data` gains what only its columns say, the columns follow, it is found.
+  -- Complete `data`, let the columns follow it, those at the end if they differ; add to search.
   update jobs
-  set data = coalesce((select json_patch(coalesce(data, '{}'), patch) from job_patches), data)
-  where rowid = new.job_rowid and exists (select 1 from pending_changes);
+  set data = iif(data is null,
+      (select json_patch('{}', columns) from job_columns where job_id = jobs.id),
+      coalesce((select json_patch(data, patch) from job_patches), data))
+  where rowid = new.job_rowid and (data is null or exists (select 1 from pending_changes));
   update jobs
-  set (job_name, product, persona, setting, emotion, hook, elevenlabs_voice_id, language, brand_name,
-    enabled, created_at, updated_at, campaign_type, avatar_id, script_id, avatar_video_path,
-    script_file, use_overlay, automated_video_editing_enabled, useExactScript, created_instant) =
-    (select job_name, product, persona, setting, emotion, hook, elevenlabs_voice_id, language, brand_name,
-    enabled, created_at, updated_at, campaign_type, avatar_id, script_id, avatar_video_path,
-    script_file, use_overlay, automated_video_editing_enabled, useExactScript,
-    created_instant from jobs_projection where job_rowid = new.job_rowid)
+  set (job_name, product, persona, setting, emotion, hook, elevenlabs_voice_id, brand_name,
+    created_at, updated_at, created_instant) =
+    (select job_name, product, persona, setting, emotion, hook, elevenlabs_voice_id, brand_name,
+    created_at, updated_at, created_instant from jobs_projection where job_rowid = new.job_rowid)
   where rowid = new.job_rowid;
+  update jobs
+  set (language, enabled, campaign_type, avatar_id, script_id, avatar_video_path, script_file,
+    use_overlay, automated_video_editing_enabled, useExactScript) =
+    (select language, enabled, campaign_type, avatar_id, script_id, avatar_video_path, script_file,
+    use_overlay, automated_video_editing_enabled, useExactScript
+    from jobs_projection where job_rowid = new.job_rowid)
+  where rowid = new.job_rowid and (not (enabled in (0, 1) and use_overlay in (0, 1)
+    and automated_video_editing_enabled in (0, 1) and useExactScript in (0, 1))
+    or (language, enabled, campaign_type, avatar_id, script_id, avatar_video_path, script_file,
+    use_overlay, automated_video_editing_enabled, useExactScript) is not
+    (select language, enabled, campaign_type, avatar_id, script_id, avatar_video_path, script_file,
+    use_overlay, automated_video_editing_enabled, useExactScript
+    from jobs_projection where job_rowid = new.job_rowid));
   insert into jobs_fts (rowid, job_name, product, persona, setting, emotion, hook, brand_name)
   select rowid, job_name, product, persona, setting, emotion, hook, brand_name
   from jobs where rowid = new.job_rowid;
   insert into job_counts
-  select json_array(product, persona, language, enabled is 1), product, persona, language,
-    enabled is 1, 1
+  select json_array(product, persona, language, enabled is 1), product, persona, language, enabled is 1, 1
   from jobs where rowid = new.job_rowid
   on conflict (group_key) do update set jobs = jobs + 1;
 end;
@@ -321,12 +322,12 @@ create trigger jobs_fts_insert after insert on jobs
 begin
   -- Put the new job in order and note its first version, or the next of the one it replaced.
   update write_context set paused = 2;
-  update jobs_before set gone = 1 where id = new.id;
+  update jobs_before set gone = 1
+  where job_rowid = (select job_rowid from jobs_before where id = new.id);
   insert into jobs_projection (job_rowid) values (new.rowid);
   insert into job_versions (job_id, operation, data)
-  select new.id, iif(jobs_before.id is null, 'insert', 'update'), jobs_before.data
-  from jobs left join jobs_before on jobs_before.id = jobs.id
-  where jobs.rowid = new.rowid and jobs.data is not jobs_before.data;
+  values (new.id, iif((select 1 from jobs_before where id = new.id), 'update', 'insert'),
+    (select data from jobs_before where id = new.id));
   delete from jobs_before;
   delete from pending_changes;
   update write_context set paused = 0;
@@ -346,11 +347,10 @@ begin
   where rowid = new.rowid and data is not old.data and new.updated_at is old.updated_at
     and (new.data is old.data or data ->> '$.updated_at' is null);
   insert into job_versions (job_id, operation, data)
-  select old.id, 'delete', old.data where new.id is not old.id
-  union all
-  select new.id, iif(jobs_before.id is null, 'insert', 'update'), jobs_before.data
-  from jobs left join jobs_before on jobs_before.id = jobs.id
-  where jobs.rowid = new.rowid and jobs.data is not jobs_before.data;
+  select old.id, 'delete', old.data where new.id is not old.id;
+  insert into job_versions (job_id, operation, data)
+  values (new.id, iif((select 1 from jobs_before where id = new.id), 'update', 'insert'),
+    (select data from jobs_before where id = new.id));
   delete from jobs_before;
   delete from pending_changes;
   update write_context set paused = 0;

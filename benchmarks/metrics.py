@@ -25,7 +25,7 @@ from typing import Any
 from dailies.canned_queries import read_queries
 from dailies.server import HOME
 from loaders import open_database
-from loaders.connections import connect, transaction
+from loaders.connections import bulk_cache, connect, transaction
 from loaders.metrics import youtube_import
 from loaders.repair import repair
 
@@ -125,7 +125,7 @@ def fill(path: Path, snapshots: int, videos: int) -> float:
     """A database with that many rows; the seconds that it took."""
     with closing(open_database("metrics", path)) as db:
         began = time.perf_counter()
-        with transaction(db) as connection:
+        with bulk_cache(db.conn), transaction(db) as connection:
             drop_triggers_and_indexes(connection)
             connection.execute(INSERT_VIDEOS, {"videos": videos})
             connection.execute(INSERT_SNAPSHOTS, {"videos": videos, "snapshots": snapshots})

@@ -26,7 +26,7 @@ DIGESTS = {
     "yt_builder": "caa8adf28b799ccee6b735345c65c56fb6004fdc9726de8659790484d189b9d9",
     "presentation_jobs": "961efbc51ba56a5b12b56e4bfe8d21ac3e964f384d92ed5f3c7caf2c37077d81",
     "trends": "5d4f5ad70138e4afc8e3f79f04cc0c64fed54363deb7d453cbd6a55712b2ae36",
-    "metrics": "2499a0e5675475d5fc7a8bd48214b3719ae05f2873d076fe78676631a4c92205",
+    "metrics": "51475fb9f5fe861e979c2ba9356dd512ea9e912ec71eedb4edef6b88d1afd83e",
     "image_library": "46603739867e35bf8c8b07842e981ee4305c21734c0bd24947bae559e61090b7",
 }
 

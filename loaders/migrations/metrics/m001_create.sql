@@ -47,6 +47,7 @@ create index idx_video_metadata_created on video_metadata (created_at desc);
 
 create virtual table video_metadata_fts using fts5 (title, description);
 
+-- The newest snapshot of each video on each platform; `cross join` keeps the order of the tables.
 create view latest_video_metrics as
 select newest.id, published.video_id, published.platform,
   views, likes, comments, shares, saves, watch_time_seconds, engagement_rate,
@@ -57,6 +58,7 @@ cross join video_metrics as newest on newest.id = (
   and own.platform = published.platform order by measured_at desc, id desc limit 1)
 left join video_metadata on video_metadata.video_id = published.video_id;
 
+-- What triggers set in a snapshot: the instant of its timestamp, and its engagement rate.
 create view calculated_metrics as
 -- 17.31.12 is the last day of 2017; numbers are seconds or milliseconds since 1970.
 select id, strftime('%Y-%m-%dT%H:%M:%fZ', case
@@ -99,11 +101,11 @@ begin
   where new.engagement_rate not between 0 and 1;
   select raise(abort, 'video_metrics.metadata: must be valid JSON')
   where not iif(typeof(new.metadata) = 'text', json_valid(new.metadata), new.metadata is null);
-  insert into video_platforms values (new.video_id, new.platform) on conflict do nothing;
-  update video_metrics set measured_at = calculated.measured_at,
-    engagement_rate = ifnull(new.engagement_rate, calculated.engagement_rate)
-  from calculated_metrics as calculated where calculated.id = new.id and video_metrics.id = new.id
-    and (new.measured_at is null or new.engagement_rate is null
+  insert into video_platforms (video_id, platform) values (new.video_id, new.platform) on conflict do nothing;
+  update video_metrics set measured_at = (select measured_at from calculated_metrics where id = new.id),
+    engagement_rate = ifnull(new.engagement_rate,
+      (select engagement_rate from calculated_metrics where id = new.id))
+  where id = new.id and (new.measured_at is null or new.engagement_rate is null
       or new.measured_at is not strftime('%Y-%m-%dT%H:%M:%fZ', new.timestamp));
 end;
 
@@ -132,7 +134,7 @@ begin
   select raise(abort, 'video_metrics.metadata: must be valid JSON')
   where new.metadata is not old.metadata
     and not iif(typeof(new.metadata) = 'text', json_valid(new.metadata), new.metadata is null);
-  insert into video_platforms values (new.video_id, new.platform) on conflict do nothing;
+  insert into video_platforms (video_id, platform) values (new.video_id, new.platform) on conflict do nothing;
 end;
 
 create trigger video_metrics_au_calculated after update on video_metrics

@@ -20,13 +20,13 @@ demo *options: _install
     dailies build --sample
     dailies serve {{ options }}
 
-# Run the tests on all cores
+# Run the tests on all cores, with their files in memory where there is room
 test *options: _install
-    pytest --quiet --numprocesses $((2 * {{ num_cpus() }})) --dist worksteal {{ options }}
+    TMPDIR={{ test_files }} pytest --quiet --numprocesses $((2 * {{ num_cpus() }})) --dist worksteal {{ options }}
 
 # Run the tests that start no server, browser or command and do not ask every route, with fewer examples
 test-fast *options: _install
-    pytest --quiet --numprocesses {{ num_cpus() }} --dist worksteal -m "not process and not slow" \
+    TMPDIR={{ test_files }} pytest --quiet --numprocesses {{ num_cpus() }} --dist worksteal -m "not process and not slow" \
         --hypothesis-profile=fast {{ options }}
 
 # Check style, types and the direction of imports
@@ -62,6 +62,11 @@ lock *options:
     uv pip compile {{ lock_options }} {{ options }} pyproject.toml --group dev --output-file requirements-dev.txt
 
 lock_options := "--quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links"
+
+test_files := ```
+    free=$(df --output=avail /dev/shm 2> /dev/null | tail -n 1 || true)
+    if [ "${free:-0}" -gt 4000000 ]; then echo /dev/shm; else echo "${TMPDIR:-/tmp}"; fi
+```
 
 install := ".venv/bin/pip install -qq --no-deps --no-build-isolation --editable ."
 

@@ -57,7 +57,7 @@ where rowid in (
     order by rank
     limit :limit
   )
-order by created_at desc, id
+order by created_instant desc, id
 """  # noqa: S608
 
 STATISTICS = """
@@ -283,7 +283,8 @@ def order_clause(wanted: JobFilter) -> str:
         raise ValueError(f'cannot order jobs by "{wanted.order_by}": it is no column')
     if direction not in ("asc", "desc"):
         raise ValueError(f'order_dir is ASC or DESC, not "{wanted.order_dir}"')
-    return f"order by {wanted.order_by} {direction}, id"
+    column = "created_instant" if wanted.order_by == "created_at" else wanted.order_by
+    return f"order by {column} {direction}, id"
 
 
 def search_jobs(db: Connection, q: str, limit: int = 20) -> list[Job]:

@@ -192,11 +192,20 @@ def test_list_jobs_filters_sorts_and_pages(db: sqlite_utils.Database) -> None:
     "q", ["", "50% off", "e-commerce", "C++", '10"', "AND", "NEAR(", "*", "🔥"]
 )
 def test_search_answers_whatever_is_typed(db: sqlite_utils.Database, q: str) -> None:
-    campaigns.add_job(db, {"id": "a", "job_name": f"about {q} and more"})
-    campaigns.add_job(db, {"id": "b", "job_name": "something else"})
+    times = ("2026-11-20T07:15:00.000Z", "2026-11-20T07:15:00.001Z")
+    campaigns.add_job(db, {"id": "a", "job_name": f"about {q} and more", "created_at": times[0]})
+    campaigns.add_job(db, {"id": "b", "job_name": "something else", "created_at": times[1]})
     found = [job["id"] for job in campaigns.search_jobs(db, q)]
     has_words = any(character.isalnum() for character in q)
     assert found == (["a"] if has_words else ["b", "a"] if not q else [])
+
+
+def test_jobs_are_sorted_by_instants(db: sqlite_utils.Database) -> None:
+    for job_id, time in (("a", "2026-11-20 08:00:00"), ("b", "2026-11-20T07:15:00.000Z")):
+        db.execute("insert into jobs (id, job_name, created_at) values (?, 'x', ?)", (job_id, time))
+    db.conn.commit()
+    assert [job["id"] for job in campaigns.list_jobs(db)] == ["a", "b"]
+    assert [job["id"] for job in campaigns.search_jobs(db, "x")] == ["a", "b"]
 
 
 def test_statistics(db: sqlite_utils.Database) -> None:

@@ -37,9 +37,9 @@ class BuildResult:
 
 
 def build(name: str, path: Path, progress: Progress | None = None) -> BuildResult:
-    """Create, upgrade or repair the file; ValueError, with the file unchanged, if it is not ours.
+    """Create, upgrade or repair the file; ValueError, with the file unchanged, if it is another file.
 
-    Of several that start at once one does it, and the others find it done.
+    Of several programs that start at once one does it; the others wait.
     """
     result = BuildResult(name, str(path))
     if not is_current(name, path, timeout=0):

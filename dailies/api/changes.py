@@ -1,7 +1,7 @@
 """Changes of a resource since a token, in order, each exactly once.
 
 SQLite lets one program write at a time, so the numbers that triggers give to changes are in the
-order of their commits, whoever writes. A token names the file (its epoch) and the number in it.
+order of their commits, by any program. A token names the file (its epoch) and the number in it.
 """
 
 from __future__ import annotations

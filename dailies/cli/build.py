@@ -6,7 +6,7 @@ import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,18 +18,13 @@ from loaders.import_options import ImportOptions
 from loaders.progress import Progress
 from loaders.registry import SIDE_FILES, database_path
 from loaders.restore import close_log
+from loaders.upgrade import BuildResult
 
 
 @dataclass
-class BuildReport:
+class BuildReport(BuildResult):
     """What was done to one database; `error` is the reason if it was refused."""
 
-    name: str
-    path: str
-    created: bool = False
-    migrations: list[str] = field(default_factory=list)
-    repaired: list[str] = field(default_factory=list)
-    backup: str | None = None
     imported: dict[str, Any] | None = None
     sample_rows: int | None = None
     error: str | None = None

@@ -50,9 +50,3 @@ BROKEN_RULES: Mapping[str, str] = {
 def check(connection: sqlite3.Connection) -> Iterator[str]:
     """Jobs whose columns disagree with their `data`, and values that break a rule."""
     yield from named_rows(connection, {**DRIFTED, **BROKEN_RULES})
-
-
-def drifted_jobs(connection: sqlite3.Connection, column: str) -> list[str]:
-    """Ids of the jobs whose `column` is not what their `data` says."""
-    rows = connection.execute(DRIFTED[f"jobs.{column} does not agree with data"])
-    return [str(job_id) for (job_id,) in rows]

@@ -193,7 +193,7 @@ async def test_revoking_counts_at_once(datasette: Datasette) -> None:
         assert_error(answer, 401, REVOKED)
 
 
-async def test_verdicts_are_kept_apart(datasette: Datasette, token: str) -> None:
+async def test_permissions_are_cached_for_each_actor(datasette: Datasette, token: str) -> None:
     await create(datasette, token, JOB)
     for actor in (*ACTORS, *reversed(ACTORS)):
         answer = await ask(

@@ -232,7 +232,7 @@ def test_a_name_says_emotion_and_pose_where_its_words_are_known(
     assert stored(db, "emotion, pose") == [(emotion, pose)]
 
 
-def test_a_rehearsal_changes_nothing(db: sqlite_utils.Database, folder: Path) -> None:
+def test_a_dry_run_changes_nothing(db: sqlite_utils.Database, folder: Path) -> None:
     draw(folder / "a.png")
     seen: list[int] = []
     report = load(db, [folder], "nutsy", dry_run=True, progress=seen.append)

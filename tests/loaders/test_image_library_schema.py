@@ -1,4 +1,4 @@
-"""Counts, cascades, rules and the search index of `image_library`, whoever writes and however."""
+"""Counts, cascades, rules and the search index of `image_library`, for every writer and statement."""
 
 from __future__ import annotations
 

@@ -247,7 +247,7 @@ def test_abandoned_presentations_go(tmp_path: Path) -> None:
     with closing(connect(tmp_path / "jobs.db")) as db:
         rows = {
             "abandoned": {"created_at": OLD},
-            "heard of": {"created_at": OLD, "last_heartbeat": "2999-01-01T00:00:00Z"},
+            "recent heartbeat": {"created_at": OLD, "last_heartbeat": "2999-01-01T00:00:00Z"},
             "silent": {"created_at": OLD, "last_heartbeat": OLD, "status": "processing"},
             "new": {},
             "odd": {"created_at": OLD, "completed_at": OLD, "status": "processing"},
@@ -257,7 +257,7 @@ def test_abandoned_presentations_go(tmp_path: Path) -> None:
         assert PRESENTATIONS.count_old(db, 7) == 3
         assert presentation_jobs.delete_old_jobs(db) == 3
         left = {job["job_id"] for job in presentation_jobs.get_all(db)}
-        assert left == {"heard of", "new"}
+        assert left == {"recent heartbeat", "new"}
 
 
 def test_unfinished_builds_stay(tmp_path: Path) -> None:

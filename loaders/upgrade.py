@@ -37,7 +37,7 @@ class BuildResult:
 
 
 def build(name: str, path: Path, progress: Progress | None = None) -> BuildResult:
-    """Create, upgrade or repair the file; ValueError, with the file unchanged, if it is another file.
+    """Create, upgrade or repair the file; ValueError, leaving it unchanged, if it is another one.
 
     Of several programs that start at once one does it; the others wait.
     """

@@ -1,4 +1,4 @@
-"""Counts, cascades, rules and the search index of `image_library`, for every writer and statement."""
+"""Counts, cascades, rules and the search index of `image_library`, for every kind of write."""
 
 from __future__ import annotations
 

@@ -41,6 +41,10 @@ format:
     ruff check --fix
     ruff format
 
+# Run every fault and attack against real servers and files, and print what was lost (nothing)
+drill *options: _install
+    TMPDIR={{ test_files }} python -m drill {{ options }}
+
 # Measure speed and memory, and write the table into the README; then upgrades, metrics and pages
 bench *options: _install
     python benchmarks/run.py {{ options }}

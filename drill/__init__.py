@@ -1,0 +1,1 @@
+"""Faults and attacks against real servers and real files: `just drill`."""

@@ -37,6 +37,7 @@ from datasette.utils import (
     escape_sqlite,
     make_slot_function,
     path_with_added_args,
+    tilde_encode,
     urlsafe_components,
 )
 from datasette.utils.asgi import BadRequest
@@ -186,13 +187,16 @@ def limit_queries_with(time_limit: Callable[[sqlite3.Connection, float], Any]) -
     datasette.database.sqlite_timelimit = time_limit
 
 
-def shorten_table_pages(rows_that_fit: Callable[[Exception], int | None]) -> None:
+def shorten_table_pages(rows_that_fit: Callable[[Exception], int | None], most_html: int) -> None:
     """Read a page again with fewer rows if its query raised an error that says how many fit.
 
-    `in_table_page` is true within the queries of such a page.
+    HTML has at most `most_html` rows. `in_table_page` is true within the queries of such a page.
     """
 
     async def shortened(instance: Datasette, request: Request, *others: Any, **options: Any) -> Any:
+        size = request.args.get("_size") or ""
+        if options.get("context_for_html_hack") and (size == "max" or is_above(size, most_html)):
+            request = with_size(request, most_html)
         token = in_table_page.set(True)
         try:
             return await table_data(instance, request, *others, **options)
@@ -200,12 +204,28 @@ def shorten_table_pages(rows_that_fit: Callable[[Exception], int | None]) -> Non
             rows = rows_that_fit(error)
             if rows is None:
                 raise
-            smaller = with_size(request, rows)
-            return await table_data(instance, smaller, *others, **options)
         finally:
             in_table_page.reset(token)
+        return await table_data(instance, with_size(request, rows), *others, **options)
 
     datasette.views.table.table_view_data = shortened
+
+
+def limit_page_tokens(most: int) -> None:
+    """Refuse to continue a list after a value that is too long for an address."""
+
+    def encode(text: str) -> Any:
+        if len(text) > most:
+            raise BadRequest(
+                f"This list cannot be sorted by a value of more than {most:,} characters"
+            )
+        return tilde_encode(text)
+
+    datasette.views.table.tilde_encode = encode
+
+
+def is_above(number: str, most: int) -> bool:
+    return len(number) <= 10 and number.isdecimal() and int(number) > most
 
 
 def with_size(request: Request, rows: int) -> Request:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import resource
 import sys
 from typing import Any
@@ -12,6 +13,7 @@ from dailies.http.clients import trusted_proxies
 from dailies.http.logs import CONFIGURATION, LogStream
 from dailies.http.protocol import MAX_CONNECTIONS, LimitedProtocol
 
+M_MMAP_THRESHOLD, M_ARENA_MAX = -3, -8  # of malloc.h
 FILES_BESIDE = 512  # database files of all threads, at most
 
 
@@ -35,7 +37,16 @@ def use_limits() -> None:
     """Have Datasette start uvicorn with `Config`."""
     trusted_proxies()  # ValueError now, rather than when everything else has started
     allow_files(MAX_CONNECTIONS + FILES_BESIDE)
+    return_memory()
     uvicorn.Config = Config  # type: ignore[assignment,misc]
+
+
+def return_memory() -> None:
+    """Have glibc return the memory of large values at once, rather than keep it for each thread."""
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt:
+        mallopt(M_MMAP_THRESHOLD, 1_000_000)
+        mallopt(M_ARENA_MAX, 2)
 
 
 def allow_files(number: int) -> None:

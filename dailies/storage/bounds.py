@@ -13,10 +13,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from dailies.datasette_compat import QueryInterrupted
+from dailies.datasette_compat import QueryInterrupted, in_table_page
 from dailies.errors import RETRY, RequestError
 
-MAX_RESULT_BYTES = 4_000_000  # but for the last row, which may be the only one
+MAX_RESULT_BYTES = 4_000_000  # but for the last row, and one more
 MAX_LIKE_PATTERN = 500  # bytes; comparing takes the product of pattern and text
 
 SLOW_SECONDS = 0.05
@@ -28,11 +28,12 @@ INSTRUCTIONS = 1000  # of SQLite between two looks at the clock
 BUSY = "Too many slow queries are running: try again later"
 
 
-class TooManyBytes(Exception):
-    """The rows that fit, of a result that is too large."""
+class TooManyBytes(RequestError):
+    """A result is too large; `rows` holds those that fit, if they are needed."""
 
-    def __init__(self, rows: list[Any], description: Any) -> None:
-        super().__init__(f"The result is larger than {MAX_RESULT_BYTES:,} bytes: ask for less")
+    def __init__(self, fit: int, rows: list[Any], description: Any) -> None:
+        super().__init__(400, f"The result is larger than {MAX_RESULT_BYTES:,} bytes: ask for less")
+        self.fit = fit
         self.rows = rows
         self.description = description
 
@@ -48,12 +49,16 @@ class BoundedCursor(sqlite3.Cursor):
 
     def _fetch(self, most: int | None) -> list[Any]:
         rows: list[Any] = []
-        left = MAX_RESULT_BYTES
+        left, fit = MAX_RESULT_BYTES, 0
         for row in self:
-            if left <= 0:
-                raise TooManyBytes(rows, self.description)
+            if left <= 0 and len(rows) > fit:  # one row more tells that there is a next page
+                # The traceback of the error would keep all rows in memory.
+                del rows[0 if in_table_page.get() else fit :]
+                raise TooManyBytes(fit, rows, self.description)
             rows.append(row)
-            left -= sum(len(value) for value in row if isinstance(value, str | bytes))
+            if left > 0:
+                fit += 1
+                left -= sum(len(value) for value in row if isinstance(value, str | bytes))
             if len(rows) == most:
                 break
         return rows

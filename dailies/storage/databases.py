@@ -29,9 +29,13 @@ from loaders.errors import NotFound
 
 Result = TypeVar("Result")
 
+MAX_HTML_ROWS = 200
+MAX_TOKEN = 2_000  # characters of a value in the address of the next page
+
 datasette_compat.limit_queries_with(time_limit)
+datasette_compat.limit_page_tokens(MAX_TOKEN)
 datasette_compat.shorten_table_pages(
-    lambda error: len(error.rows) if isinstance(error, TooManyBytes) else None
+    lambda error: error.fit if isinstance(error, TooManyBytes) else None, MAX_HTML_ROWS
 )
 
 groups: WeakKeyDictionary[Database, GroupCommit] = WeakKeyDictionary()

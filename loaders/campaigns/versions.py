@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections.abc import Iterator
 from typing import Any
 
 from loaders.campaigns import jobs
@@ -81,10 +82,10 @@ def duplicate_job(db: Connection, job_id: str, actor: str | None = None) -> Reco
 
 def list_versions(
     db: Connection, job_id: str, before: int | None = None, limit: int = -1
-) -> list[Version]:
+) -> Iterator[Version]:
     """Versions of a job below number `before`, newest first."""
     values = {"id": job_id, "before": before, "limit": limit}
-    return [Version(*row) for row in sqlite_connection(db).execute(LIST_VERSIONS, values)]
+    return (Version(*row) for row in sqlite_connection(db).execute(LIST_VERSIONS, values))
 
 
 def restore_job(

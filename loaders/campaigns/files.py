@@ -13,8 +13,8 @@ from typing import Any
 
 from loaders import backups
 from loaders.campaigns import bulk_load, jobs
-from loaders.campaigns.columns import FIELDS, INSERT_JOB, UPDATE_JOB, instants, normalized
 from loaders.campaigns.diff import differences
+from loaders.campaigns.normal_form import FIELDS, INSERT_JOB, UPDATE_JOB, instants, normalized
 from loaders.comparison import Comparison
 from loaders.conflicts import GIVEN_TWICE, resolve_conflict
 from loaders.connections import Connection, bulk_cache, sqlite_connection

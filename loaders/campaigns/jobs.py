@@ -17,7 +17,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from loaders import info
-from loaders.campaigns.columns import (
+from loaders.campaigns.normal_form import (
     BOOLEAN_KEYS,
     COLUMNS,
     INSERT_JOB,

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 from weakref import WeakKeyDictionary
 
 from datasette.app import Datasette
 from datasette.database import Database
+from datasette.utils import InvalidSql
 
 from dailies.datasette_compat import keep_open, sqlite_timelimit
 from dailies.storage.group_commit import GroupCommit
@@ -19,6 +20,7 @@ from dailies.storage.restricted import (
     connect_across,
     connect_served,
     fold,
+    joins_by_name,
     reference,
     with_listed,
     write_authorizer,
@@ -26,6 +28,11 @@ from dailies.storage.restricted import (
 from loaders.errors import NotFound
 
 Result = TypeVar("Result")
+
+JOIN_BY_NAME = (
+    "USING and NATURAL are refused, since a table has columns that are not served:"
+    " write JOIN ... ON ..."
+)
 
 groups: WeakKeyDictionary[Database, GroupCommit] = WeakKeyDictionary()
 
@@ -47,6 +54,14 @@ class ServedDatabase(Database):
     def connect(self, write: bool = False) -> sqlite3.Connection:
         authorizer = write_authorizer(self.served) if write else self.authorizer
         return keep_open(self, connect_served(Path(self.path), authorizer, write=write))
+
+    async def execute(self, sql: str, *args: Any, **options: Any) -> Any:
+        await refuse_joins_by_name(sql, [self])
+        return await super().execute(sql, *args, **options)
+
+    async def execute_write(self, sql: str, *args: Any, **options: Any) -> Any:
+        """Refused: a POST to the page of a canned query would run it while writers wait."""
+        raise InvalidSql("Queries only read: send a GET request")
 
     async def table_exists(self, table: str) -> bool:
         return self.served.has(table) and await super().table_exists(table)
@@ -127,11 +142,27 @@ class AcrossDatabase(Database):
     def __init__(self, datasette: Datasette, databases: dict[str, ServedDatabase]) -> None:
         super().__init__(datasette, is_memory=True, is_mutable=False)
         self._files = {name: Path(database.path) for name, database in databases.items()}
+        self._databases = tuple(databases.values())
         schemas: dict[str, Served] = {name: one.served for name, one in databases.items()}
         self.authorizer = ReadAuthorizer(schemas, self._files.values())
 
     def connect(self, write: bool = False) -> sqlite3.Connection:  # noqa: ARG002
         return keep_open(self, connect_across(self._files, self.authorizer))
+
+    async def execute(self, sql: str, *args: Any, **options: Any) -> Any:
+        await refuse_joins_by_name(sql, self._databases)
+        return await super().execute(sql, *args, **options)
+
+
+async def refuse_joins_by_name(sql: str, databases: Iterable[ServedDatabase]) -> None:
+    """InvalidSql if the statement could compare a column that is not served.
+
+    SQLite 3.40 does not ask the authorizer about columns that USING and NATURAL JOIN compare.
+    """
+    if joins_by_name(sql):
+        for database in databases:
+            if await database.tables_with_hidden_columns():
+                raise InvalidSql(JOIN_BY_NAME)
 
 
 async def read_from(

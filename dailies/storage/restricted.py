@@ -7,6 +7,7 @@ secrets in them: SQLite's authorizer refuses those, whatever the route to them.
 
 from __future__ import annotations
 
+import re
 import sqlite3
 import string
 from collections.abc import Callable, Iterable, Mapping
@@ -55,6 +56,13 @@ READING_ACTIONS = frozenset(
         sqlite3.SQLITE_TRANSACTION,
     }
 )
+
+# Texts, quoted names and comments; each also matches where it is not closed.
+QUOTED_SQL = re.compile(
+    r"""'[^']*'?|"[^"]*"?|`[^`]*`?|\[[^\]]*\]?|--[^\n]*|/\*(?s:.*?)(?:\*/|\Z)"""
+)
+JOIN_BY_NAME = re.compile(r"\b(?:natural|using)\b", re.IGNORECASE | re.ASCII)
+TCL_VARIABLE = re.compile(r"[$@:#][\w:$]+\(")  # may hold a quote that opens no text
 
 Columns = frozenset[str] | None  # None: every column
 Authorizer = Callable[[int, str | None, str | None, str | None, str | None], int]
@@ -135,6 +143,12 @@ def shadow_tables(path: Path) -> list[str]:
     with closing(sqlite3.connect(uri_of(path), uri=True)) as connection:
         rows = connection.execute("select name from pragma_table_list where type = 'shadow'")
         return [fold(name) for (name,) in rows]
+
+
+def joins_by_name(sql: str) -> bool:
+    """True if the statement may contain USING or NATURAL JOIN."""
+    unquoted = sql if TCL_VARIABLE.search(sql) else QUOTED_SQL.sub(" ", sql)
+    return JOIN_BY_NAME.search(unquoted) is not None
 
 
 class ReadAuthorizer:

@@ -9,10 +9,12 @@ from typing import Any, Protocol, TypeVar
 from weakref import WeakKeyDictionary
 
 from datasette.app import Datasette
-from datasette.database import Database
+from datasette.database import Database, Results
 from datasette.utils import InvalidSql
 
-from dailies.datasette_compat import keep_open, sqlite_timelimit
+from dailies import datasette_compat
+from dailies.datasette_compat import in_table_page, keep_open
+from dailies.storage.bounds import TooManyBytes, time_limit
 from dailies.storage.group_commit import GroupCommit
 from dailies.storage.restricted import (
     ReadAuthorizer,
@@ -34,6 +36,11 @@ JOIN_BY_NAME = (
     " write JOIN ... ON ..."
 )
 
+datasette_compat.limit_queries_with(time_limit)
+datasette_compat.shorten_table_pages(
+    lambda error: len(error.rows) if isinstance(error, TooManyBytes) else None
+)
+
 groups: WeakKeyDictionary[Database, GroupCommit] = WeakKeyDictionary()
 
 
@@ -42,7 +49,23 @@ class InDatabase(Protocol):
     def database(self) -> str: ...
 
 
-class ServedDatabase(Database):
+class BoundedDatabase(Database):
+    """A database whose results are bounded by bytes, too."""
+
+    async def execute(self, sql: str, params: Any = None, *args: Any, **options: Any) -> Results:
+        """As Datasette's; a result that is too large is truncated, the page of a table shorter.
+
+        Errors are not printed: they are the client's, who gets them in the response.
+        """
+        try:
+            return await super().execute(sql, params, *args, **{**options, "log_sql_errors": False})
+        except TooManyBytes as error:
+            if in_table_page.get():
+                raise
+            return Results(error.rows, True, error.description)
+
+
+class ServedDatabase(BoundedDatabase):
     """One database file. What is not served is absent from every list of tables and columns."""
 
     def __init__(self, datasette: Datasette, name: str, path: Path) -> None:
@@ -136,7 +159,7 @@ class ServedDatabase(Database):
         }
 
 
-class AcrossDatabase(Database):
+class AcrossDatabase(BoundedDatabase):
     """`_memory`: the served parts of all files side by side, for queries across them."""
 
     def __init__(self, datasette: Datasette, databases: dict[str, ServedDatabase]) -> None:
@@ -171,7 +194,7 @@ async def read_from(
     """Call `read` with a reading connection, within Datasette's time limit for queries."""
 
     def limited(connection: sqlite3.Connection) -> Result:
-        with sqlite_timelimit(connection, datasette.sql_time_limit_ms):
+        with time_limit(connection, datasette.sql_time_limit_ms):
             return read(connection)
 
     result: Result = await database_of(datasette, resource.database).execute_fn(limited)

@@ -19,9 +19,12 @@ from typing import Any
 
 import sqlite_utils
 
+from dailies.storage.bounds import MAX_LIKE_PATTERN, BoundedConnection
 from loaders import schema
 from loaders.connections import BUSY_TIMEOUT_MS, connect, set_pragmas
 from loaders.registry import database_spec
+
+CACHE_KIB = 1000  # of each file of each connection, and each thread has its own
 
 # SQLite folds the case of ASCII letters only.
 ASCII_LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
@@ -247,6 +250,7 @@ def connect_served(path: Path, authorizer: Authorizer, *, write: bool) -> sqlite
         timeout=BUSY_TIMEOUT_MS / 1000,
         check_same_thread=False,
         isolation_level=None,
+        factory=sqlite3.Connection if write else BoundedConnection,
     )
     try:
         set_serving_pragmas(connection)
@@ -261,7 +265,9 @@ def connect_served(path: Path, authorizer: Authorizer, *, write: bool) -> sqlite
 
 def connect_across(files: Mapping[str, Path], authorizer: Authorizer) -> sqlite3.Connection:
     """Connect without a file of its own; these databases are attached under their names."""
-    connection = sqlite3.connect(":memory:", uri=True, check_same_thread=False)
+    connection = sqlite3.connect(
+        ":memory:", uri=True, check_same_thread=False, factory=BoundedConnection
+    )
     try:
         set_serving_pragmas(connection)
         for name, path in files.items():
@@ -280,3 +286,5 @@ def uri_of(path: Path, mode: str = "ro") -> str:
 def set_serving_pragmas(connection: sqlite3.Connection) -> None:
     set_pragmas(connection)
     connection.execute("pragma temp_store = memory")
+    connection.execute(f"pragma cache_size = -{CACHE_KIB}")
+    connection.setlimit(sqlite3.SQLITE_LIMIT_LIKE_PATTERN_LENGTH, MAX_LIKE_PATTERN)

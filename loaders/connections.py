@@ -10,6 +10,15 @@ from typing import cast
 
 import sqlite_utils
 
+from loaders.database_file import (
+    Watched,
+    WatchedConnection,
+    WatchedFile,
+    open_as,
+    open_read_only_as,
+)
+from loaders.errors import code_of
+
 MIN_SQLITE = (3, 38, 0)
 BUSY_TIMEOUT_MS = 5000
 BULK_CACHE_KIB = 65_536
@@ -17,16 +26,30 @@ BULK_CACHE_KIB = 65_536
 Connection = sqlite3.Connection | sqlite_utils.Database
 
 
-def connect(path: str | Path) -> sqlite3.Connection:
-    """Open a database with durable commits, foreign keys and `secure_delete`."""
+def connect(path: str | Path | WatchedFile) -> WatchedConnection:
+    """Open a database with durable commits, foreign keys and `secure_delete`.
+
+    The file must exist. Where nothing can be written the connection can only read.
+    """
+    return connect_as(WatchedConnection, path)
+
+
+def connect_as(factory: type[Watched], path: str | Path | WatchedFile) -> Watched:
     if sqlite3.sqlite_version_info < MIN_SQLITE:
         minimum = ".".join(map(str, MIN_SQLITE))
         raise ValueError(f"SQLite {sqlite3.sqlite_version} is too old: Dailies needs {minimum}")
-    connection = sqlite3.connect(
-        path, timeout=BUSY_TIMEOUT_MS / 1000, isolation_level=None, check_same_thread=False
-    )
     try:
-        connection.execute("pragma journal_mode = wal")
+        return with_pragmas(open_as(factory, path, timeout=BUSY_TIMEOUT_MS / 1000), wal=True)
+    except sqlite3.OperationalError as error:
+        if code_of(error) not in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN):
+            raise
+    return with_pragmas(open_read_only_as(factory, path, BUSY_TIMEOUT_MS / 1000), wal=False)
+
+
+def with_pragmas(connection: Watched, *, wal: bool) -> Watched:
+    try:
+        if wal:
+            connection.execute("pragma journal_mode = wal")
         set_pragmas(connection)
     except BaseException:
         connection.close()
@@ -75,10 +98,17 @@ def transaction(db: Connection) -> Iterator[sqlite3.Connection]:
     try:
         yield connection
         connection.execute("commit")
+        check_files(connection)
     except BaseException:
         # A commit that fails, as on a full disk, leaves its transaction open.
         connection.rollback()
         raise
+
+
+def check_files(connection: sqlite3.Connection) -> None:
+    """FileChanged if the file is gone or another one: what was written may be lost."""
+    if isinstance(connection, WatchedConnection):
+        connection.check_files()
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from loaders import backups
 from loaders.conflicts import POLICIES
 from loaders.connections import Connection, acting_as, has_rows, main_file, sqlite_connection
 from loaders.dry_run import dry_run_transaction
+from loaders.folder_lock import exclusive
 from loaders.import_report import ImportReport
 
 RowProgress = Callable[[int], None]  # called with the number of rows read since the last call
@@ -61,6 +62,8 @@ def import_transaction(
     """
     connection = sqlite_connection(db)
     if options.on_conflict == "update" and not options.dry_run and has_rows(connection, table):
-        report.backup = str(backups.back_up(connection, main_file(connection)))
+        file = main_file(connection)
+        with exclusive(file.parent):
+            report.backup = str(backups.back_up(connection, file))
     with dry_run_transaction(connection, options.dry_run), acting_as(connection, options.actor):
         yield connection

@@ -13,6 +13,7 @@ from datasette.app import Datasette
 from datasette.database import QueryInterrupted
 
 from dailies import datasette_compat
+from loaders.errors import FileChanged
 from loaders.formats.json_row import finite
 
 # What Datasette 1.0a41 raises, and answers by 500, for odd formats, numbers, JSON and page tokens.
@@ -38,4 +39,5 @@ def handle_exception(datasette: Datasette, request: Request, exception: Exceptio
     if not isinstance(exception, MISTAKES) and not datasette_compat.is_unexplained(exception):
         return None
     message = str(exception) or "This request makes no sense here"
-    return datasette_compat.error_response(datasette, request, message, 400)
+    status = 503 if isinstance(exception, FileChanged) else 400
+    return datasette_compat.error_response(datasette, request, message, status)

@@ -11,8 +11,11 @@ HOME = Path(__file__).parent.parent
 
 def serve(host: str, port: int, options: tuple[str, ...] = ()) -> None:
     """Serve until the process is told to end; `options` are Datasette's own and win over ours."""
-    from datasette.cli import cli  # here: it is slow to load
+    from datasette.cli import cli  # here: they are slow to load
 
+    from dailies.http.server import use_limits
+
+    use_limits()
     cli.main([*arguments(host, port), *options], prog_name="datasette")
 
 

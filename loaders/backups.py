@@ -7,11 +7,12 @@ import shutil
 import sqlite3
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, suppress
 from itertools import count
 from pathlib import Path
 
 from loaders import checks
+from loaders.connections import snapshot
 from loaders.database_file import create_folder, has_log
 from loaders.errors import describe_error
 from loaders.folder_lock import exclusive
@@ -147,23 +148,10 @@ def write_copy(
         snapshot(connection),
     ):
         destination.execute("pragma synchronous = off")
+        connection.execute("select 1 from sqlite_master").fetchone()  # the snapshot begins here
         connection.backup(destination, pages=PAGES_AT_ONCE, progress=report_pages(progress))
         destination.execute("pragma journal_mode = delete")
         verify(connection, destination)
-
-
-@contextmanager
-def snapshot(connection: sqlite3.Connection) -> Iterator[None]:
-    """A transaction that reads; the one that is open, if there is one."""
-    if connection.in_transaction:
-        yield
-        return
-    connection.execute("begin")
-    try:
-        connection.execute("select 1 from sqlite_master").fetchone()
-        yield
-    finally:
-        connection.rollback()
 
 
 def report_pages(progress: Progress | None) -> Callable[[int, int, int], None] | None:

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from loaders import backups, checks, schema, upgrade
 from loaders.backups import PARTIAL
-from loaders.database_file import create_folder, has_log, open_file, open_read_only
+from loaders.database_file import create_folder, open_file, open_read_only
 from loaders.errors import DAMAGED, code_of, describe_error
 from loaders.folder_lock import exclusive
 from loaders.registry import SIDE_FILES
@@ -75,7 +75,8 @@ def locked(path: Path) -> Iterator[Path]:
     create_folder(path.parent)
     real = path.resolve()
     with exclusive(real.parent):
-        backups.sweep(real.parent, f".{real.name}.")
+        for prefix in (f".{real.name}.", f"{real.name}.backup-"):
+            backups.sweep(real.parent, prefix)
         yield real
 
 
@@ -139,11 +140,13 @@ def second_name(path: Path, kept: Path) -> None:
 
 def move_log(path: Path, kept: Path) -> bool:
     """Move what SQLite left beside a damaged or missing file, which must not meet another file."""
-    found = has_log(path)
+    found = False
     for suffix in SIDE_FILES:
         side = path.with_name(path.name + suffix)
-        if side.exists():
+        if suffix != "-shm" and side.exists() and side.stat().st_size:
             side.rename(kept.with_name(kept.name + suffix))
+            found = True
+        side.unlink(missing_ok=True)
     return found
 
 
@@ -165,14 +168,16 @@ def alone(path: Path) -> Iterator[sqlite3.Connection]:
     """
     with closing(open_file(path)) as connection:
         try:
-            connection.execute("pragma locking_mode = exclusive")
             connection.execute("pragma journal_mode = delete")
-            connection.execute("begin exclusive")  # the mode keeps the lock until the end
+            connection.execute("pragma locking_mode = exclusive")  # commits keep the lock
+            connection.execute("begin exclusive")
             connection.execute("commit")
+            in_use = connection.execute("pragma journal_mode").fetchone() != ("delete",)
         except sqlite3.DatabaseError as error:
-            if code_of(error) == sqlite3.SQLITE_BUSY:
-                raise ValueError(f"{path} is in use: stop the server first") from error
-            if code_of(error) not in DAMAGED:
+            in_use = code_of(error) == sqlite3.SQLITE_BUSY
+            if not in_use and code_of(error) not in DAMAGED:
                 message = f"{path} {describe_error(error)}: nothing was changed"
                 raise ValueError(message) from error
+        if in_use:
+            raise ValueError(f"{path} is in use: stop the server first")
         yield connection

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from loaders import checks
 from loaders.connections import snapshot
-from loaders.database_file import create_folder, has_log
+from loaders.database_file import create_folder, has_log, open_read_only
 from loaders.errors import describe_error
 from loaders.folder_lock import exclusive
 from loaders.progress import Progress
@@ -31,12 +31,11 @@ def back_up(connection: sqlite3.Connection, path: Path, progress: Progress | Non
     return copy(connection, path.with_name(f"{path.name}.backup-{file_stamp()}"), progress)
 
 
-def back_up_to(
-    connection: sqlite3.Connection, folder: Path, name: str, progress: Progress | None = None
-) -> Path:
-    """A verified copy in `folder`, named `NAME-YYYYMMDDTHHMMSSZ.db`."""
+def back_up_file(name: str, path: Path, folder: Path, progress: Progress | None = None) -> Path:
+    """A verified copy of the database at `path` in `folder`, named `NAME-YYYYMMDDTHHMMSSZ.db`."""
+    checks.inspect(name, path)
     create_folder(folder)
-    with exclusive(folder.resolve()):
+    with exclusive(folder.resolve()), closing(open_read_only(path)) as connection:
         sweep(folder, f"{name}-*.db.")
         return copy(connection, folder / f"{name}-{file_stamp()}.db", progress)
 
@@ -128,7 +127,7 @@ def copy(connection: sqlite3.Connection, wanted: Path, progress: Progress | None
         sync(partial)
         target = publish(partial, wanted)
     except sqlite3.Error as error:
-        raise ValueError(f"{partial} {describe_error(error)}: nothing was changed") from error
+        raise ValueError(f"{wanted} {describe_error(error)}: nothing was changed") from error
     finally:
         for suffix in ("", "-journal"):
             partial.with_name(partial.name + suffix).unlink(missing_ok=True)

@@ -13,8 +13,9 @@ from datasette.app import Datasette
 from datasette.database import QueryInterrupted
 
 from dailies import datasette_compat
-from dailies.errors import RequestError
+from dailies.errors import RequestError, request_error
 from dailies.storage.bounds import TooManyBytes
+from loaders.errors import FileChanged
 from loaders.formats.json_row import finite
 
 # What Datasette 1.0a41 raises, and answers by 500, for odd formats, numbers, JSON and page tokens.
@@ -39,6 +40,8 @@ datasette_compat.log_errors(lambda error: isinstance(error, EXPECTED))
 
 @hookimpl
 def handle_exception(datasette: Datasette, request: Request, exception: Exception) -> Any:
+    if isinstance(exception, FileChanged):
+        exception = request_error(exception)
     if isinstance(exception, RequestError):
         return refused(datasette, request, exception)
     if not isinstance(exception, MISTAKES) and not datasette_compat.is_unexplained(exception):

@@ -27,6 +27,7 @@ from dailies.storage.restricted import (
     with_listed,
     write_authorizer,
 )
+from loaders.database_file import WatchedFile
 from loaders.errors import NotFound
 
 Result = TypeVar("Result")
@@ -71,12 +72,13 @@ class ServedDatabase(BoundedDatabase):
     def __init__(self, datasette: Datasette, name: str, path: Path) -> None:
         super().__init__(datasette, path=str(path), is_mutable=True)
         settings = ((datasette.config or {}).get("databases") or {}).get(name) or {}
+        self.file = WatchedFile.at(path)
         self.served = with_listed(reference(name), settings.get("tables") or {}, path)
         self.authorizer = ReadAuthorizer({"main": self.served}, [path])
 
     def connect(self, write: bool = False) -> sqlite3.Connection:
         authorizer = write_authorizer(self.served) if write else self.authorizer
-        return keep_open(self, connect_served(Path(self.path), authorizer, write=write))
+        return keep_open(self, connect_served(self.file, authorizer, write=write))
 
     async def execute(self, sql: str, *args: Any, **options: Any) -> Any:
         await refuse_joins_by_name(sql, [self])
@@ -164,10 +166,12 @@ class AcrossDatabase(BoundedDatabase):
 
     def __init__(self, datasette: Datasette, databases: dict[str, ServedDatabase]) -> None:
         super().__init__(datasette, is_memory=True, is_mutable=False)
-        self._files = {name: Path(database.path) for name, database in databases.items()}
+        self._files = {name: database.file for name, database in databases.items()}
         self._databases = tuple(databases.values())
         schemas: dict[str, Served] = {name: one.served for name, one in databases.items()}
-        self.authorizer = ReadAuthorizer(schemas, self._files.values())
+        self.authorizer = ReadAuthorizer(
+            schemas, (Path(file.path) for file in self._files.values())
+        )
 
     def connect(self, write: bool = False) -> sqlite3.Connection:  # noqa: ARG002
         return keep_open(self, connect_across(self._files, self.authorizer))

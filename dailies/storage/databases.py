@@ -12,6 +12,7 @@ from datasette.app import Datasette
 from datasette.database import Database
 
 from dailies.datasette_compat import keep_open, sqlite_timelimit
+from dailies.storage.availability import require_available
 from dailies.storage.group_commit import GroupCommit
 from dailies.storage.restricted import (
     ReadAuthorizer,
@@ -166,5 +167,6 @@ async def write_to_database(
 def database_of(datasette: Datasette, name: str) -> Database:
     database = datasette.databases.get(name)
     if database is None:
+        require_available(datasette, name)
         raise NotFound(f"The database {name} is not here")
     return database

@@ -11,7 +11,6 @@ from loaders.queues.jobs import Jobs, Key
 from loaders.queues.table import Row
 from loaders.times import NOW_SQL, now
 
-
 GIVE_LEASE = """
 update job_states
 set lease = lower(hex(randomblob(16)))

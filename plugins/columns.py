@@ -49,7 +49,7 @@ async def write_rows(request: Request, send: Any, datasette: Datasette) -> Any:
         return response
     resolved = await datasette.resolve_table(request)
     if response.status == 400:
-        return await named_columns(resolved.db, resolved.table, body, response)
+        return await named_columns(resolved.db, resolved.table, bytes(body), response)
     return await without_hidden_columns(resolved.db, resolved.table, response)
 
 

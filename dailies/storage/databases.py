@@ -10,9 +10,8 @@ from weakref import WeakKeyDictionary
 
 from datasette.app import Datasette
 from datasette.database import Database
-from datasette.utils import InvalidSql
 
-from dailies.datasette_compat import keep_open, sqlite_timelimit
+from dailies.datasette_compat import InvalidSql, keep_open, sqlite_timelimit
 from dailies.storage.group_commit import GroupCommit
 from dailies.storage.restricted import (
     ReadAuthorizer,
@@ -59,7 +58,7 @@ class ServedDatabase(Database):
         await refuse_joins_by_name(sql, [self])
         return await super().execute(sql, *args, **options)
 
-    async def execute_write(self, sql: str, *args: Any, **options: Any) -> Any:
+    async def execute_write(self, *_: Any, **__: Any) -> Any:
         """Refused: a POST to the page of a canned query would run it while writers wait."""
         raise InvalidSql("Queries only read: send a GET request")
 

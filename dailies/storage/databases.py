@@ -10,10 +10,9 @@ from weakref import WeakKeyDictionary
 
 from datasette.app import Datasette
 from datasette.database import Database, Results
-from datasette.utils import InvalidSql
 
 from dailies import datasette_compat
-from dailies.datasette_compat import in_table_page, keep_open
+from dailies.datasette_compat import InvalidSql, in_table_page, keep_open
 from dailies.storage.availability import require_available
 from dailies.storage.bounds import TooManyBytes, time_limit
 from dailies.storage.group_commit import GroupCommit

@@ -31,6 +31,7 @@ from datasette.facets import ColumnFacet
 from datasette.permissions import _skip_permission_checks
 from datasette.utils import (
     CustomJSONEncoder,
+    InvalidSql,
     add_cors_headers,
     baseconv,
     escape_fts,
@@ -42,11 +43,13 @@ from datasette.utils import (
 )
 from datasette.utils.asgi import BadRequest
 from datasette.views.base import DatasetteError
+from itsdangerous import BadSignature
 
 __all__ = [
     "BadRequest",
     "ColumnFacet",
     "CustomJSONEncoder",
+    "InvalidSql",
     "QueryInterrupted",
     "add_cors_headers",
     "escape_fts",
@@ -54,6 +57,8 @@ __all__ = [
     "path_with_added_args",
     "urlsafe_components",
 ]
+
+Actor = dict[str, Any]
 
 INSERT_QUERY = """
 insert or replace into queries
@@ -70,6 +75,7 @@ INSERT_METADATA = (
 # As Datasette has them: importing this module twice must not wrap them twice.
 populate_catalog = datasette.utils.internal_db.populate_schema_tables
 row_sql = datasette.utils.row_sql_params_pks
+TOO_LONG = "This list cannot be sorted by a value of more than {:,} characters"
 table_data = datasette.views.table.table_view_data
 
 in_table_page: ContextVar[bool] = ContextVar("in_table_page", default=False)
@@ -135,13 +141,26 @@ def core_actions() -> tuple[str, ...]:
     return tuple(action.name for action in register_actions())
 
 
-def signed_actor(instance: Datasette, actor: dict[str, Any], seconds: int) -> str:
+def signed_session(instance: Datasette, actor: Actor, session: str, seconds: int) -> str:
     """The content of Datasette's cookie for an actor who is signed in for so many seconds.
 
-    `Datasette.set_actor_cookie` would set it without Secure and Max-Age.
+    `Datasette.set_actor_cookie` would set it without Secure and Max-Age. Datasette ignores what we
+    add: the id of the session.
     """
     expires_at = baseconv.base62.encode(int(time.time()) + seconds)
-    return str(instance.sign({"a": actor, "e": expires_at}, "actor"))
+    return str(instance.sign({"a": actor, "e": expires_at, "s": session}, "actor"))
+
+
+def read_session(instance: Datasette, cookie: str) -> tuple[Actor, str | None] | None:
+    """Actor and session of the cookie; None where Datasette takes it for anonymous."""
+    try:
+        content = instance.unsign(cookie, "actor")
+        expires_at = content.get("e")
+        if expires_at and time.time() > baseconv.base62.decode(expires_at):
+            return None
+        return content["a"], content.get("s")
+    except (BadSignature, LookupError, TypeError, ValueError, AttributeError):
+        return None
 
 
 async def core_page(
@@ -216,9 +235,7 @@ def limit_page_tokens(most: int) -> None:
 
     def encode(text: str) -> Any:
         if len(text) > most:
-            raise BadRequest(
-                f"This list cannot be sorted by a value of more than {most:,} characters"
-            )
+            raise BadRequest(TOO_LONG.format(most))
         return tilde_encode(text)
 
     datasette.views.table.tilde_encode = encode

@@ -35,7 +35,6 @@ class Config(uvicorn.Config):
 
 def use_limits() -> None:
     """Have Datasette start uvicorn with `Config`."""
-    trusted_proxies()  # ValueError now, rather than when everything else has started
     allow_files(MAX_CONNECTIONS + FILES_BESIDE)
     return_memory()
     uvicorn.Config = Config  # type: ignore[assignment,misc]

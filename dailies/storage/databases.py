@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 from weakref import WeakKeyDictionary
@@ -12,7 +12,8 @@ from datasette.app import Datasette
 from datasette.database import Database, Results
 
 from dailies import datasette_compat
-from dailies.datasette_compat import in_table_page, keep_open
+from dailies.datasette_compat import InvalidSql, in_table_page, keep_open
+from dailies.storage.availability import require_available
 from dailies.storage.bounds import TooManyBytes, time_limit
 from dailies.storage.group_commit import GroupCommit
 from dailies.storage.restricted import (
@@ -21,16 +22,22 @@ from dailies.storage.restricted import (
     connect_across,
     connect_served,
     fold,
+    joins_by_name,
     reference,
     with_listed,
     write_authorizer,
 )
+from loaders.database_file import WatchedFile
 from loaders.errors import NotFound
 
 Result = TypeVar("Result")
 
 MAX_HTML_ROWS = 200
 MAX_TOKEN = 2_000  # characters of a value in the address of the next page
+JOIN_BY_NAME = (
+    "USING and NATURAL are refused, since a table has columns that are not served:"
+    " write JOIN ... ON ..."
+)
 
 datasette_compat.limit_queries_with(time_limit)
 datasette_compat.limit_page_tokens(MAX_TOKEN)
@@ -68,12 +75,21 @@ class ServedDatabase(BoundedDatabase):
     def __init__(self, datasette: Datasette, name: str, path: Path) -> None:
         super().__init__(datasette, path=str(path), is_mutable=True)
         settings = ((datasette.config or {}).get("databases") or {}).get(name) or {}
+        self.file = WatchedFile.at(path)
         self.served = with_listed(reference(name), settings.get("tables") or {}, path)
         self.authorizer = ReadAuthorizer({"main": self.served}, [path])
 
     def connect(self, write: bool = False) -> sqlite3.Connection:
         authorizer = write_authorizer(self.served) if write else self.authorizer
-        return keep_open(self, connect_served(Path(self.path), authorizer, write=write))
+        return keep_open(self, connect_served(self.file, authorizer, write=write))
+
+    async def execute(self, sql: str, *args: Any, **options: Any) -> Any:
+        await refuse_joins_by_name(sql, [self])
+        return await super().execute(sql, *args, **options)
+
+    async def execute_write(self, *_: Any, **__: Any) -> Any:
+        """Refused: a POST to the page of a canned query would run it while writers wait."""
+        raise InvalidSql("Queries only read: send a GET request")
 
     async def table_exists(self, table: str) -> bool:
         return self.served.has(table) and await super().table_exists(table)
@@ -153,12 +169,30 @@ class AcrossDatabase(BoundedDatabase):
 
     def __init__(self, datasette: Datasette, databases: dict[str, ServedDatabase]) -> None:
         super().__init__(datasette, is_memory=True, is_mutable=False)
-        self._files = {name: Path(database.path) for name, database in databases.items()}
+        self._files = {name: database.file for name, database in databases.items()}
+        self._databases = tuple(databases.values())
         schemas: dict[str, Served] = {name: one.served for name, one in databases.items()}
-        self.authorizer = ReadAuthorizer(schemas, self._files.values())
+        self.authorizer = ReadAuthorizer(
+            schemas, (Path(file.path) for file in self._files.values())
+        )
 
     def connect(self, write: bool = False) -> sqlite3.Connection:  # noqa: ARG002
         return keep_open(self, connect_across(self._files, self.authorizer))
+
+    async def execute(self, sql: str, *args: Any, **options: Any) -> Any:
+        await refuse_joins_by_name(sql, self._databases)
+        return await super().execute(sql, *args, **options)
+
+
+async def refuse_joins_by_name(sql: str, databases: Iterable[ServedDatabase]) -> None:
+    """InvalidSql if the statement could compare a column that is not served.
+
+    SQLite 3.40 does not ask the authorizer about columns that USING and NATURAL JOIN compare.
+    """
+    if joins_by_name(sql):
+        for database in databases:
+            if await database.tables_with_hidden_columns():
+                raise InvalidSql(JOIN_BY_NAME)
 
 
 async def read_from(
@@ -193,5 +227,6 @@ async def write_to_database(
 def database_of(datasette: Datasette, name: str) -> Database:
     database = datasette.databases.get(name)
     if database is None:
+        require_available(datasette, name)
         raise NotFound(f"The database {name} is not here")
     return database

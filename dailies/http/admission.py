@@ -8,12 +8,10 @@ sends one request at a time then hardly waits for who sends many.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
 from contextvars import ContextVar
 
 from dailies.errors import RETRY, RequestError
-from dailies.http.limits import App, Receive, Scope, Send, send_error
+from dailies.http.limits import App, Message, Receive, Scope, Send, send_error
 
 MAX_WAITING = 200
 WAIT_SECONDS = 10.0
@@ -65,7 +63,7 @@ class Kinds:
 
     def __init__(self) -> None:
         self.pages = Places(2)
-        self.exports = Places(4)  # held while the client reads
+        self.exports = Places(4)  # they are made while they are sent
         self.api = Places(8)
 
     def of(self, scope: Scope) -> Places | None:
@@ -99,17 +97,32 @@ def admitted(app: App) -> App:
         except RequestError as error:
             await send_error(send, error)
             return
-        with leaving(places):
-            await app(scope, receive, send)
+        place = Place(places, send, until_end=places is kinds.exports)
+        token = inside.set(True)
+        try:
+            await app(scope, receive, place.send)
+        finally:
+            inside.reset(token)
+            place.leave()
 
     return wrapped
 
 
-@contextmanager
-def leaving(places: Places) -> Iterator[None]:
-    token = inside.set(True)
-    try:
-        yield
-    finally:
-        inside.reset(token)
-        places.leave()
+class Place:
+    """A place that is left when the response is made: to send it may take as long as it takes."""
+
+    def __init__(self, places: Places, send: Send, *, until_end: bool) -> None:
+        self._places = places
+        self._send = send
+        self._until_end = until_end
+        self._held = True
+
+    async def send(self, message: Message) -> None:
+        if not self._until_end:
+            self.leave()
+        await self._send(message)
+
+    def leave(self) -> None:
+        if self._held:
+            self._held = False
+            self._places.leave()

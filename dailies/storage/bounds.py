@@ -9,7 +9,7 @@ import sqlite3
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -18,7 +18,8 @@ from dailies.errors import RETRY, RequestError
 from loaders.database_file import WatchedConnection
 
 MAX_RESULT_BYTES = 4_000_000  # but for the last row, and one more
-MAX_LIKE_PATTERN = 500  # bytes; comparing takes the product of pattern and text
+MAX_LIST_BYTES = 2_500_000
+MAX_LIKE_PATTERN = 250  # bytes; comparing takes the product of pattern and text
 
 SLOW_SECONDS = 0.05
 SLICE_SECONDS = 0.1
@@ -43,12 +44,19 @@ class BoundedCursor(sqlite3.Cursor):
     """Raises TooManyBytes instead of fetching a list that is too large."""
 
     def fetchall(self) -> list[Any]:
-        return self._fetch(None)
+        """All rows, as of facets and lists of names: none of them may be large."""
+        rows: list[Any] = []
+        left = MAX_LIST_BYTES
+        for row in self:
+            rows.append(row)
+            left -= size_of(row)
+            if left < 0:
+                del rows[:]
+                raise TooManyBytes(0, rows, self.description)
+        return rows
 
     def fetchmany(self, size: int | None = 1) -> list[Any]:
-        return self._fetch(size)
-
-    def _fetch(self, most: int | None) -> list[Any]:
+        """The rows of a page or query, up to `size`."""
         rows: list[Any] = []
         left, fit = MAX_RESULT_BYTES, 0
         for row in self:
@@ -59,10 +67,15 @@ class BoundedCursor(sqlite3.Cursor):
             rows.append(row)
             if left > 0:
                 fit += 1
-                left -= sum(len(value) for value in row if isinstance(value, str | bytes))
-            if len(rows) == most:
+                left -= size_of(row)
+            if len(rows) == size:
                 break
         return rows
+
+
+def size_of(row: Iterable[Any]) -> int:
+    """The length of its texts and blobs."""
+    return sum(len(value) for value in row if isinstance(value, str | bytes))
 
 
 class BoundedConnection(WatchedConnection):

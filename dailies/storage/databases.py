@@ -42,7 +42,7 @@ JOIN_BY_NAME = (
 datasette_compat.limit_queries_with(time_limit)
 datasette_compat.limit_page_tokens(MAX_TOKEN)
 datasette_compat.shorten_table_pages(
-    lambda error: error.fit if isinstance(error, TooManyBytes) else None, MAX_HTML_ROWS
+    lambda error: (error.fit or None) if isinstance(error, TooManyBytes) else None, MAX_HTML_ROWS
 )
 
 groups: WeakKeyDictionary[Database, GroupCommit] = WeakKeyDictionary()

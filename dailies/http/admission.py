@@ -62,7 +62,7 @@ class Kinds:
     """The kinds of requests; small files and streams of events need no place."""
 
     def __init__(self) -> None:
-        self.pages = Places(2)
+        self.pages = Places(10)
         self.exports = Places(4)  # they are made while they are sent
         self.api = Places(8)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -11,7 +12,7 @@ from weakref import WeakKeyDictionary
 from datasette.app import Datasette
 from datasette.database import Database
 
-from dailies.datasette_compat import keep_open, sqlite_timelimit
+from dailies.datasette_compat import keep_open, prepare_connection, sqlite_timelimit
 from dailies.storage.group_commit import GroupCommit
 from dailies.storage.restricted import (
     ReadAuthorizer,
@@ -27,7 +28,11 @@ from loaders.errors import NotFound
 
 Result = TypeVar("Result")
 
+QUICK_SECONDS = 0.005
+QUICK_STEPS = 2000  # of SQLite's virtual machine, between two looks at the clock
+
 groups: WeakKeyDictionary[Database, GroupCommit] = WeakKeyDictionary()
+quick_reads: WeakKeyDictionary[Database, QuickReads] = WeakKeyDictionary()
 
 
 class InDatabase(Protocol):
@@ -44,9 +49,10 @@ class ServedDatabase(Database):
         self.served = with_listed(reference(name), settings.get("tables") or {}, path)
         self.authorizer = ReadAuthorizer({"main": self.served}, [path])
 
-    def connect(self, write: bool = False) -> sqlite3.Connection:
+    def connect(self, write: bool = False, waiting: bool = True) -> sqlite3.Connection:
         authorizer = write_authorizer(self.served) if write else self.authorizer
-        return keep_open(self, connect_served(Path(self.path), authorizer, write=write))
+        connection = connect_served(Path(self.path), authorizer, write=write, waiting=waiting)
+        return keep_open(self, connection)
 
     async def table_exists(self, table: str) -> bool:
         return self.served.has(table) and await super().table_exists(table)
@@ -145,6 +151,40 @@ async def read_from(
 
     result: Result = await database_of(datasette, resource.database).execute_fn(limited)
     return result
+
+
+async def read_at_once(
+    datasette: Datasette, resource: InDatabase, read: Callable[[sqlite3.Connection], Result]
+) -> Result:
+    """Like `read_from`, for what an index answers: waiting for a thread would take far longer.
+
+    A read that takes longer after all, or meets a lock, is done again by a thread.
+    """
+    database = database_of(datasette, resource.database)
+    quick = quick_reads.get(database)
+    if quick is None:
+        quick = quick_reads[database] = QuickReads(datasette, database)
+    try:
+        return quick.read(read)
+    except sqlite3.OperationalError:
+        return await read_from(datasette, resource, read)
+
+
+class QuickReads:
+    """A connection of the event loop's own, whose statements end after a few milliseconds."""
+
+    def __init__(self, datasette: Datasette, database: Database) -> None:
+        self._connection = database.connect(waiting=False)
+        prepare_connection(datasette, self._connection, database.name)
+        self._connection.set_progress_handler(self._is_late, QUICK_STEPS)
+        self._deadline = 0.0
+
+    def read(self, read: Callable[[sqlite3.Connection], Result]) -> Result:
+        self._deadline = time.monotonic() + QUICK_SECONDS
+        return read(self._connection)
+
+    def _is_late(self) -> bool:
+        return time.monotonic() > self._deadline
 
 
 async def write_to(

@@ -225,8 +225,13 @@ def tables_read(
     return read
 
 
-def connect_served(path: Path, authorizer: Authorizer, *, write: bool) -> sqlite3.Connection:
-    """Connect to one database file, which must exist; read-only unless `write`."""
+def connect_served(
+    path: Path, authorizer: Authorizer, *, write: bool, waiting: bool = True
+) -> sqlite3.Connection:
+    """Connect to one database file, which must exist; read-only unless `write`.
+
+    Unless `waiting`, a lock is an error at once.
+    """
     connection = sqlite3.connect(
         uri_of(path, "rw" if write else "ro"),
         uri=True,
@@ -236,6 +241,8 @@ def connect_served(path: Path, authorizer: Authorizer, *, write: bool) -> sqlite
     )
     try:
         set_serving_pragmas(connection)
+        if not waiting:
+            connection.execute("pragma busy_timeout = 0")
         connection.set_authorizer(authorizer)
         # Only now: setting it up must not wait for a lock, since Datasette tries only once.
         connection.isolation_level = "IMMEDIATE" if write else "DEFERRED"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-from contextlib import suppress
 from pathlib import Path
 
 from dailies.auth.secrets import signing_secret
@@ -13,13 +11,11 @@ HOME = Path(__file__).parent.parent
 
 def serve(host: str, port: int, options: tuple[str, ...] = ()) -> None:
     """Serve until the process is told to end; `options` are Datasette's own and win over ours."""
-    from datasette.cli import cli  # here: it is slow to load
+    from datasette.cli import cli  # here: they are slow to load
 
-    with suppress(ImportError):  # it does not exist on Windows
-        import uvloop
+    from dailies.http.server import use_limits
 
-        asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
-
+    use_limits()
     cli.main([*arguments(host, port), *options], prog_name="datasette")
 
 

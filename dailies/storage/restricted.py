@@ -7,6 +7,7 @@ secrets in them: SQLite's authorizer refuses those, whatever the route to them.
 
 from __future__ import annotations
 
+import re
 import sqlite3
 import string
 from collections.abc import Callable, Iterable, Mapping
@@ -18,9 +19,12 @@ from typing import Any
 
 import sqlite_utils
 
+from dailies.storage.bounds import MAX_LIKE_PATTERN, BoundedConnection
 from loaders import schema
 from loaders.connections import BUSY_TIMEOUT_MS, connect, set_pragmas
 from loaders.registry import database_spec
+
+CACHE_KIB = 1000  # of each file of each connection, and each thread has its own
 
 # SQLite folds the case of ASCII letters only.
 ASCII_LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
@@ -55,6 +59,13 @@ READING_ACTIONS = frozenset(
         sqlite3.SQLITE_TRANSACTION,
     }
 )
+
+# Texts, quoted names and comments; each also matches where it is not closed.
+QUOTED_SQL = re.compile(
+    r"""'[^']*'?|"[^"]*"?|`[^`]*`?|\[[^\]]*\]?|--[^\n]*|/\*(?s:.*?)(?:\*/|\Z)"""
+)
+JOIN_BY_NAME = re.compile(r"\b(?:natural|using)\b", re.IGNORECASE | re.ASCII)
+TCL_VARIABLE = re.compile(r"[$@:#][\w:$]+\(")  # may hold a quote that opens no text
 
 Columns = frozenset[str] | None  # None: every column
 Authorizer = Callable[[int, str | None, str | None, str | None, str | None], int]
@@ -135,6 +146,12 @@ def shadow_tables(path: Path) -> list[str]:
     with closing(sqlite3.connect(uri_of(path), uri=True)) as connection:
         rows = connection.execute("select name from pragma_table_list where type = 'shadow'")
         return [fold(name) for (name,) in rows]
+
+
+def joins_by_name(sql: str) -> bool:
+    """True if the statement may contain USING or NATURAL JOIN."""
+    unquoted = sql if TCL_VARIABLE.search(sql) else QUOTED_SQL.sub(" ", sql)
+    return JOIN_BY_NAME.search(unquoted) is not None
 
 
 class ReadAuthorizer:
@@ -238,6 +255,7 @@ def connect_served(
         timeout=BUSY_TIMEOUT_MS / 1000,
         check_same_thread=False,
         isolation_level=None,
+        factory=sqlite3.Connection if write else BoundedConnection,
     )
     try:
         set_serving_pragmas(connection)
@@ -254,7 +272,9 @@ def connect_served(
 
 def connect_across(files: Mapping[str, Path], authorizer: Authorizer) -> sqlite3.Connection:
     """Connect without a file of its own; these databases are attached under their names."""
-    connection = sqlite3.connect(":memory:", uri=True, check_same_thread=False)
+    connection = sqlite3.connect(
+        ":memory:", uri=True, check_same_thread=False, factory=BoundedConnection
+    )
     try:
         set_serving_pragmas(connection)
         for name, path in files.items():
@@ -273,3 +293,5 @@ def uri_of(path: Path, mode: str = "ro") -> str:
 def set_serving_pragmas(connection: sqlite3.Connection) -> None:
     set_pragmas(connection)
     connection.execute("pragma temp_store = memory")
+    connection.execute(f"pragma cache_size = -{CACHE_KIB}")
+    connection.setlimit(sqlite3.SQLITE_LIMIT_LIKE_PATTERN_LENGTH, MAX_LIKE_PATTERN)

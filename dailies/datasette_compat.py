@@ -34,6 +34,7 @@ from datasette.plugins import pm
 from datasette.tokens import TokenInvalid
 from datasette.utils import (
     CustomJSONEncoder,
+    InvalidSql,
     add_cors_headers,
     await_me_maybe,
     baseconv,
@@ -45,11 +46,13 @@ from datasette.utils import (
 )
 from datasette.utils.asgi import BadRequest
 from datasette.views.base import DatasetteError
+from itsdangerous import BadSignature
 
 __all__ = [
     "BadRequest",
     "ColumnFacet",
     "CustomJSONEncoder",
+    "InvalidSql",
     "QueryInterrupted",
     "add_cors_headers",
     "escape_fts",
@@ -57,6 +60,8 @@ __all__ = [
     "path_with_added_args",
     "urlsafe_components",
 ]
+
+Actor = dict[str, Any]
 
 INSERT_QUERY = """
 insert or replace into queries
@@ -176,13 +181,26 @@ def core_actions() -> tuple[str, ...]:
     return tuple(action.name for action in register_actions())
 
 
-def signed_actor(instance: Datasette, actor: dict[str, Any], seconds: int) -> str:
+def signed_session(instance: Datasette, actor: Actor, session: str, seconds: int) -> str:
     """The content of Datasette's cookie for an actor who is signed in for so many seconds.
 
-    `Datasette.set_actor_cookie` would set it without Secure and Max-Age.
+    `Datasette.set_actor_cookie` would set it without Secure and Max-Age. Datasette ignores what we
+    add: the id of the session.
     """
     expires_at = baseconv.base62.encode(int(time.time()) + seconds)
-    return str(instance.sign({"a": actor, "e": expires_at}, "actor"))
+    return str(instance.sign({"a": actor, "e": expires_at, "s": session}, "actor"))
+
+
+def read_session(instance: Datasette, cookie: str) -> tuple[Actor, str | None] | None:
+    """Actor and session of the cookie; None where Datasette takes it for anonymous."""
+    try:
+        content = instance.unsign(cookie, "actor")
+        expires_at = content.get("e")
+        if expires_at and time.time() > baseconv.base62.decode(expires_at):
+            return None
+        return content["a"], content.get("s")
+    except (BadSignature, LookupError, TypeError, ValueError, AttributeError):
+        return None
 
 
 async def core_page(

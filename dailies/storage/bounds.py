@@ -15,6 +15,7 @@ from typing import Any
 
 from dailies.datasette_compat import QueryInterrupted
 from dailies.errors import RETRY, RequestError
+from loaders.database_file import WatchedConnection
 
 MAX_RESULT_BYTES = 4_000_000  # but for the last row, which may be the only one
 MAX_LIKE_PATTERN = 500  # bytes; comparing takes the product of pattern and text
@@ -59,7 +60,7 @@ class BoundedCursor(sqlite3.Cursor):
         return rows
 
 
-class BoundedConnection(sqlite3.Connection):
+class BoundedConnection(WatchedConnection):
     """A connection for reading, whose cursors are bounded."""
 
     def cursor(self, factory: Any = BoundedCursor) -> Any:

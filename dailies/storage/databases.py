@@ -11,10 +11,10 @@ from weakref import WeakKeyDictionary
 
 from datasette.app import Datasette
 from datasette.database import Database, Results
-from datasette.utils import InvalidSql
 
 from dailies import datasette_compat
-from dailies.datasette_compat import in_table_page, keep_open, prepare_connection
+from dailies.datasette_compat import InvalidSql, in_table_page, keep_open, prepare_connection
+from dailies.storage.availability import require_available
 from dailies.storage.bounds import TooManyBytes, time_limit
 from dailies.storage.group_commit import GroupCommit
 from dailies.storage.restricted import (
@@ -28,6 +28,7 @@ from dailies.storage.restricted import (
     with_listed,
     write_authorizer,
 )
+from loaders.database_file import WatchedFile
 from loaders.errors import NotFound
 
 Result = TypeVar("Result")
@@ -75,19 +76,20 @@ class ServedDatabase(BoundedDatabase):
     def __init__(self, datasette: Datasette, name: str, path: Path) -> None:
         super().__init__(datasette, path=str(path), is_mutable=True)
         settings = ((datasette.config or {}).get("databases") or {}).get(name) or {}
+        self.file = WatchedFile.at(path)
         self.served = with_listed(reference(name), settings.get("tables") or {}, path)
         self.authorizer = ReadAuthorizer({"main": self.served}, [path])
 
     def connect(self, write: bool = False, waiting: bool = True) -> sqlite3.Connection:
         authorizer = write_authorizer(self.served) if write else self.authorizer
-        connection = connect_served(Path(self.path), authorizer, write=write, waiting=waiting)
+        connection = connect_served(self.file, authorizer, write=write, waiting=waiting)
         return keep_open(self, connection)
 
     async def execute(self, sql: str, *args: Any, **options: Any) -> Any:
         await refuse_joins_by_name(sql, [self])
         return await super().execute(sql, *args, **options)
 
-    async def execute_write(self, sql: str, *args: Any, **options: Any) -> Any:
+    async def execute_write(self, *_: Any, **__: Any) -> Any:
         """Refused: a POST to the page of a canned query would run it while writers wait."""
         raise InvalidSql("Queries only read: send a GET request")
 
@@ -169,10 +171,12 @@ class AcrossDatabase(BoundedDatabase):
 
     def __init__(self, datasette: Datasette, databases: dict[str, ServedDatabase]) -> None:
         super().__init__(datasette, is_memory=True, is_mutable=False)
-        self._files = {name: Path(database.path) for name, database in databases.items()}
+        self._files = {name: database.file for name, database in databases.items()}
         self._databases = tuple(databases.values())
         schemas: dict[str, Served] = {name: one.served for name, one in databases.items()}
-        self.authorizer = ReadAuthorizer(schemas, self._files.values())
+        self.authorizer = ReadAuthorizer(
+            schemas, (Path(file.path) for file in self._files.values())
+        )
 
     def connect(self, write: bool = False) -> sqlite3.Connection:  # noqa: ARG002
         return keep_open(self, connect_across(self._files, self.authorizer))
@@ -259,5 +263,6 @@ async def write_to_database(
 def database_of(datasette: Datasette, name: str) -> Database:
     database = datasette.databases.get(name)
     if database is None:
+        require_available(datasette, name)
         raise NotFound(f"The database {name} is not here")
     return database

@@ -17,7 +17,7 @@ import server_process
 from browser_site import Site
 from cli_runner import run_in_process
 from datasette.app import Datasette
-from in_process import asking, serving
+from in_process import READING, asking, serving
 from jobs_client import serving_jobs, token_of
 from playwright.sync_api import Browser, Page, sync_playwright
 from server_process import RunDailies, ServerProcess
@@ -115,7 +115,7 @@ def shared_samples(sample_data: Path, tmp_path_factory: pytest.TempPathFactory) 
 @pytest.fixture(scope="module")
 def shared_datasette(shared_samples: Path) -> Iterator[Datasette]:
     """An instance over the sample rows for the read-only tests of a module."""
-    with serving() as served:
+    with serving(**READING) as served:
         yield served
 
 

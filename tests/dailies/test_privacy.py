@@ -15,7 +15,7 @@ from urllib.parse import quote
 import pytest
 from datasette.app import Datasette
 from datasette.resources import DatabaseResource, TableResource
-from in_process import READER, ROOT, WORKER, asking, metadata, paths, serving
+from in_process import READER, READING, ROOT, WORKER, asking, metadata, paths, serving
 
 from dailies.auth.derived import closable, find_derived
 from dailies.canned_queries import FOLDER, read_queries
@@ -143,7 +143,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Datasette]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DAILIES_DATA_DIR", str(tmp_path_factory.mktemp("shared")))
         plant()
-        with serving() as served:
+        with serving(**READING) as served:
             yield served
 
 

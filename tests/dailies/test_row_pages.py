@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from datasette.app import Datasette
-from in_process import READER, ROOT, asking, metadata, serving
+from in_process import READER, READING, ROOT, asking, metadata, serving
 from legacy import unpack
 
 from loaders import campaigns, open_database, presentation_jobs, upgrade, yt_builder
@@ -271,7 +271,7 @@ async def test_every_record_of_earlier_systems_has_a_page(data_dir: Path) -> Non
         unpack(file, data_dir).replace(database_path(name))
         upgrade.build(name, database_path(name))
     seen = 0
-    with serving() as datasette:
+    with serving(**READING) as datasette:
         async with asking(datasette, None) as client:
             for table in (path.rpartition("/")[0] for path in RECORDS):
                 list_page = (await client.get(f"{table}?_size=200")).text

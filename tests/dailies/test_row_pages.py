@@ -228,7 +228,7 @@ async def test_nothing_from_a_closed_table_is_shown(
     database, table = closed
     config = metadata()
     config["databases"][database]["tables"][table]["allow"] = {"id": "root"}
-    with serving(config=config) as datasette:
+    with serving(config=config, **READING) as datasette:
         for actor in (None, READER):
             shown = await get(datasette, page, actor)
             assert [text for text in absent if text in shown] == []
@@ -239,7 +239,7 @@ async def test_nothing_from_a_closed_table_is_shown(
 async def test_the_page_of_a_closed_table_shows_nothing(samples: Path) -> None:
     config = metadata()
     config["databases"]["metrics"]["tables"]["video_metadata"]["allow"] = {"id": "root"}
-    with serving(config=config) as datasette:
+    with serving(config=config, **READING) as datasette:
         async with asking(datasette, None) as client:
             for path in (VIDEO, "/-/videos/dly_vid_001", "/-/videos/nothing"):
                 response = await client.get(path)

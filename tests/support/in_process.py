@@ -25,7 +25,7 @@ from loaders.formats.yaml_reader import LOADER
 ROOT = {"id": "root"}
 WORKER = {"id": "worker"}
 READER = {"id": "reader"}
-# For instances that are only read: a request takes half as long without threads for its queries.
+# For tests that read, one request after the other: without threads for queries it takes half as long.
 READING: dict[str, Any] = {"settings": {"num_sql_threads": 0}}
 
 OTHER_PARTS = {

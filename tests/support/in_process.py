@@ -25,7 +25,7 @@ from loaders.formats.yaml_reader import LOADER
 ROOT = {"id": "root"}
 WORKER = {"id": "worker"}
 READER = {"id": "reader"}
-# For tests that read, one request after the other: without threads for queries it takes half as long.
+# For tests that only read: without threads for its queries a request takes half as long.
 READING: dict[str, Any] = {"settings": {"num_sql_threads": 0}}
 
 OTHER_PARTS = {

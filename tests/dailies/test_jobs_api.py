@@ -14,7 +14,8 @@ from urllib.parse import quote
 
 import pytest
 from datasette.app import Datasette
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from in_process import metadata, serving
 from jobs_client import REVOKED, SIGN_IN, assert_error, bearer
@@ -275,7 +276,7 @@ IDS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12)
 def test_any_job_under_any_key_makes_the_round_trip(datasette: Datasette, token: str) -> None:
     taken = set()
 
-    @settings(max_examples=60)
+    @examples(60)
     @given(IDS, JOBS)
     def check(job_id: str, job: dict[str, Any]) -> None:
         if job_id in taken or job_id in (".", ".."):
@@ -407,7 +408,7 @@ def test_no_body_breaks_the_server(datasette: Datasette, token: str) -> None:
     headers = bearer(token, **{"Content-Type": "application/json"})
     asyncio.run(create(datasette, token, {"id": "1", "job_name": "x"}))
 
-    @settings(max_examples=60)
+    @examples(60)
     @given(st.binary(max_size=60) | JSON_LIKE | VALUES.map(json.dumps).map(str.encode))
     def check(body: bytes) -> None:
         for method, path in (
@@ -838,7 +839,7 @@ async def test_parameters_where_none_belong(datasette: Datasette, token: str) ->
 def test_no_parameter_breaks_the_server(datasette: Datasette) -> None:
     names = st.sampled_from(["q", "_sort", "_size", "_next", "product", "enabled", "created_at"])
 
-    @settings(max_examples=80)
+    @examples(80)
     @given(st.dictionaries(names, st.text(st.characters(exclude_categories=["Cs"]), max_size=8)))
     def check(given: dict[str, str]) -> None:
         query = "&".join(f"{name}={quote(value)}" for name, value in given.items())

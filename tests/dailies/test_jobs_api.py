@@ -22,6 +22,7 @@ from jobs_client import REVOKED, SIGN_IN, assert_error, bearer
 from server_process import ServerProcess
 
 from dailies.auth import tokens
+from dailies.datasette_compat import signed_session
 from loaders import open_database
 from loaders.connections import connect
 from loaders.registry import database_path
@@ -211,7 +212,10 @@ async def test_skipped_permission_checks_are_not_remembered(datasette: Datasette
 
 
 async def test_other_sites_cannot_write_with_a_cookie(datasette: Datasette, token: str) -> None:
-    cookies = {"ds_actor": datasette.sign({"a": tokens.verify(token)}, "actor")}
+    actor = tokens.verify(token)
+    session = tokens.start_session(actor["token"], 60)
+    cookies = {"ds_actor": signed_session(datasette, actor, session, 60)}
+    assert (await ask(datasette, "DELETE", MISSING, cookies=cookies)).status_code == 404
     await create(datasette, token, JOB)
     for name, (method, path, document) in REQUESTS.items():
         if method == "GET":

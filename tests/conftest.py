@@ -15,7 +15,7 @@ import hypothesis
 import pytest
 import server_process
 from browser_site import Site
-from cli_runner import run_in_process
+from cli_runner import is_setting, run_in_process
 from datasette.app import Datasette
 from in_process import READING, asking, serving
 from jobs_client import serving_jobs, token_of
@@ -55,7 +55,7 @@ BROWSER_OPTIONS = [
 @pytest.fixture(scope="session", autouse=True)
 def _no_settings_from_outside() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        for name in filter(server_process.is_setting, list(os.environ)):
+        for name in filter(is_setting, list(os.environ)):
             patch.delenv(name)
         yield
 

@@ -12,8 +12,8 @@ from typing import Any
 
 from dailies.cli import samples
 from loaders import backups, checks, repair, upgrade
-from loaders.campaigns import files
 from loaders.connections import connect
+from loaders.import_export import import_files
 from loaders.import_options import ImportOptions
 from loaders.progress import Progress
 from loaders.registry import SIDE_FILES, database_path
@@ -85,8 +85,9 @@ def fill(connection: sqlite3.Connection, report: BuildReport, sample: bool) -> N
     earlier = os.environ.get("CAMPAIGNS_YAML_PATH")
     if report.created and report.name == "campaigns" and earlier:
         source = Path(earlier).expanduser()
-        imported = files.import_jobs(connection, [source], ImportOptions(actor="build"))
-        report.imported = imported.as_dict()
+        backup = backups.copy_to_keep(source, database_path(report.name).parent)
+        imported = import_files(report.name, connection, [source], ImportOptions(actor="build"))
+        report.imported = {**imported.as_dict(), "backup": str(backup)}
     if sample:
         report.sample_rows = samples.add(report.name, connection)
 

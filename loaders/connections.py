@@ -7,38 +7,50 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar, cast
+from typing import cast
 
 import sqlite_utils
 
-from loaders.errors import Locked
+from loaders.database_file import (
+    Watched,
+    WatchedConnection,
+    WatchedFile,
+    open_as,
+    open_read_only_as,
+)
+from loaders.errors import Locked, code_of
 
 MIN_SQLITE = (3, 38, 0)
 BUSY_TIMEOUT_MS = 5000
 BULK_CACHE_KIB = 65_536
 
 Connection = sqlite3.Connection | sqlite_utils.Database
-AnyConnection = TypeVar("AnyConnection", bound=sqlite3.Connection)
 
 
-def connect(path: str | Path) -> sqlite3.Connection:
-    """Open a database with durable commits, foreign keys and `secure_delete`."""
-    return connect_as(sqlite3.Connection, path)
+def connect(path: str | Path | WatchedFile) -> WatchedConnection:
+    """Open a database with durable commits, foreign keys and `secure_delete`.
+
+    The file must exist. Where nothing can be written the connection can only read.
+    """
+    return connect_as(WatchedConnection, path)
 
 
-def connect_as(factory: type[AnyConnection], path: str | Path) -> AnyConnection:
+def connect_as(factory: type[Watched], path: str | Path | WatchedFile) -> Watched:
     if sqlite3.sqlite_version_info < MIN_SQLITE:
         minimum = ".".join(map(str, MIN_SQLITE))
         raise ValueError(f"SQLite {sqlite3.sqlite_version} is too old: Dailies needs {minimum}")
-    connection = sqlite3.connect(
-        path,
-        timeout=BUSY_TIMEOUT_MS / 1000,
-        isolation_level=None,
-        check_same_thread=False,
-        factory=factory,
-    )
     try:
-        connection.execute("pragma journal_mode = wal")
+        return with_pragmas(open_as(factory, path, timeout=BUSY_TIMEOUT_MS / 1000), wal=True)
+    except sqlite3.OperationalError as error:
+        if code_of(error) not in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN):
+            raise
+    return with_pragmas(open_read_only_as(factory, path, BUSY_TIMEOUT_MS / 1000), wal=False)
+
+
+def with_pragmas(connection: Watched, *, wal: bool) -> Watched:
+    try:
+        if wal:
+            connection.execute("pragma journal_mode = wal")
         set_pragmas(connection)
     except BaseException:
         connection.close()
@@ -117,6 +129,12 @@ def reading(db: Connection) -> Iterator[sqlite3.Connection]:
         yield connection
 
 
+def check_files(connection: sqlite3.Connection) -> None:
+    """FileChanged if the file is gone or another one: what was written may be lost."""
+    if isinstance(connection, WatchedConnection):
+        connection.check_files()
+
+
 @contextmanager
 def snapshot(db: Connection) -> Iterator[sqlite3.Connection]:
     """For several queries that must see the same state, whatever is committed meanwhile."""
@@ -164,6 +182,8 @@ def transaction(db: Connection, *, commit: bool = True) -> Iterator[sqlite3.Conn
                 connection.execute("commit" if outermost else "release part")
             else:
                 roll_back(connection, outermost)
+            if outermost:
+                check_files(connection)
         except BaseException:
             # An error such as a full disk may have ended the transaction, or a commit not have.
             if connection.in_transaction:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from loaders import backups
 from loaders.conflicts import POLICIES
 from loaders.connections import Connection, acting_as, connect, has_rows, main_file
+from loaders.folder_lock import exclusive
 from loaders.import_report import ImportReport
 
 RowProgress = Callable[[int], None]  # called with the number of rows read since the last call
@@ -67,7 +68,7 @@ def import_transaction(
     if options.needs_backup and any(has_rows(db, table) for table in tables):
         file = main_file(db)
         # SQLite never finishes a backup from a connection that has a transaction open.
-        with closing(connect(file)) as connection:
+        with exclusive(file.parent), closing(connect(file)) as connection:
             report.backup = str(backups.back_up(connection, file))
     with acting_as(db, options.actor, commit=not options.dry_run) as connection:
         yield connection

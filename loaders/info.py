@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from loaders import checks, schema
+from loaders.backups import size_of
 from loaders.connections import Connection, count_rows, main_file, reading
 from loaders.registry import database_path
 
@@ -101,10 +102,3 @@ def vacuum(db: Connection) -> dict[str, int]:
         connection.execute("pragma optimize")
         connection.execute("pragma wal_checkpoint(truncate)")
         return {"size_before": before, "size_after": size_of(connection)}
-
-
-def size_of(connection: sqlite3.Connection) -> int:
-    pages, size = (
-        connection.execute(f"pragma {name}").fetchone()[0] for name in ("page_count", "page_size")
-    )
-    return int(pages * size)

@@ -17,11 +17,12 @@ from typing import Any
 import sqlite_utils
 
 from loaders.connections import connect_as
+from loaders.database_file import WatchedConnection, WatchedFile
 
 Function = Callable[..., Any]
 
 
-class ThreadConnection(sqlite3.Connection):
+class ThreadConnection(WatchedConnection):
     """Closed with its last reference, as when its thread ends; `with` makes a transaction.
 
     `writers` is held by the thread that writes to the same database.
@@ -55,7 +56,7 @@ class SharedDatabase(sqlite_utils.Database):
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = path.resolve()
+        self._file = WatchedFile.at(path)
         self._state = ThreadState()
         self._connections: weakref.WeakSet[sqlite3.Connection] = weakref.WeakSet()
         self._functions: list[partial[Any]] = []
@@ -81,7 +82,7 @@ class SharedDatabase(sqlite_utils.Database):
     def _connect(self) -> ThreadConnection:
         if self._is_closed:
             raise sqlite3.ProgrammingError("Cannot operate on a closed database.")
-        connection = connect_as(ThreadConnection, self._path)
+        connection = connect_as(ThreadConnection, self._file)
         connection.writers = self._writers
         self._connections.add(connection)
         return connection

@@ -22,6 +22,18 @@ STATUSES: dict[type[DomainError], int] = {
 }
 
 
+FILE_ERRORS = frozenset(
+    {
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_CORRUPT,
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_NOTADB,
+        sqlite3.SQLITE_READONLY,
+    }
+)
+
+
 class RequestError(Exception):
     """A response other than success, for matters of HTTP such as 401, 405, 412 or 415."""
 
@@ -51,6 +63,13 @@ def request_error(error: Exception) -> RequestError:
     if "interrupted" in str(error):
         return RequestError(503, "The time limit for a query was exceeded", RETRY)
     return RequestError(503, f"The database {describe_error(error)}", RETRY)
+
+
+def is_file_error(error: Exception) -> bool:
+    """True if the file of a database cannot be read or written, whatever is asked of it."""
+    errors = (error, error.__cause__, error.__context__)  # Datasette raises others from some
+    codes = [getattr(one, "sqlite_errorcode", 0) or 0 for one in errors]
+    return any(code & 0xFF in FILE_ERRORS for code in codes)
 
 
 def domain_error(error: DomainError) -> RequestError:

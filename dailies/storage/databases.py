@@ -14,6 +14,7 @@ from datasette.utils import InvalidSql
 
 from dailies import datasette_compat
 from dailies.datasette_compat import in_table_page, keep_open
+from dailies.storage.availability import require_available
 from dailies.storage.bounds import TooManyBytes, time_limit
 from dailies.storage.group_commit import GroupCommit
 from dailies.storage.restricted import (
@@ -84,7 +85,7 @@ class ServedDatabase(BoundedDatabase):
         await refuse_joins_by_name(sql, [self])
         return await super().execute(sql, *args, **options)
 
-    async def execute_write(self, sql: str, *args: Any, **options: Any) -> Any:
+    async def execute_write(self, *_: Any, **__: Any) -> Any:
         """Refused: a POST to the page of a canned query would run it while writers wait."""
         raise InvalidSql("Queries only read: send a GET request")
 
@@ -224,5 +225,6 @@ async def write_to_database(
 def database_of(datasette: Datasette, name: str) -> Database:
     database = datasette.databases.get(name)
     if database is None:
+        require_available(datasette, name)
         raise NotFound(f"The database {name} is not here")
     return database

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable
 
-from loaders import checks, schema
+from loaders import schema
 from loaders.connections import quoted
 from loaders.errors import DAMAGED, code_of
 from loaders.legacy import tables
@@ -159,8 +159,7 @@ def repair_content(name: str, connection: sqlite3.Connection, damaged: list[str]
 
     Within a transaction in which nothing has touched those indexes.
     """
-    for index in damaged:
-        forget(connection, index)
+    forget(connection, damaged)
     ours = schema.reference(name).values()
     before = schema.objects_of(connection).values()
     triggers = [one for one in before if one.kind == "trigger"]
@@ -181,14 +180,12 @@ def rebuild_index(connection: sqlite3.Connection, index: str) -> bool:
     return True
 
 
-def forget_damaged(connection: sqlite3.Connection) -> None:
-    for index in checks.damaged_indexes(connection):
-        forget(connection, index)
-
-
-def forget(connection: sqlite3.Connection, index: str) -> None:
-    """Remove a damaged search index, which cannot be dropped; VACUUM then frees its pages."""
-    names = [index, *(f"{index}_{part}" for part in schema.SHADOW_TABLES)]
+def forget(connection: sqlite3.Connection, indexes: list[str]) -> None:
+    """Remove damaged search indexes, which cannot be dropped; VACUUM then frees their pages."""
+    if not indexes:
+        return
+    parts = [f"{index}_{part}" for index in indexes for part in schema.SHADOW_TABLES]
+    names = [*indexes, *parts]
     connection.execute("pragma writable_schema = on")
     marks = ", ".join("?" * len(names))
     connection.execute(f"delete from sqlite_master where tbl_name in ({marks})", names)  # noqa: S608

@@ -111,11 +111,12 @@ def upgrade(
 ) -> None:
     """Apply pending migrations after a verified backup."""
     backups.need_room(path.parent, room_for(connection, result))
+    damaged = damaged_indexes(path)
     with backed_up(path, connection, result, progress), rollback_journal(connection):
         # The file is rewritten afterwards, so deleted rows need not be overwritten one by one.
         connection.execute("pragma secure_delete = off")
         with schema_changes(connection):
-            repair.forget_damaged(connection)
+            repair.forget(connection, damaged)
             migrate(name, connection)
             repair.repair(name, connection)
             connection.execute("update write_context set vacuum_pending = 1")
@@ -129,8 +130,9 @@ def repair_file(
     progress: Progress | None,
 ) -> None:
     """Restore missing and altered objects after a verified backup."""
+    damaged = damaged_indexes(path)
     with backed_up(path, connection, result, progress), schema_changes(connection):
-        repair.forget_damaged(connection)
+        repair.forget(connection, damaged)
         result.repaired = repair.repair(name, connection)
 
 
@@ -156,6 +158,12 @@ def repair_content(
         wipe_old_pages(connection)
     result.repaired += [f"search index {index}" for index in stale]
     result.repaired += [fault.partition(" does not ")[0] for fault in faults]
+
+
+def damaged_indexes(path: Path) -> list[str]:
+    """Search indexes that cannot be read. To ask spoils a connection."""
+    with closing(open_read_only(path)) as connection:
+        return checks.damaged_indexes(connection)
 
 
 def rebuild_index(path: Path, index: str) -> bool:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from loaders.formats.json_writer import json_text
-from loaders.formats.record import NOT_TEXT, FileRecord, open_text
+from loaders.formats.record import NOT_TEXT, FileRecord, lines, open_text
 
 _MAX_CELL = 1 << 27  # characters
 
@@ -21,7 +21,7 @@ def read_csv(path: Path) -> Iterator[FileRecord]:
     """The rows of a CSV file, which has a header."""
     csv.field_size_limit(max(csv.field_size_limit(), _MAX_CELL))
     with open_text(path) as file:
-        reader = csv.reader(file, strict=True)
+        reader = csv.reader(lines(file), strict=True)
         header = _next_row(reader)
         if problem := _header_problem(header):
             yield FileRecord(str(path), "line 1", None, problem)

@@ -18,6 +18,7 @@ from loaders.formats.record import (
     NOT_TEXT,
     FileRecord,
     is_manifest,
+    lines,
     open_text,
 )
 from loaders.formats.yaml_scalars import MAX_DIGITS, float_form
@@ -99,7 +100,7 @@ def read_ndjson(path: Path, text_fields: frozenset[str]) -> Iterator[FileRecord]
     """The objects of a file with one object per line; blank lines are skipped."""
     source, number = str(path), 0
     with open_text(path, newline="\n") as file:
-        for number, line in enumerate(file, 1):
+        for number, line in enumerate(lines(file), 1):
             try:
                 value = _checked(line, _line_value(line), text_fields)
             except (ValueError, RecursionError) as error:

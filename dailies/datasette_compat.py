@@ -25,13 +25,18 @@ import datasette.utils.internal_db
 import datasette.views.table
 from datasette import NotFound, Request, Response
 from datasette.app import Datasette
+from datasette.csrf import CrossOriginProtectionMiddleware
 from datasette.database import Database, QueryInterrupted
 from datasette.default_actions import register_actions
 from datasette.facets import ColumnFacet
 from datasette.permissions import _skip_permission_checks
+from datasette.plugins import pm
+from datasette.tokens import TokenInvalid
 from datasette.utils import (
     CustomJSONEncoder,
+    InvalidSql,
     add_cors_headers,
+    await_me_maybe,
     baseconv,
     escape_fts,
     escape_sqlite,
@@ -41,11 +46,13 @@ from datasette.utils import (
 )
 from datasette.utils.asgi import BadRequest
 from datasette.views.base import DatasetteError
+from itsdangerous import BadSignature
 
 __all__ = [
     "BadRequest",
     "ColumnFacet",
     "CustomJSONEncoder",
+    "InvalidSql",
     "QueryInterrupted",
     "add_cors_headers",
     "escape_fts",
@@ -53,6 +60,8 @@ __all__ = [
     "path_with_added_args",
     "urlsafe_components",
 ]
+
+Actor = dict[str, Any]
 
 INSERT_QUERY = """
 insert or replace into queries
@@ -124,6 +133,44 @@ def keep_open(database: Database, connection: sqlite3.Connection) -> sqlite3.Con
     return connection
 
 
+def prepare_connection(instance: Datasette, connection: sqlite3.Connection, name: str) -> None:
+    """Do with a connection of ours what Datasette does with its own, plugins included."""
+    instance._prepare_connection(connection, name)
+
+
+async def actor_of(instance: Datasette, request: Request) -> Any:
+    """The actor of a request; TokenInvalid for a token that is not valid, as in Datasette's router.
+
+    Every plugin is awaited, so that no coroutine is left behind.
+    """
+    actor = request.scope.get("actor")
+    invalid: TokenInvalid | None = None
+    for result in pm.hook.actor_from_request(datasette=instance, request=request):
+        try:
+            found = await await_me_maybe(result)
+        except TokenInvalid as error:
+            invalid = invalid or error
+        else:
+            actor = actor or found
+    if invalid:
+        raise invalid
+    return actor
+
+
+def same_origin_only(instance: Datasette, application: Any) -> Any:
+    """The ASGI application, protected against writing requests from other sites."""
+    return CrossOriginProtectionMiddleware(application, instance)
+
+
+async def exception_response(instance: Datasette, request: Request, error: Exception) -> Any:
+    """The response of the first plugin that has one for this exception, or Datasette's own."""
+    for result in pm.hook.handle_exception(datasette=instance, request=request, exception=error):
+        response = await await_me_maybe(result)
+        if response is not None:
+            return response
+    raise error
+
+
 def permission_checks_skipped() -> bool:
     """True within a request of `datasette.client` that was sent with skip_permission_checks."""
     return bool(_skip_permission_checks.get())
@@ -134,13 +181,26 @@ def core_actions() -> tuple[str, ...]:
     return tuple(action.name for action in register_actions())
 
 
-def signed_actor(instance: Datasette, actor: dict[str, Any], seconds: int) -> str:
+def signed_session(instance: Datasette, actor: Actor, session: str, seconds: int) -> str:
     """The content of Datasette's cookie for an actor who is signed in for so many seconds.
 
-    `Datasette.set_actor_cookie` would set it without Secure and Max-Age.
+    `Datasette.set_actor_cookie` would set it without Secure and Max-Age. Datasette ignores what we
+    add: the id of the session.
     """
     expires_at = baseconv.base62.encode(int(time.time()) + seconds)
-    return str(instance.sign({"a": actor, "e": expires_at}, "actor"))
+    return str(instance.sign({"a": actor, "e": expires_at, "s": session}, "actor"))
+
+
+def read_session(instance: Datasette, cookie: str) -> tuple[Actor, str | None] | None:
+    """Actor and session of the cookie; None where Datasette takes it for anonymous."""
+    try:
+        content = instance.unsign(cookie, "actor")
+        expires_at = content.get("e")
+        if expires_at and time.time() > baseconv.base62.decode(expires_at):
+            return None
+        return content["a"], content.get("s")
+    except (BadSignature, LookupError, TypeError, ValueError, AttributeError):
+        return None
 
 
 async def core_page(

@@ -5,6 +5,8 @@ Tokens are checked in dailies/auth/tokens.py, sessions in dailies/auth/sign_in.p
 
 from __future__ import annotations
 
+import asyncio
+import re
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlencode
@@ -17,18 +19,22 @@ from datasette.tokens import TokenHandler, TokenInvalid
 from dailies.auth import tokens
 from dailies.auth.sign_in import (
     Throttle,
+    delete_cookie,
     end_session,
     local_path,
     reason_session_ended,
     start_session,
 )
 from dailies.auth.tokens import Actor, InvalidTokenError
+from dailies.datasette_compat import core_page
 from dailies.errors import RequestError
 from dailies.http.clients import client_of
 from dailies.web.forms import read_form
 from dailies.web.page import FORM, refuse_method
 
+BEARER = "bearer"
 SIGN_IN = "/-/sign-in"
+SIGN_OUT = re.compile(r"/-/logout\Z")
 MAX_FORM_BYTES = 10_000
 CHALLENGE = {"WWW-Authenticate": "Bearer", "Cache-Control": "private, no-store"}
 
@@ -45,7 +51,7 @@ class StoredTokens(TokenHandler):
 
     async def verify_token(self, _: Datasette, token: str) -> Actor:
         try:
-            return tokens.verify(token)
+            return tokens.verify(token.strip())
         except InvalidTokenError as error:
             raise TokenInvalid(str(error)) from error
 
@@ -59,10 +65,10 @@ def register_token_handler() -> StoredTokens:
 def actor_from_request(datasette: Datasette, request: Request) -> Any:
     """Read other spellings of `Bearer`, which Datasette would take for anonymous requests."""
     header = request.headers.get("authorization", "")
-    scheme, _, token = header.partition(" ")
-    if scheme.lower() != "bearer" or header.startswith("Bearer "):
+    found = header.strip()
+    if found[: len(BEARER)].lower() != BEARER or header.startswith("Bearer "):
         return None
-    return lambda: datasette.verify_token(token.strip())
+    return lambda: datasette.verify_token(found[len(BEARER) :].strip())
 
 
 @hookimpl
@@ -80,7 +86,7 @@ def asgi_wrapper(datasette: Datasette) -> Callable[[Any], Any]:
                 await app(scope, receive, send)
                 return
             response = await unauthorized(datasette, request, reason)
-            end_session(response)
+            delete_cookie(response)
             await response.asgi_send(send)
 
         return wrapped
@@ -89,8 +95,8 @@ def asgi_wrapper(datasette: Datasette) -> Callable[[Any], Any]:
 
 
 @hookimpl
-def register_routes() -> list[tuple[str, Any]]:
-    return [(rf"{SIGN_IN}\Z", sign_in)]
+def register_routes() -> list[tuple[Any, Any]]:
+    return [(rf"{SIGN_IN}\Z", sign_in), (SIGN_OUT, sign_out)]
 
 
 @hookimpl
@@ -111,6 +117,14 @@ async def sign_in(request: Request, datasette: Datasette) -> Response:
     return await form(datasette, request, request.args.get("next") or "")
 
 
+async def sign_out(request: Request, send: Any, datasette: Datasette) -> Any:
+    """Datasette's page, which only deletes the cookie."""
+    response = await core_page(datasette, request, send, (SIGN_OUT,))
+    if request.method == "POST":
+        await asyncio.to_thread(end_session, datasette, request)
+    return response
+
+
 async def check_form(datasette: Datasette, request: Request) -> Response:
     try:
         fields = await read_form(request, MAX_FORM_BYTES)
@@ -123,7 +137,7 @@ async def check_form(datasette: Datasette, request: Request) -> Response:
         return await refuse(datasette, request, target, str(error))
     home = str(datasette.urls.instance())
     response = Response.redirect(local_path(target, home), status=303)
-    start_session(datasette, request, response, actor)
+    await asyncio.to_thread(start_session, datasette, request, response, actor)
     return response
 
 

@@ -346,8 +346,12 @@ async def test_a_hidden_column_is_refused_like_an_unknown_one(
 
 @pytest.mark.parametrize(
     "through",
-    ["x", "1", "[]", "{}", '{"table":1,"column":"a","value":1}', "[" * 10_000]
-    + ['{"table":"jobs","column":"id","value":{}}', '{"table":"jobs","column":"id"}'],
+    [
+        *("x", "1", "[]", "{}", "[" * 10_000),
+        '{"table":1,"column":"a","value":1}',
+        '{"table":"jobs","column":"id","value":{}}',
+        '{"table":"jobs","column":"id"}',
+    ],
 )
 async def test_a_malformed_through_is_400(shared: Datasette, through: str) -> None:
     answer = await shared.client.get("/campaigns/jobs.json", params={"_through": through})

@@ -31,6 +31,8 @@ from dailies.storage.restricted import (
 from loaders.database_file import WatchedFile
 from loaders.errors import NotFound
 
+MEMORY = "_memory"
+
 Result = TypeVar("Result")
 
 QUICK_SECONDS = 0.005

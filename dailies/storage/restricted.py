@@ -277,6 +277,7 @@ def connect_across(files: Mapping[str, WatchedFile], authorizer: Authorizer) -> 
     try:
         set_serving_pragmas(connection)
         for name, file in files.items():
+            file.check()
             connection.execute(f"attach database ? as {quoted(name)}", [uri_of(Path(file.path))])
         connection.files = tuple(files.values())
         connection.check_files()

@@ -19,7 +19,7 @@ from pathlib import Path
 import sample_documents
 
 from loaders import open_database
-from loaders.campaigns.columns import COLUMNS, SEARCHED
+from loaders.campaigns.normal_form import COLUMNS, SEARCHED
 from loaders.connections import connect
 from loaders.migrations import script
 

@@ -18,7 +18,7 @@ from typing import Any
 import sample_documents
 import yaml
 
-from loaders.campaigns.columns import SEARCHED
+from loaders.campaigns.normal_form import SEARCHED
 from loaders.migrations import script
 from loaders.upgrade import build
 

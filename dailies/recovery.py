@@ -13,7 +13,7 @@ from datasette.app import Datasette
 from dailies.api.resources import RESOURCES, Resource
 from dailies.background import Task
 from dailies.storage.databases import write_to
-from loaders.checks import open_read_only
+from loaders.database_file import open_read_only
 from loaders.queues.queue import JobQueue
 from loaders.queues.recovery import Recovered
 from loaders.registry import database_path

@@ -59,7 +59,9 @@ def serve(arguments: Arguments) -> None:
     from datasette.cli import cli
 
     from dailies import background, shutdown
+    from dailies.http.server import use_limits
 
+    use_limits()
     shutdown.use()
     background.enabled.set()
     callback = cli.commands["serve"].callback

@@ -53,7 +53,7 @@ def broken(run: Run) -> None:
             run.lost += site.missing(acknowledged)
             log = site.log.read_text()
         for name in PAGES:
-            assert f"{name} is not served" in log, log
+            assert f"The database {name} is not available" in log, log
         changed = [path.name for path in before if path.read_bytes() != before[path]]
         assert set(changed) <= {"campaigns.db"}, f"{changed} were changed"
 

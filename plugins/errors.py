@@ -18,7 +18,9 @@ from dailies import datasette_compat
 from dailies.canned_queries import FOLDER, needed_by, read_queries
 from dailies.errors import RequestError, is_file_error, request_error
 from dailies.storage.availability import require_available
+from dailies.storage.bounds import TooManyBytes
 from dailies.web.page import READING
+from loaders.errors import FileChanged
 from loaders.formats.json_row import finite
 
 # What Datasette 1.0a41 raises, and answers by 500, for odd formats, numbers, JSON and page tokens.
@@ -30,13 +32,15 @@ MISTAKES = (
     RecursionError,
     TypeError,
     ValueError,
+    TooManyBytes,
     sqlite3.Error,
 )
+EXPECTED = (*MISTAKES, RequestError)
 
 # Rows of earlier systems hold infinities. Datasette replaces them in rows, but neither in facets
 # nor in what its write API returns.
 datasette_compat.encode_with(finite)
-datasette_compat.log_errors_without_variables()
+datasette_compat.log_errors(lambda error: isinstance(error, EXPECTED))
 datasette_compat.check_databases_with(require_available)
 
 
@@ -46,7 +50,7 @@ def handle_exception(datasette: Datasette, request: Request, exception: Exceptio
         return unavailable_query(datasette, request)
     if isinstance(exception, RequestError):
         return error_page(datasette, request, exception)
-    if is_file_error(exception):
+    if isinstance(exception, FileChanged) or is_file_error(exception):
         return error_page(datasette, request, request_error(exception))
     if not isinstance(exception, MISTAKES) and not datasette_compat.is_unexplained(exception):
         return None

@@ -13,7 +13,7 @@ from dailies.api.schemas import Model, validate
 from loaders import presentation_jobs, yt_builder
 from loaders.campaigns import jobs as campaigns
 from loaders.campaigns import versions
-from loaders.campaigns.columns import FIELDS
+from loaders.campaigns.normal_form import FIELDS
 from loaders.queues.instants import instant
 from loaders.queues.queue import JobQueue
 from loaders.rows import Change, Check, Record, Version

@@ -10,11 +10,12 @@ from typing import Any
 from datasette import Request
 
 from dailies.errors import FAILURES, RequestError
+from dailies.http.clients import client_of
 
 PAUSE_SECONDS = 0.5
 QUIET_SECONDS = 15.0
 MAX_STREAMS = 200
-MAX_PER_CLIENT = 50  # IP address, so that no client takes them all
+MAX_PER_CLIENT = 50  # so that no client takes them all
 RECONNECT = "retry: 2000\n\n"
 KEEP_ALIVE = ":\n\n"
 
@@ -28,7 +29,7 @@ class EventStream:
     def __init__(
         self, request: Request, first: str, next_events: Callable[[], Awaitable[str]]
     ) -> None:
-        self.client = (request.scope.get("client") or ("",))[0]
+        self.client = client_of(request.scope)
         if closing.is_set():
             raise RequestError(503, "The server is ending: reconnect later", {"Retry-After": "5"})
         own = sum(stream.client == self.client for stream in open_streams)

@@ -17,6 +17,8 @@ from datasette.app import Datasette
 from dailies.background import enabled
 from dailies.errors import RETRY, RequestError
 from loaders import checks
+from loaders.database_file import open_read_only
+from loaders.errors import describe_error
 from loaders.registry import DATABASES, database_path
 
 CHECK_SECONDS = 0.3  # for each file at the start: `dailies check` reads all of a large one
@@ -57,7 +59,7 @@ def reason_unavailable(name: str, path: Path) -> str | None:
         return "is missing" if path.is_symlink() or enabled.is_set() else None
     try:
         checks.inspect(name, path)
-        with closing(checks.open_read_only(path)) as connection:
+        with closing(open_read_only(path)) as connection:
             if checks.needs_work(name, connection):
                 return "needs an upgrade or a repair, which failed"
             damage = quick_damage(connection)
@@ -65,7 +67,7 @@ def reason_unavailable(name: str, path: Path) -> str | None:
     except ValueError as error:
         return str(error).removeprefix(f"{path} ").removesuffix(": it was left as it is")
     except sqlite3.DatabaseError as error:
-        return checks.describe_error(error)
+        return describe_error(error)
     except OSError as error:
         return f"cannot be opened ({error.strerror or error})"
 

@@ -14,11 +14,12 @@ from dailies.datasette_compat import keep_open
 from dailies.storage.restricted import set_serving_pragmas, uri_of
 from loaders import checks
 from loaders.connections import BUSY_TIMEOUT_MS
+from loaders.database_file import open_read_only
 
 
 def kind_of(path: Path) -> str:
     """The name of the database of Dailies that a file holds; empty for any other file."""
-    with closing(checks.open_read_only(path)) as connection:
+    with closing(open_read_only(path)) as connection:
         return checks.identify(connection) or ""
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator, Mapping
 
-from loaders.campaigns.columns import COLUMNS, TIMES
+from loaders.campaigns.normal_form import COLUMNS, TIMES
 from loaders.checks import named_rows
 
 BOOLEANS = ("enabled", "use_overlay", "automated_video_editing_enabled", "useExactScript")

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, tzinfo
 from typing import Any, NamedTuple
 
-from loaders.campaigns.columns import COLUMNS, FIELDS, TIMES, instant_of, to_boolean
+from loaders.campaigns.normal_form import COLUMNS, FIELDS, TIMES, instant_of, to_boolean
 from loaders.formats.json_form import encode
 from loaders.legacy import tables
 from loaders.legacy.json_text import may_hold_lone_surrogate, mend

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from loaders.connections import Connection, acting_as, sqlite_connection
+from loaders.connections import Connection, acting_as
 from loaders.errors import Conflict, Invalid, NotFound, for_each, translated
 from loaders.formats.json_row import json_row
 from loaders.messages import quoted
 from loaders.queues.table import MAX_INTEGER, Row, Table
-from loaders.rows import Change, Check, Record, Version
+from loaders.rows import Change, Check, Record, Version, select
 
 Key = int | str
 
@@ -209,8 +209,8 @@ class Jobs:
     def lease_of(self, db: Connection, job_id: Key) -> str | None:
         """The lease of the job's last claim: of a running, completed or requeued job."""
         sql = "select lease from job_states where job_id = :job_id"
-        found = sqlite_connection(db).execute(sql, {"job_id": self.key(job_id)}).fetchone()
-        return found[0] if found else None
+        found = select(db, sql, {"job_id": self.key(job_id)})
+        return found[0]["lease"] if found else None
 
     def require_lease(
         self, db: Connection, job_id: Key, lease: str | None, *, late: bool = False

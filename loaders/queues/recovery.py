@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
 
-from loaders.connections import Connection, acting_as, sqlite_connection
+from loaders.connections import Connection, acting_as, reading
 from loaders.errors import Invalid
 from loaders.queues.instants import instant
 from loaders.queues.jobs import Jobs, Key
+from loaders.rows import select
 from loaders.times import configured_timezone, format_instant, to_instant
 
 MAX_ATTEMPTS = 3
@@ -68,11 +69,11 @@ class Recovery(Jobs):
         cutoff = before_now(timedelta(minutes=checked("stale_minutes", stale_minutes)))
         latest = before_now(-CLOCK_TOLERANCE)
         zone = configured_timezone()
+        with reading(db) as connection:
+            running = connection.execute(self.select_running).fetchall()
         return [
             (job_id, attempts)
-            for job_id, attempts, watched, *times in sqlite_connection(db)
-            .execute(self.select_running)
-            .fetchall()
+            for job_id, attempts, watched, *times in running
             if (watched or not supervised) and last_time(times, zone, latest) <= cutoff
         ]
 
@@ -137,8 +138,8 @@ class Recovery(Jobs):
     def count_old(self, db: Connection, days: float) -> int:
         """How many jobs `cleanup` would delete."""
         values = span_of(days)
-        sql = f"select count(*) from ({self.old_jobs})"  # noqa: S608
-        return int(sqlite_connection(db).execute(sql, values).fetchone()[0])
+        sql = f"select count(*) as jobs from ({self.old_jobs})"  # noqa: S608
+        return int(select(db, sql, values)[0]["jobs"])
 
     @property
     def old_jobs(self) -> str:

@@ -92,9 +92,15 @@ async def test_core_actions_are_those_that_are_registered(instance: Datasette) -
     assert set(compat.core_actions()) <= instance.actions.keys()
 
 
-async def test_a_signed_actor_is_signed_in_until_it_expires(instance: Datasette) -> None:
+async def test_a_session_is_signed_in_until_it_expires(instance: Datasette) -> None:
+    for cookie in ("", "x", "x.y", instance.sign("x", "actor"), instance.sign({"e": 1}, "actor")):
+        assert compat.read_session(instance, cookie) is None
     for seconds, actor in ((60, {"id": "a"}), (-60, None)):
-        cookies = {"ds_actor": compat.signed_actor(instance, {"id": "a"}, seconds)}
+        found = compat.read_session(
+            instance, compat.signed_session(instance, {"id": "a"}, "s", seconds)
+        )
+        assert found == (actor and (actor, "s"))
+        cookies = {"ds_actor": compat.signed_session(instance, {"id": "a"}, "s", seconds)}
         response = await instance.client.get("/-/actor.json", cookies=cookies)
         assert response.json()["actor"] == actor
 
@@ -195,7 +201,7 @@ async def test_databases_are_checked_before_they_are_resolved(instance: Datasett
     assert (await instance.client.get("/d/t.json")).status_code == 200
     for answer in (
         await instance.client.get("/gone/t.json"),
-        await instance.client.post("/gone/t/-/insert.json", json={"row": {}}),
+        await instance.client.post("/gone/t/-/insert", json={"row": {}}),
     ):
         assert (answer.status_code, "it is broken" in answer.text) == (500, True)
     assert asked == ["d", "gone", "gone"]

@@ -20,7 +20,7 @@ from legacy import unpack, unpack_jobs
 
 from loaders import campaigns, checks, open_database
 from loaders.campaigns import bulk_load, files
-from loaders.campaigns.columns import COLUMNS, FIELDS, TIMES
+from loaders.campaigns.normal_form import COLUMNS, FIELDS, TIMES
 from loaders.connections import Connection, connect
 from loaders.import_options import ImportOptions
 from loaders.import_report import ImportReport

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loaders import campaigns, upgrade
-from loaders.campaigns.columns import COLUMNS, FIELDS, SEARCHED
+from loaders.campaigns.normal_form import COLUMNS, FIELDS, SEARCHED
 from loaders.connections import connect
 
 IDS = ("a", "b", "ü c")

@@ -17,7 +17,7 @@ import pytest
 from legacy import rows, unpack
 
 from loaders import checks, open_database, upgrade
-from loaders.campaigns.columns import FIELDS, normalized
+from loaders.campaigns.normal_form import FIELDS, normalized
 from loaders.connections import connect
 
 OLD_FILES = (

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any, NamedTuple
+
+OtherLists = dict[Path, list[str]]  # lists of rows in a file that were not read
 
 
 class Origin(NamedTuple):
@@ -14,9 +18,28 @@ class Origin(NamedTuple):
     key: str | None = None
 
 
+def unknown_lists(others: OtherLists, name: str, tables: Iterable[str]) -> list[dict[str, Any]]:
+    """An error for each list whose rows belong to none of these tables of the database `name`."""
+    choices = ", ".join(tables)
+    return [
+        {
+            "source": str(path),
+            "position": f'list "{key}"',
+            "id": None,
+            "reason": f'{name} has no table "{key}" for these rows: choose from {choices}',
+        }
+        for path, keys in others.items()
+        for key in keys
+        if key not in tables
+    ]
+
+
 @dataclass
 class ImportReport:
-    """Counts of rows, one error for each failed row, and the backup taken before updates."""
+    """Counts of rows, one error for each failed row, and the backup taken before updates.
+
+    `other_lists` are those of files with several tables.
+    """
 
     found: int = 0
     imported: int = 0
@@ -24,6 +47,7 @@ class ImportReport:
     skipped: int = 0
     errors: list[dict[str, Any]] = field(default_factory=list)
     backup: str | None = None
+    other_lists: OtherLists = field(default_factory=dict)
 
     @property
     def failed(self) -> int:
@@ -36,6 +60,16 @@ class ImportReport:
     def fail(self, source: str, position: str, key: str | None, reason: str) -> None:
         self.errors.append({"source": source, "position": position, "id": key, "reason": reason})
 
+    def add(self, other: ImportReport) -> None:
+        """Add what was counted for another table."""
+        self.found += other.found
+        self.imported += other.imported
+        self.updated += other.updated
+        self.skipped += other.skipped
+        self.errors += other.errors
+
     def as_dict(self) -> dict[str, Any]:
         """The JSON document that `dailies import --json` prints."""
-        return {"ok": self.ok, "failed": self.failed, **asdict(self)}
+        values = asdict(self)
+        del values["other_lists"]
+        return {"ok": self.ok, "failed": self.failed, **values}

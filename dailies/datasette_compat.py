@@ -42,6 +42,7 @@ from datasette.utils import (
     escape_sqlite,
     make_slot_function,
     path_with_added_args,
+    tilde_decode,
     urlsafe_components,
 )
 from datasette.utils.asgi import BadRequest
@@ -76,6 +77,7 @@ INSERT_METADATA = (
     "insert or replace into metadata_columns values (?, ?, ?, ?, ?)",
 )
 # As Datasette has them: importing this module twice must not wrap them twice.
+resolve_database = Datasette.resolve_database
 populate_catalog = datasette.utils.internal_db.populate_schema_tables
 row_sql = datasette.utils.row_sql_params_pks
 table_data = datasette.views.table.table_view_data
@@ -109,6 +111,19 @@ async def replace_queries(instance: Datasette, source: str, queries: list[Stored
         connection.executemany(INSERT_QUERY, rows)
 
     await instance.get_internal_database().execute_write_fn(write)
+
+
+def check_databases_with(check: Callable[[Datasette, str], None]) -> None:
+    """Call `check` with the name of the database before any page or API resolves it.
+
+    Datasette's write API answers 404 by itself, where an exception hook could tell more.
+    """
+
+    async def resolve(self: Datasette, request: Request) -> Database:
+        check(self, tilde_decode(request.url_vars["database"]))
+        return await resolve_database(self, request)
+
+    Datasette.resolve_database = resolve
 
 
 async def store_metadata(instance: Datasette, rows: Iterable[tuple[str, ...]]) -> None:

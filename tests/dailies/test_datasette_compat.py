@@ -40,6 +40,7 @@ class Hiding(Database):
 async def instance(monkeypatch: pytest.MonkeyPatch) -> Iterator[Datasette]:
     monkeypatch.setattr(datasette.app, "row_sql_params_pks", compat.row_sql)
     monkeypatch.setattr(datasette.app, "populate_schema_tables", compat.populate_catalog)
+    monkeypatch.setattr(Datasette, "resolve_database", compat.resolve_database)
     served = Datasette(memory=True)
     database = served.add_database(Hiding(served, memory_name="compat"), name="d")
     await database.execute_write_script("""
@@ -233,3 +234,21 @@ def test_a_time_limit_interrupts_a_query() -> None:
     ):
         connection.execute(endless)
     connection.close()
+
+
+async def test_databases_are_checked_before_they_are_resolved(instance: Datasette) -> None:
+    asked = []
+
+    def check(_: Datasette, name: str) -> None:
+        asked.append(name)
+        if name == "gone":
+            raise PermissionError("it is broken")
+
+    compat.check_databases_with(check)
+    assert (await instance.client.get("/d/t.json")).status_code == 200
+    for answer in (
+        await instance.client.get("/gone/t.json"),
+        await instance.client.post("/gone/t/-/insert", json={"row": {}}),
+    ):
+        assert (answer.status_code, "it is broken" in answer.text) == (500, True)
+    assert asked == ["d", "gone", "gone"]

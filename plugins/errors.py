@@ -18,7 +18,6 @@ from dailies import datasette_compat
 from dailies.canned_queries import FOLDER, needed_by, read_queries
 from dailies.errors import RequestError, is_file_error, request_error
 from dailies.storage.availability import require_available
-from dailies.storage.bounds import TooManyBytes
 from dailies.web.page import READING
 from loaders.errors import FileChanged
 from loaders.formats.json_row import finite
@@ -32,7 +31,6 @@ MISTAKES = (
     RecursionError,
     TypeError,
     ValueError,
-    TooManyBytes,
     sqlite3.Error,
 )
 EXPECTED = (*MISTAKES, RequestError)

@@ -294,6 +294,6 @@ def uri_of(path: Path, mode: str = "ro") -> str:
 
 def set_serving_pragmas(connection: sqlite3.Connection) -> None:
     set_pragmas(connection)
-    connection.execute("pragma temp_store = memory")
+    connection.execute("pragma temp_store = file")
     connection.execute(f"pragma cache_size = -{CACHE_KIB}")
     connection.setlimit(sqlite3.SQLITE_LIMIT_LIKE_PATTERN_LENGTH, MAX_LIKE_PATTERN)

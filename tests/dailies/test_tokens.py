@@ -541,12 +541,13 @@ async def test_the_sixth_failure_within_a_minute_is_429(datasette: Datasette) ->
     _, token = tokens.create("worker")
     statuses = [(await sign_in(datasette, f"bad{number}")).status_code for number in range(5)]
     assert statuses == [401] * 5
-    for candidate in ("bad", token):
-        answer = await sign_in(datasette, candidate)
-        assert answer.status_code == 429
-        assert 1 <= int(answer.headers["Retry-After"]) <= 60
-        assert "Too many attempts: wait a minute" in answer.text
-        assert "set-cookie" not in answer.headers
+    answer = await sign_in(datasette, "bad")
+    assert answer.status_code == 429
+    assert 1 <= int(answer.headers["Retry-After"]) <= 60
+    assert "Too many attempts: wait a minute" in answer.text
+    assert "set-cookie" not in answer.headers
+    # Others send from the same address, as behind a proxy.
+    assert (await sign_in(datasette, token)).status_code == 303
 
 
 @pytest.mark.parametrize("body", [b"", b"\xff\xfe", b"token", b"token=%FF%00", b"{}", b"&" * 9000])

@@ -7,18 +7,25 @@ Each is tested in tests/dailies/test_datasette_compat.py, which fails when an up
 from __future__ import annotations
 
 import json
+import logging
 import re
 import sqlite3
+import sys
 import time
 from collections.abc import Callable, Container, Iterable
+from contextvars import ContextVar
+from types import SimpleNamespace
 from typing import Any, NamedTuple
+from urllib.parse import parse_qsl, urlencode
 
 import datasette.app
+import datasette.database
 import datasette.handle_exception
 import datasette.utils.internal_db
+import datasette.views.table
 from datasette import NotFound, Request, Response
 from datasette.app import Datasette
-from datasette.database import Database
+from datasette.database import Database, QueryInterrupted
 from datasette.default_actions import register_actions
 from datasette.facets import ColumnFacet
 from datasette.permissions import _skip_permission_checks
@@ -31,7 +38,6 @@ from datasette.utils import (
     escape_sqlite,
     make_slot_function,
     path_with_added_args,
-    sqlite_timelimit,
     urlsafe_components,
 )
 from datasette.utils.asgi import BadRequest
@@ -43,11 +49,11 @@ __all__ = [
     "ColumnFacet",
     "CustomJSONEncoder",
     "InvalidSql",
+    "QueryInterrupted",
     "add_cors_headers",
     "escape_fts",
     "make_slot_function",
     "path_with_added_args",
-    "sqlite_timelimit",
     "urlsafe_components",
 ]
 
@@ -68,6 +74,9 @@ INSERT_METADATA = (
 # As Datasette has them: importing this module twice must not wrap them twice.
 populate_catalog = datasette.utils.internal_db.populate_schema_tables
 row_sql = datasette.utils.row_sql_params_pks
+table_data = datasette.views.table.table_view_data
+
+in_table_page: ContextVar[bool] = ContextVar("in_table_page", default=False)
 
 
 class StoredQuery(NamedTuple):
@@ -175,9 +184,54 @@ def is_unexplained(error: Exception) -> bool:
     return isinstance(error, DatasetteError) and error.status == 500
 
 
-def log_errors_without_variables() -> None:
-    """With rich installed each error logs all local variables, tokens from headers among them."""
+def log_errors(is_mistake: Callable[[BaseException], bool]) -> None:
+    """Have Datasette log its own errors as one record each, and none for mistakes of a client.
+
+    With rich installed it would log all local variables, tokens from headers among them.
+    """
+
+    def log() -> None:
+        error = sys.exc_info()[1]
+        if error is not None and not is_mistake(error):
+            logging.getLogger("dailies.errors").error("unexpected error", exc_info=error)
+
     datasette.handle_exception.rich = None
+    datasette.handle_exception.traceback = SimpleNamespace(print_exc=log)
+
+
+def limit_queries_with(time_limit: Callable[[sqlite3.Connection, float], Any]) -> None:
+    """Have `time_limit(connection, milliseconds)` surround each query, as a context manager."""
+    datasette.database.sqlite_timelimit = time_limit
+
+
+def shorten_table_pages(rows_that_fit: Callable[[Exception], int | None]) -> None:
+    """Read a page again with fewer rows if its query raised an error that says how many fit.
+
+    `in_table_page` is true within the queries of such a page.
+    """
+
+    async def shortened(instance: Datasette, request: Request, *others: Any, **options: Any) -> Any:
+        token = in_table_page.set(True)
+        try:
+            return await table_data(instance, request, *others, **options)
+        except Exception as error:
+            rows = rows_that_fit(error)
+            if rows is None:
+                raise
+            smaller = with_size(request, rows)
+            return await table_data(instance, smaller, *others, **options)
+        finally:
+            in_table_page.reset(token)
+
+    datasette.views.table.table_view_data = shortened
+
+
+def with_size(request: Request, rows: int) -> Request:
+    """The same request for a page of so many rows."""
+    pairs = parse_qsl(request.query_string, keep_blank_values=True)
+    others = [(name, value) for name, value in pairs if name != "_size"]
+    query = urlencode([*others, ("_size", str(rows))]).encode()
+    return Request({**request.scope, "query_string": query}, request.receive)
 
 
 def select_listed_columns_of_rows() -> None:

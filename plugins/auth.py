@@ -24,11 +24,11 @@ from dailies.auth.sign_in import (
     local_path,
     reason_session_ended,
     start_session,
-    without_broken_cookies,
 )
 from dailies.auth.tokens import Actor, InvalidTokenError
 from dailies.datasette_compat import core_page
 from dailies.errors import RequestError
+from dailies.http.clients import client_of
 from dailies.web.forms import read_form
 from dailies.web.page import FORM, refuse_method
 
@@ -80,7 +80,6 @@ def asgi_wrapper(datasette: Datasette) -> Callable[[Any], Any]:
             if scope["type"] != "http":
                 await app(scope, receive, send)
                 return
-            scope = without_broken_cookies(scope)
             request = Request(scope, receive)
             reason = reason_session_ended(datasette, request)
             if reason is None:
@@ -127,25 +126,35 @@ async def sign_out(request: Request, send: Any, datasette: Datasette) -> Any:
 
 
 async def check_form(datasette: Datasette, request: Request) -> Response:
-    throttle = throttles.setdefault(datasette, Throttle())
-    address = (request.scope.get("client") or ("",))[0]
     try:
         fields = await read_form(request, MAX_FORM_BYTES)
     except RequestError as error:
         return await form(datasette, request, "", str(error), error.status)
     target = fields.get("next", "")
-    if wait := throttle.seconds_to_wait(address):
-        response = await form(datasette, request, target, "Too many attempts: wait a minute", 429)
-        response.headers["Retry-After"] = str(wait)
-        return response
     try:
         actor = tokens.verify(fields.get("token", "").strip())
     except InvalidTokenError as error:
-        throttle.failed(address)
-        return await form(datasette, request, target, str(error), 401)
+        return await refuse(datasette, request, target, str(error))
     home = str(datasette.urls.instance())
     response = Response.redirect(local_path(target, home), status=303)
     await asyncio.to_thread(start_session, datasette, request, response, actor)
+    return response
+
+
+async def refuse(datasette: Datasette, request: Request, target: str, message: str) -> Response:
+    """401, or 429 after too many attempts from this address.
+
+    A valid token is never refused: others may send from the same address, as behind a proxy, and
+    nobody guesses 256 bits.
+    """
+    throttle = throttles.setdefault(datasette, Throttle())
+    address = client_of(request.scope)
+    wait = throttle.seconds_to_wait(address)
+    if not wait:
+        throttle.failed(address)
+        return await form(datasette, request, target, message, 401)
+    response = await form(datasette, request, target, "Too many attempts: wait a minute", 429)
+    response.headers["Retry-After"] = str(wait)
     return response
 
 

@@ -20,6 +20,7 @@ from dailies.api.handlers.files import FILES, UPLOADS
 from dailies.api.pagination import DEFAULT_SIZE, MAX_ROWS
 from dailies.api.resources import BUILDS, CAMPAIGNS, RESOURCES, Resource
 from dailies.api.schemas import Model
+from dailies.storage.availability import require_available
 
 Handler = Callable[[JobRequest], Awaitable[Response]]
 ModelOf = Callable[[Resource], Model | None]
@@ -364,6 +365,7 @@ def view(routes: list[Route]) -> Callable[..., Awaitable[Response]]:
 async def handle(datasette: Datasette, request: Request, route: Route) -> Response:
     """Check the permission and the names of parameters, then call the handler."""
     resource = RESOURCES[request.url_vars["resource"]]
+    require_available(datasette, resource.database)
     job = JobRequest(datasette, request, resource)
     await job.require(route.action, route.table)
     job.parameters = parse_parameters(request, parameter_names(route, resource.name))

@@ -10,8 +10,6 @@ import re
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable
-from http.cookies import CookieError
-from typing import Any
 from urllib.parse import quote
 
 from datasette import Request, Response
@@ -73,16 +71,6 @@ def reason_session_ended(datasette: Datasette, request: Request) -> str | None:
     except InvalidTokenError as error:
         return str(error)
     return None
-
-
-def without_broken_cookies(scope: dict[str, Any]) -> dict[str, Any]:
-    """The ASGI scope without cookies that cannot be parsed: Datasette would respond with 500."""
-    try:
-        _ = Request(scope, None).cookies
-    except CookieError:
-        headers = [header for header in scope["headers"] if header[0].lower() != b"cookie"]
-        return {**scope, "headers": headers}
-    return scope
 
 
 class Throttle:

@@ -9,9 +9,12 @@ from typing import Any, Protocol, TypeVar
 from weakref import WeakKeyDictionary
 
 from datasette.app import Datasette
-from datasette.database import Database
+from datasette.database import Database, Results
 
-from dailies.datasette_compat import InvalidSql, keep_open, sqlite_timelimit
+from dailies import datasette_compat
+from dailies.datasette_compat import InvalidSql, in_table_page, keep_open
+from dailies.storage.availability import require_available
+from dailies.storage.bounds import TooManyBytes, time_limit
 from dailies.storage.group_commit import GroupCommit
 from dailies.storage.restricted import (
     ReadAuthorizer,
@@ -24,6 +27,7 @@ from dailies.storage.restricted import (
     with_listed,
     write_authorizer,
 )
+from loaders.database_file import WatchedFile
 from loaders.errors import NotFound
 
 Result = TypeVar("Result")
@@ -31,6 +35,11 @@ Result = TypeVar("Result")
 JOIN_BY_NAME = (
     "USING and NATURAL are refused, since a table has columns that are not served:"
     " write JOIN ... ON ..."
+)
+
+datasette_compat.limit_queries_with(time_limit)
+datasette_compat.shorten_table_pages(
+    lambda error: len(error.rows) if isinstance(error, TooManyBytes) else None
 )
 
 groups: WeakKeyDictionary[Database, GroupCommit] = WeakKeyDictionary()
@@ -41,18 +50,35 @@ class InDatabase(Protocol):
     def database(self) -> str: ...
 
 
-class ServedDatabase(Database):
+class BoundedDatabase(Database):
+    """A database whose results are bounded by bytes, too."""
+
+    async def execute(self, sql: str, params: Any = None, *args: Any, **options: Any) -> Results:
+        """As Datasette's; a result that is too large is truncated, the page of a table shorter.
+
+        Errors are not printed: they are the client's, who gets them in the response.
+        """
+        try:
+            return await super().execute(sql, params, *args, **{**options, "log_sql_errors": False})
+        except TooManyBytes as error:
+            if in_table_page.get():
+                raise
+            return Results(error.rows, True, error.description)
+
+
+class ServedDatabase(BoundedDatabase):
     """One database file. What is not served is absent from every list of tables and columns."""
 
     def __init__(self, datasette: Datasette, name: str, path: Path) -> None:
         super().__init__(datasette, path=str(path), is_mutable=True)
         settings = ((datasette.config or {}).get("databases") or {}).get(name) or {}
+        self.file = WatchedFile.at(path)
         self.served = with_listed(reference(name), settings.get("tables") or {}, path)
         self.authorizer = ReadAuthorizer({"main": self.served}, [path])
 
     def connect(self, write: bool = False) -> sqlite3.Connection:
         authorizer = write_authorizer(self.served) if write else self.authorizer
-        return keep_open(self, connect_served(Path(self.path), authorizer, write=write))
+        return keep_open(self, connect_served(self.file, authorizer, write=write))
 
     async def execute(self, sql: str, *args: Any, **options: Any) -> Any:
         await refuse_joins_by_name(sql, [self])
@@ -135,15 +161,17 @@ class ServedDatabase(Database):
         }
 
 
-class AcrossDatabase(Database):
+class AcrossDatabase(BoundedDatabase):
     """`_memory`: the served parts of all files side by side, for queries across them."""
 
     def __init__(self, datasette: Datasette, databases: dict[str, ServedDatabase]) -> None:
         super().__init__(datasette, is_memory=True, is_mutable=False)
-        self._files = {name: Path(database.path) for name, database in databases.items()}
+        self._files = {name: database.file for name, database in databases.items()}
         self._databases = tuple(databases.values())
         schemas: dict[str, Served] = {name: one.served for name, one in databases.items()}
-        self.authorizer = ReadAuthorizer(schemas, self._files.values())
+        self.authorizer = ReadAuthorizer(
+            schemas, (Path(file.path) for file in self._files.values())
+        )
 
     def connect(self, write: bool = False) -> sqlite3.Connection:  # noqa: ARG002
         return keep_open(self, connect_across(self._files, self.authorizer))
@@ -170,7 +198,7 @@ async def read_from(
     """Call `read` with a reading connection, within Datasette's time limit for queries."""
 
     def limited(connection: sqlite3.Connection) -> Result:
-        with sqlite_timelimit(connection, datasette.sql_time_limit_ms):
+        with time_limit(connection, datasette.sql_time_limit_ms):
             return read(connection)
 
     result: Result = await database_of(datasette, resource.database).execute_fn(limited)
@@ -196,5 +224,6 @@ async def write_to_database(
 def database_of(datasette: Datasette, name: str) -> Database:
     database = datasette.databases.get(name)
     if database is None:
+        require_available(datasette, name)
         raise NotFound(f"The database {name} is not here")
     return database

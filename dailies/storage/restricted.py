@@ -19,9 +19,13 @@ from typing import Any
 
 import sqlite_utils
 
+from dailies.storage.bounds import MAX_LIKE_PATTERN, BoundedConnection
 from loaders import schema
-from loaders.connections import BUSY_TIMEOUT_MS, connect, set_pragmas
+from loaders.connections import BUSY_TIMEOUT_MS, set_pragmas
+from loaders.database_file import WatchedConnection, WatchedFile, open_file, open_read_only_as
 from loaders.registry import database_spec
+
+CACHE_KIB = 1000  # of each file of each connection, and each thread has its own
 
 # SQLite folds the case of ASCII letters only.
 ASCII_LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
@@ -100,7 +104,7 @@ class Served:
 @cache
 def reference(name: str) -> Served:
     """What is served of the database called `name` before metadata.yml is read."""
-    with closing(connect(":memory:")) as connection:
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
         schema.migrations_of(name).apply(sqlite_utils.Database(connection))
         rows = connection.execute("select name, type from pragma_table_list where schema = 'main'")
         kinds = {fold(table): kind for table, kind in rows}
@@ -239,15 +243,14 @@ def tables_read(
     return read
 
 
-def connect_served(path: Path, authorizer: Authorizer, *, write: bool) -> sqlite3.Connection:
+def connect_served(file: WatchedFile, authorizer: Authorizer, *, write: bool) -> WatchedConnection:
     """Connect to one database file, which must exist; read-only unless `write`."""
-    connection = sqlite3.connect(
-        uri_of(path, "rw" if write else "ro"),
-        uri=True,
-        timeout=BUSY_TIMEOUT_MS / 1000,
-        check_same_thread=False,
-        isolation_level=None,
-    )
+    timeout = BUSY_TIMEOUT_MS / 1000
+    connection: WatchedConnection
+    if write:
+        connection = open_file(file, timeout=timeout)
+    else:
+        connection = open_read_only_as(BoundedConnection, file, timeout)
     try:
         set_serving_pragmas(connection)
         connection.set_authorizer(authorizer)
@@ -259,13 +262,17 @@ def connect_served(path: Path, authorizer: Authorizer, *, write: bool) -> sqlite
     return connection
 
 
-def connect_across(files: Mapping[str, Path], authorizer: Authorizer) -> sqlite3.Connection:
+def connect_across(files: Mapping[str, WatchedFile], authorizer: Authorizer) -> WatchedConnection:
     """Connect without a file of its own; these databases are attached under their names."""
-    connection = sqlite3.connect(":memory:", uri=True, check_same_thread=False)
+    connection = sqlite3.connect(
+        ":memory:", uri=True, check_same_thread=False, factory=BoundedConnection
+    )
     try:
         set_serving_pragmas(connection)
-        for name, path in files.items():
-            connection.execute(f"attach database ? as {quoted(name)}", [uri_of(path)])
+        for name, file in files.items():
+            connection.execute(f"attach database ? as {quoted(name)}", [uri_of(Path(file.path))])
+        connection.files = tuple(files.values())
+        connection.check_files()
         connection.set_authorizer(authorizer)
     except BaseException:
         connection.close()
@@ -280,3 +287,5 @@ def uri_of(path: Path, mode: str = "ro") -> str:
 def set_serving_pragmas(connection: sqlite3.Connection) -> None:
     set_pragmas(connection)
     connection.execute("pragma temp_store = memory")
+    connection.execute(f"pragma cache_size = -{CACHE_KIB}")
+    connection.setlimit(sqlite3.SQLITE_LIMIT_LIKE_PATTERN_LENGTH, MAX_LIKE_PATTERN)

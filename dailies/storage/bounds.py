@@ -18,6 +18,8 @@ from dailies.errors import RETRY, RequestError
 from loaders.database_file import WatchedConnection
 
 MAX_RESULT_BYTES = 4_000_000  # but for the last row, which may be the only one
+MAX_VALUE_BYTES = 100_000_000  # of a text, a blob or a row, which SQL can also make
+MAX_SQLITE_BYTES = 512_000_000  # of all connections of this process, as for sorting
 MAX_LIKE_PATTERN = 500  # bytes; comparing takes the product of pattern and text
 
 SLOW_SECONDS = 0.05

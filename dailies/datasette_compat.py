@@ -27,14 +27,18 @@ import datasette.views.base
 import datasette.views.table
 from datasette import NotFound, Request, Response
 from datasette.app import Datasette
+from datasette.csrf import CrossOriginProtectionMiddleware
 from datasette.database import Database, QueryInterrupted
 from datasette.default_actions import register_actions
 from datasette.facets import ColumnFacet
 from datasette.permissions import _skip_permission_checks
+from datasette.plugins import pm
+from datasette.tokens import TokenInvalid
 from datasette.utils import (
     CustomJSONEncoder,
     InvalidSql,
     add_cors_headers,
+    await_me_maybe,
     baseconv,
     escape_fts,
     escape_sqlite,
@@ -129,6 +133,44 @@ def keep_open(database: Database, connection: sqlite3.Connection) -> sqlite3.Con
     """Register a connection that our `connect()` made, to be closed with its database."""
     database._all_connections.append(connection)
     return connection
+
+
+def prepare_connection(instance: Datasette, connection: sqlite3.Connection, name: str) -> None:
+    """Do with a connection of ours what Datasette does with its own, plugins included."""
+    instance._prepare_connection(connection, name)
+
+
+async def actor_of(instance: Datasette, request: Request) -> Any:
+    """The actor of a request; TokenInvalid for a token that is not valid, as in Datasette's router.
+
+    Every plugin is awaited, so that no coroutine is left behind.
+    """
+    actor = request.scope.get("actor")
+    invalid: TokenInvalid | None = None
+    for result in pm.hook.actor_from_request(datasette=instance, request=request):
+        try:
+            found = await await_me_maybe(result)
+        except TokenInvalid as error:
+            invalid = invalid or error
+        else:
+            actor = actor or found
+    if invalid:
+        raise invalid
+    return actor
+
+
+def same_origin_only(instance: Datasette, application: Any) -> Any:
+    """The ASGI application, protected against writing requests from other sites."""
+    return CrossOriginProtectionMiddleware(application, instance)
+
+
+async def exception_response(instance: Datasette, request: Request, error: Exception) -> Any:
+    """The response of the first plugin that has one for this exception, or Datasette's own."""
+    for result in pm.hook.handle_exception(datasette=instance, request=request, exception=error):
+        response = await await_me_maybe(result)
+        if response is not None:
+            return response
+    raise error
 
 
 def permission_checks_skipped() -> bool:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import resource
 import sys
 from typing import Any
 
 import uvicorn
+import uvloop
 
 from dailies.http.clients import trusted_proxies
 from dailies.http.logs import CONFIGURATION, LogStream
@@ -32,8 +34,9 @@ class Config(uvicorn.Config):
 
 
 def use_limits() -> None:
-    """Have Datasette start uvicorn with `Config`."""
+    """Have Datasette start uvicorn with `Config`, on a faster event loop than Python's own."""
     trusted_proxies()  # ValueError now, rather than when everything else has started
+    asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
     allow_files(MAX_CONNECTIONS + FILES_BESIDE)
     uvicorn.Config = Config  # type: ignore[assignment,misc]
 

@@ -248,8 +248,13 @@ def tables_read(
     return read
 
 
-def connect_served(file: WatchedFile, authorizer: Authorizer, *, write: bool) -> WatchedConnection:
-    """Connect to one database file, which must exist; read-only unless `write`."""
+def connect_served(
+    file: WatchedFile, authorizer: Authorizer, *, write: bool, waiting: bool = True
+) -> WatchedConnection:
+    """Connect to one database file, which must exist; read-only unless `write`.
+
+    Unless `waiting`, a lock is an error at once.
+    """
     timeout = BUSY_TIMEOUT_MS / 1000
     connection: WatchedConnection
     if write:
@@ -258,6 +263,8 @@ def connect_served(file: WatchedFile, authorizer: Authorizer, *, write: bool) ->
         connection = open_read_only_as(BoundedConnection, file, timeout)
     try:
         set_serving_pragmas(connection)
+        if not waiting:
+            connection.execute("pragma busy_timeout = 0")
         connection.set_authorizer(authorizer)
         # Only now: setting it up must not wait for a lock, since Datasette tries only once.
         connection.isolation_level = "IMMEDIATE" if write else "DEFERRED"

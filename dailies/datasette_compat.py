@@ -6,6 +6,7 @@ Each is tested in tests/dailies/test_datasette_compat.py, which fails when an up
 
 from __future__ import annotations
 
+import csv
 import json
 import logging
 import re
@@ -22,6 +23,7 @@ import datasette.app
 import datasette.database
 import datasette.handle_exception
 import datasette.utils.internal_db
+import datasette.views.base
 import datasette.views.table
 from datasette import NotFound, Request, Response
 from datasette.app import Datasette
@@ -308,6 +310,16 @@ def with_size(request: Request, rows: int) -> Request:
     others = [(name, value) for name, value in pairs if name != "_size"]
     query = urlencode([*others, ("_size", str(rows))]).encode()
     return Request({**request.scope, "query_string": query}, request.receive)
+
+
+def write_csv_cells_as(shown: Callable[[Any], Any]) -> None:
+    """Have every CSV response hold `shown(value)` in place of each value, headings included."""
+
+    def writer(file: Any) -> Any:
+        rows = csv.writer(file)
+        return SimpleNamespace(writerow=lambda row: rows.writerow([shown(cell) for cell in row]))
+
+    datasette.views.base.csv = SimpleNamespace(writer=writer)
 
 
 def select_listed_columns_of_rows() -> None:

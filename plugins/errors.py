@@ -50,7 +50,7 @@ def handle_exception(datasette: Datasette, request: Request, exception: Exceptio
         return error_page(datasette, request, exception)
     if isinstance(exception, DatasetteClosedError):
         exception = FileChanged("The file of this database is being opened again")
-    if isinstance(exception, FileChanged) or is_file_error(exception):
+    if isinstance(exception, FileChanged | MemoryError) or is_file_error(exception):
         return error_page(datasette, request, request_error(exception))
     if not isinstance(exception, MISTAKES) and not datasette_compat.is_unexplained(exception):
         return None

@@ -6,6 +6,7 @@ Each is tested in tests/dailies/test_datasette_compat.py, which fails when an up
 
 from __future__ import annotations
 
+import csv
 import json
 import logging
 import re
@@ -22,22 +23,28 @@ import datasette.app
 import datasette.database
 import datasette.handle_exception
 import datasette.utils.internal_db
+import datasette.views.base
 import datasette.views.table
 from datasette import NotFound, Request, Response
 from datasette.app import Datasette
+from datasette.csrf import CrossOriginProtectionMiddleware
 from datasette.database import Database, QueryInterrupted
 from datasette.default_actions import register_actions
 from datasette.facets import ColumnFacet
 from datasette.permissions import _skip_permission_checks
+from datasette.plugins import pm
+from datasette.tokens import TokenInvalid
 from datasette.utils import (
     CustomJSONEncoder,
     InvalidSql,
     add_cors_headers,
+    await_me_maybe,
     baseconv,
     escape_fts,
     escape_sqlite,
     make_slot_function,
     path_with_added_args,
+    tilde_decode,
     tilde_encode,
     urlsafe_components,
 )
@@ -73,6 +80,7 @@ INSERT_METADATA = (
     "insert or replace into metadata_columns values (?, ?, ?, ?, ?)",
 )
 # As Datasette has them: importing this module twice must not wrap them twice.
+resolve_database = Datasette.resolve_database
 populate_catalog = datasette.utils.internal_db.populate_schema_tables
 row_sql = datasette.utils.row_sql_params_pks
 TOO_LONG = "This list cannot be sorted by a value of more than {:,} characters"
@@ -109,6 +117,19 @@ async def replace_queries(instance: Datasette, source: str, queries: list[Stored
     await instance.get_internal_database().execute_write_fn(write)
 
 
+def check_databases_with(check: Callable[[Datasette, str], None]) -> None:
+    """Call `check` with the name of the database before any page or API resolves it.
+
+    Datasette's write API answers 404 by itself, where an exception hook could tell more.
+    """
+
+    async def resolve(self: Datasette, request: Request) -> Database:
+        check(self, tilde_decode(request.url_vars["database"]))
+        return await resolve_database(self, request)
+
+    Datasette.resolve_database = resolve
+
+
 async def store_metadata(instance: Datasette, rows: Iterable[tuple[str, ...]]) -> None:
     """Store metadata in one write; `Datasette.set_column_metadata` and its like take hundreds.
 
@@ -129,6 +150,44 @@ def keep_open(database: Database, connection: sqlite3.Connection) -> sqlite3.Con
     """Register a connection that our `connect()` made, to be closed with its database."""
     database._all_connections.append(connection)
     return connection
+
+
+def prepare_connection(instance: Datasette, connection: sqlite3.Connection, name: str) -> None:
+    """Do with a connection of ours what Datasette does with its own, plugins included."""
+    instance._prepare_connection(connection, name)
+
+
+async def actor_of(instance: Datasette, request: Request) -> Any:
+    """The actor of a request; TokenInvalid for a token that is not valid, as in Datasette's router.
+
+    Every plugin is awaited, so that no coroutine is left behind.
+    """
+    actor = request.scope.get("actor")
+    invalid: TokenInvalid | None = None
+    for result in pm.hook.actor_from_request(datasette=instance, request=request):
+        try:
+            found = await await_me_maybe(result)
+        except TokenInvalid as error:
+            invalid = invalid or error
+        else:
+            actor = actor or found
+    if invalid:
+        raise invalid
+    return actor
+
+
+def same_origin_only(instance: Datasette, application: Any) -> Any:
+    """The ASGI application, protected against writing requests from other sites."""
+    return CrossOriginProtectionMiddleware(application, instance)
+
+
+async def exception_response(instance: Datasette, request: Request, error: Exception) -> Any:
+    """The response of the first plugin that has one for this exception, or Datasette's own."""
+    for result in pm.hook.handle_exception(datasette=instance, request=request, exception=error):
+        response = await await_me_maybe(result)
+        if response is not None:
+            return response
+    raise error
 
 
 def permission_checks_skipped() -> bool:
@@ -251,6 +310,16 @@ def with_size(request: Request, rows: int) -> Request:
     others = [(name, value) for name, value in pairs if name != "_size"]
     query = urlencode([*others, ("_size", str(rows))]).encode()
     return Request({**request.scope, "query_string": query}, request.receive)
+
+
+def write_csv_cells_as(shown: Callable[[Any], Any]) -> None:
+    """Have every CSV response hold `shown(value)` in place of each value, headings included."""
+
+    def writer(file: Any) -> Any:
+        rows = csv.writer(file)
+        return SimpleNamespace(writerow=lambda row: rows.writerow([shown(cell) for cell in row]))
+
+    datasette.views.base.csv = SimpleNamespace(writer=writer)
 
 
 def select_listed_columns_of_rows() -> None:

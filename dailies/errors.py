@@ -9,7 +9,15 @@ import json
 import sqlite3
 from collections.abc import Iterable, Mapping
 
-from loaders.errors import Conflict, DomainError, FileChanged, Locked, NotFound, describe_error
+from loaders.errors import (
+    Conflict,
+    DomainError,
+    FileChanged,
+    Locked,
+    NotFound,
+    TooLarge,
+    describe_error,
+)
 
 MAX_MESSAGES = 100
 RETRY = {"Retry-After": "1"}
@@ -17,6 +25,7 @@ LOCKED = "The database is locked by another program: try again"
 STATUSES: dict[type[DomainError], int] = {
     NotFound: 404,
     Conflict: 409,
+    TooLarge: 413,
     Locked: 503,
     FileChanged: 503,
 }
@@ -47,7 +56,8 @@ class RequestError(Exception):
 
 
 # What reading and writing may raise. Rows of other programs may hold more than Python can read.
-FAILURES = (RequestError, sqlite3.Error, ValueError, RecursionError, OverflowError)
+FAILURES = (RequestError, sqlite3.Error, ValueError, RecursionError, OverflowError, MemoryError)
+TOO_MUCH_MEMORY = "The server has no memory for this now: try again, or ask for less"
 
 
 def request_error(error: Exception) -> RequestError:
@@ -56,6 +66,8 @@ def request_error(error: Exception) -> RequestError:
         return error
     if isinstance(error, DomainError):
         return domain_error(error)
+    if isinstance(error, MemoryError):
+        return RequestError(503, TOO_MUCH_MEMORY, RETRY)
     if not isinstance(error, sqlite3.Error):
         return RequestError(400, f"This cannot be read or stored as JSON: {error}")
     if "locked" in str(error) or "busy" in str(error):

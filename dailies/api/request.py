@@ -26,6 +26,7 @@ JSON = ("application/json",)
 MAX_BYTES = 10_000_000
 MAX_OBJECTS = 1000
 
+CHARSETS = ("utf-8", "utf8", "us-ascii")
 ENTITY_TAG = re.compile(r'(?P<weak>W/)?(?P<tag>"[^"]*")')
 
 
@@ -51,15 +52,16 @@ async def read_body(request: Request, types: tuple[str, ...], *, optional: bool 
 
 
 def check_content_type(header: str, types: tuple[str, ...]) -> None:
-    kind, *parameters = (part.strip() for part in header.rstrip().removesuffix(";").split(";"))
-    name, _, charset = parameters[0].partition("=") if parameters else ("charset", "", "utf-8")
-    name, charset = name.strip().lower(), charset.strip().removeprefix('"').removesuffix('"')
-    if kind.lower() not in types or len(parameters) > 1 or name != "charset":
+    kind, *parameters = (part.strip() for part in header.split(";"))
+    pairs = [parameter.partition("=") for parameter in parameters if parameter]
+    if kind.lower() not in types or any(name.strip().lower() != "charset" for name, _, _ in pairs):
         raise RequestError(
             415, f"The Content-Type must be {' or '.join(types)}, not {quoted(header)}"
         )
-    if (charset or "utf-8").lower() not in ("utf-8", "utf8", "us-ascii"):
-        raise RequestError(415, f"The body must be UTF-8, not {quoted(charset)}")
+    for _, _, value in pairs:
+        charset = value.strip().removeprefix('"').removesuffix('"')
+        if charset.lower() not in CHARSETS:
+            raise RequestError(415, f"The body must be UTF-8, not {quoted(charset)}")
 
 
 def parse_optional(body: bytes) -> Any:

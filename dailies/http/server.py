@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import ctypes
 import resource
 import sys
 from typing import Any
 
 import uvicorn
+import uvloop
 
 from dailies.http.clients import trusted_proxies
 from dailies.http.logs import CONFIGURATION, LogStream
@@ -34,7 +36,8 @@ class Config(uvicorn.Config):
 
 
 def use_limits() -> None:
-    """Have Datasette start uvicorn with `Config`."""
+    """Have Datasette start uvicorn with `Config`, on a faster event loop than Python's own."""
+    asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
     allow_files(MAX_CONNECTIONS + FILES_BESIDE)
     return_memory()
     uvicorn.Config = Config  # type: ignore[assignment,misc]

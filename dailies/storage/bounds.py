@@ -19,6 +19,8 @@ from loaders.database_file import WatchedConnection
 
 MAX_RESULT_BYTES = 4_000_000  # but for the last row, and one more
 MAX_LIST_BYTES = 2_500_000
+MAX_VALUE_BYTES = 100_000_000  # of a text, a blob or a row, which SQL can also make
+MAX_SQLITE_BYTES = 512_000_000  # of all connections of this process, as for sorting
 MAX_LIKE_PATTERN = 250  # bytes; comparing takes the product of pattern and text
 
 SLOW_SECONDS = 0.05

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any
 
 import datasette.app
@@ -41,6 +42,7 @@ class Hiding(Database):
 async def instance(monkeypatch: pytest.MonkeyPatch) -> Iterator[Datasette]:
     monkeypatch.setattr(datasette.app, "row_sql_params_pks", compat.row_sql)
     monkeypatch.setattr(datasette.app, "populate_schema_tables", compat.populate_catalog)
+    monkeypatch.setattr(Datasette, "resolve_database", compat.resolve_database)
     served = Datasette(memory=True)
     database = served.add_database(Hiding(served, memory_name=f"compat{id(served)}"), name="d")
     await database.execute_write_script("""
@@ -116,6 +118,50 @@ async def test_pages_behind_routes_of_ours_are_found(instance: Datasette) -> Non
     with pytest.raises(NotFound):
         await compat.core_page(instance, Request.fake("/-/-/-/nothing.x"), None, ())
     assert all(isinstance(pattern, re.Pattern) for pattern, _ in instance._routes())
+
+
+async def test_the_actor_is_the_one_that_the_router_finds(instance: Datasette) -> None:
+    await instance.invoke_startup()
+    cookie = f"ds_actor={instance.client.actor_cookie({'id': 'a'})}"
+    for headers, actor in (({"cookie": cookie}, {"id": "a"}), ({}, None)):
+        found = await instance.client.get("/-/actor.json", headers=headers)
+        assert found.json()["actor"] == actor
+        pairs = [[name.encode(), value.encode()] for name, value in headers.items()]
+        request = Request({"type": "http", "method": "GET", "path": "/", "headers": pairs}, None)
+        assert await compat.actor_of(instance, request) == actor
+    assert await compat.actor_of(instance, Request({"actor": {"id": "b"}}, None)) == {"id": "b"}
+
+
+async def test_writing_requests_from_other_sites_are_refused(instance: Datasette) -> None:
+    await instance.invoke_startup()
+    statuses = []
+
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        await Response("", 200).asgi_send(send)
+
+    async def send(message: dict[str, Any]) -> None:
+        statuses.append(message.get("status"))
+
+    protected = compat.same_origin_only(instance, application)
+    for site in (b"same-origin", b"cross-site"):
+        scope = {"type": "http", "method": "POST", "headers": [(b"sec-fetch-site", site)]}
+        await protected(scope, None, send)
+    assert statuses[::2] == [200, 403]
+
+
+async def test_an_exception_gets_the_response_that_the_router_gives(
+    instance: Datasette, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(datasette.handle_exception, "rich", None)
+    request = Request.fake("/d.json")
+    response = await compat.exception_response(instance, request, NotFound("Nothing here"))
+    assert (response.status, json.loads(response.body)["error"]) == (404, "Nothing here")
+
+
+def test_connections_are_prepared_as_datasettes_own(instance: Datasette) -> None:
+    with closing(sqlite3.connect(":memory:")) as connection:
+        compat.prepare_connection(instance, connection, "d")
+        assert connection.execute("select escape_fts('a')").fetchone()[0] == '"a"'
 
 
 @pytest.mark.parametrize("suffix", ["", ".json"])
@@ -239,3 +285,21 @@ def test_helpers_of_core_do_what_we_use_them_for() -> None:
     headers: dict[str, str] = {}
     compat.add_cors_headers(headers)
     assert headers["Access-Control-Allow-Origin"] == "*"
+
+
+async def test_databases_are_checked_before_they_are_resolved(instance: Datasette) -> None:
+    asked = []
+
+    def check(_: Datasette, name: str) -> None:
+        asked.append(name)
+        if name == "gone":
+            raise PermissionError("it is broken")
+
+    compat.check_databases_with(check)
+    assert (await instance.client.get("/d/t.json")).status_code == 200
+    for answer in (
+        await instance.client.get("/gone/t.json"),
+        await instance.client.post("/gone/t/-/insert", json={"row": {}}),
+    ):
+        assert (answer.status_code, "it is broken" in answer.text) == (500, True)
+    assert asked == ["d", "gone", "gone"]

@@ -100,7 +100,7 @@ def test_the_routes_are_linear(data_dir: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", [r"(a+)+b", r"\s*x?\s*", r"(a|a)*b", r"(?:ab?)+(?:b?a)+c", r"http:.+.+!"]
+    "text", [r"(a+)+b", r"\s*x?\s*", r"(a|a)*b", r"(?:ab?)+(?:b?a)+c", r"https?://[^\s/?#]+[^\s]*"]
 )
 def test_finds_what_is_not_linear(text: str) -> None:
     assert growth(re.compile(text), anywhere=False)
@@ -124,7 +124,7 @@ def grows(method: Callable[..., Any], pattern: Any, start: str, repeated: str, e
         method(text)
         return time.thread_time() - before
 
-    tiny = spent(24)  # exponential patterns would not return
+    tiny = spent(20)  # exponential patterns would not return
     if tiny > NOTICEABLE_SECONDS:
         return True
     if spent(LONG) < NOTICEABLE_SECONDS:

@@ -10,6 +10,8 @@ from typing import cast
 
 import sqlite_utils
 
+from loaders.search import add_functions
+
 MIN_SQLITE = (3, 38, 0)
 BUSY_TIMEOUT_MS = 5000
 BULK_CACHE_KIB = 65_536
@@ -28,6 +30,7 @@ def connect(path: str | Path) -> sqlite3.Connection:
     try:
         connection.execute("pragma journal_mode = wal")
         set_pragmas(connection)
+        add_functions(connection)
     except BaseException:
         connection.close()
         raise

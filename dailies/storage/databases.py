@@ -24,6 +24,7 @@ from dailies.storage.restricted import (
     write_authorizer,
 )
 from loaders.errors import NotFound
+from loaders.search import SEARCHES
 
 Result = TypeVar("Result")
 
@@ -68,6 +69,8 @@ class ServedDatabase(Database):
         return [column for column in columns if self.served.readable(table, column.name)]
 
     async def fts_table(self, table: str) -> str | None:
+        if (self.name, table) in SEARCHES:
+            return None  # plugins/search.py searches it
         found: str | None = await super().fts_table(table)
         return found if found and fold(found) in self.served.columns else None
 

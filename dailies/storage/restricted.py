@@ -21,6 +21,7 @@ import sqlite_utils
 from loaders import schema
 from loaders.connections import BUSY_TIMEOUT_MS, connect, set_pragmas
 from loaders.registry import database_spec
+from loaders.search import add_functions
 
 # SQLite folds the case of ASCII letters only.
 ASCII_LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
@@ -265,4 +266,5 @@ def uri_of(path: Path, mode: str = "ro") -> str:
 
 def set_serving_pragmas(connection: sqlite3.Connection) -> None:
     set_pragmas(connection)
+    add_functions(connection)
     connection.execute("pragma temp_store = memory")

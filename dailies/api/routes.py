@@ -23,6 +23,7 @@ from dailies.api.schemas import Model
 from dailies.storage.availability import require_available
 
 Handler = Callable[[JobRequest], Awaitable[Response]]
+View = Callable[[Request, Datasette], Awaitable[Response]]
 ModelOf = Callable[[Resource], Model | None]
 SEGMENT = re.compile(r"\{(\w+)\}")
 
@@ -340,8 +341,8 @@ ROUTES = (
 )
 
 
-def datasette_routes(routes: Iterable[Route] = ROUTES) -> list[tuple[str, Any]]:
-    """Datasette's routes: a pattern and a view function for each path."""
+def views(routes: Iterable[Route] = ROUTES) -> list[tuple[str, View]]:
+    """A pattern and a function that responds for each path."""
     by_path: dict[tuple[str, frozenset[str]], list[Route]] = {}
     for route in routes:
         by_path.setdefault((route.path, frozenset(route.resources)), []).append(route)
@@ -354,7 +355,7 @@ def pattern_of(path: str, names: Iterable[str]) -> str:
     return pattern.replace("(?P<resource>[^/]+)", f"(?P<resource>{choice})") + r"\Z"
 
 
-def view(routes: list[Route]) -> Callable[..., Awaitable[Response]]:
+def view(routes: list[Route]) -> View:
     async def respond_to(request: Request, datasette: Datasette) -> Response:
         calls = {route.method: partial(handle, datasette, request, route) for route in routes}
         return await respond(datasette, request, calls)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -12,7 +13,7 @@ from datasette.app import Datasette
 from datasette.database import Database, Results
 
 from dailies import datasette_compat
-from dailies.datasette_compat import InvalidSql, in_table_page, keep_open
+from dailies.datasette_compat import InvalidSql, in_table_page, keep_open, prepare_connection
 from dailies.storage.availability import require_available
 from dailies.storage.bounds import TooManyBytes, time_limit
 from dailies.storage.group_commit import GroupCommit
@@ -30,19 +31,27 @@ from dailies.storage.restricted import (
 from loaders.database_file import WatchedFile
 from loaders.errors import NotFound
 
+MEMORY = "_memory"
+
 Result = TypeVar("Result")
 
+QUICK_SECONDS = 0.005
+QUICK_STEPS = 2000  # of SQLite's virtual machine, between two looks at the clock
+MAX_HTML_ROWS = 200
+MAX_TOKEN = 2_000  # characters of a value in the address of the next page
 JOIN_BY_NAME = (
     "USING and NATURAL are refused, since a table has columns that are not served:"
     " write JOIN ... ON ..."
 )
 
 datasette_compat.limit_queries_with(time_limit)
+datasette_compat.limit_page_tokens(MAX_TOKEN)
 datasette_compat.shorten_table_pages(
-    lambda error: len(error.rows) if isinstance(error, TooManyBytes) else None
+    lambda error: (error.fit or None) if isinstance(error, TooManyBytes) else None, MAX_HTML_ROWS
 )
 
 groups: WeakKeyDictionary[Database, GroupCommit] = WeakKeyDictionary()
+quick_reads: WeakKeyDictionary[Database, QuickReads] = WeakKeyDictionary()
 
 
 class InDatabase(Protocol):
@@ -76,9 +85,10 @@ class ServedDatabase(BoundedDatabase):
         self.served = with_listed(reference(name), settings.get("tables") or {}, path)
         self.authorizer = ReadAuthorizer({"main": self.served}, [path])
 
-    def connect(self, write: bool = False) -> sqlite3.Connection:
+    def connect(self, write: bool = False, waiting: bool = True) -> sqlite3.Connection:
         authorizer = write_authorizer(self.served) if write else self.authorizer
-        return keep_open(self, connect_served(self.file, authorizer, write=write))
+        connection = connect_served(self.file, authorizer, write=write, waiting=waiting)
+        return keep_open(self, connection)
 
     async def execute(self, sql: str, *args: Any, **options: Any) -> Any:
         await refuse_joins_by_name(sql, [self])
@@ -203,6 +213,40 @@ async def read_from(
 
     result: Result = await database_of(datasette, resource.database).execute_fn(limited)
     return result
+
+
+async def read_at_once(
+    datasette: Datasette, resource: InDatabase, read: Callable[[sqlite3.Connection], Result]
+) -> Result:
+    """Like `read_from`, for what an index answers: waiting for a thread would take far longer.
+
+    A read that takes longer after all, or meets a lock, is done again by a thread.
+    """
+    database = database_of(datasette, resource.database)
+    quick = quick_reads.get(database)
+    if quick is None:
+        quick = quick_reads[database] = QuickReads(datasette, database)
+    try:
+        return quick.read(read)
+    except sqlite3.OperationalError:
+        return await read_from(datasette, resource, read)
+
+
+class QuickReads:
+    """A connection of the event loop's own, whose statements end after a few milliseconds."""
+
+    def __init__(self, datasette: Datasette, database: Database) -> None:
+        self._connection = database.connect(waiting=False)
+        prepare_connection(datasette, self._connection, database.name)
+        self._connection.set_progress_handler(self._is_late, QUICK_STEPS)
+        self._deadline = 0.0
+
+    def read(self, read: Callable[[sqlite3.Connection], Result]) -> Result:
+        self._deadline = time.monotonic() + QUICK_SECONDS
+        return read(self._connection)
+
+    def _is_late(self) -> bool:
+        return time.monotonic() > self._deadline
 
 
 async def write_to(

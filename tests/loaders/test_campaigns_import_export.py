@@ -135,6 +135,44 @@ def test_the_real_folder(db: sqlite_utils.Database, tmp_path: Path) -> None:
     ]
 
 
+def seed_list(config: Path) -> dict[str, Any]:
+    """What the earlier system lists: the entries of the manifest, each with its file's job."""
+    manifest = yaml.safe_load((config / "jobs_manifest.yaml").read_text())
+    files = {key: yaml.safe_load((config / one["file_path"]).read_text())
+             for key, one in manifest.items()}  # fmt: skip
+    assert {key: file["id"] for key, file in files.items()} == {key: key for key in files}
+    return {key: {name: value for name, value in one.items() if name != "file_path"}
+            for key, one in manifest.items()}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["jobs", "out"])
+def test_a_folder_has_the_manifest_of_the_earlier_system(
+    db: sqlite_utils.Database, tmp_path: Path, name: str
+) -> None:
+    config = tmp_path / "config"
+    campaigns.bulk_add_jobs(db, [
+        {"id": "20251017", "job_name": "no", "product": "p", "enabled": False,
+         "created_at": "2025-10-17 14:03"},
+        {"id": "jobs_manifest", "job_name": "é"},
+    ])  # fmt: skip
+    (config / "settings").mkdir(parents=True)
+    (config / "jobs_manifest.yaml").write_text("old: {file_path: jobs/old.yaml}\n")
+    for _ in range(2):
+        files.export_jobs(db, config / name)
+    assert seed_list(config if name == "jobs" else config / name) == {
+        "20251017": {"job_name": "no", "product": "p", "enabled": False,
+                     "created_at": "2025-10-17 14:03"},
+        "jobs_manifest": {"job_name": "é", "product": "", "enabled": True, "created_at": ""},
+    }  # fmt: skip
+    kept = [file.read_text() for file in config.glob("jobs_manifest.yaml*")]
+    assert len(kept) == (3 if name == "jobs" else 1)
+    assert "old: {file_path: jobs/old.yaml}\n" in kept
+    with open_database("campaigns", tmp_path / "again.db") as again:
+        report = load(again, config if name == "jobs" else config / name)
+        assert counts(report) == (2, 2, 0, 0, 0)
+        assert sorted(stored(again), key=str) == sorted(stored(db), key=str)
+
+
 def test_a_file_cut_off_in_its_middle(db: sqlite_utils.Database, tmp_path: Path) -> None:
     report = load(db, unpack("campaigns_truncated.yaml", tmp_path))
     assert counts(report) == (38, 37, 0, 0, 1)

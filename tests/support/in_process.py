@@ -19,6 +19,7 @@ from datasette.plugins import pm
 from jinja2.bccache import Bucket, BytecodeCache
 
 from dailies import server
+from dailies.api.routes import views
 from dailies.auth.secrets import signing_secret
 from loaders.formats.yaml_reader import LOADER
 
@@ -123,7 +124,8 @@ def paths(datasette: Datasette, values: dict[str, list[str]]) -> list[str]:
     """Paths for every route of the application, its named parts filled from `values`."""
     values = OTHER_PARTS | values
     found: dict[str, None] = {}
-    for pattern, _ in datasette._routes():
+    ours = [re.compile(pattern) for pattern, _ in views()]
+    for pattern in [*ours, *(pattern for pattern, _ in datasette._routes())]:
         filled = [path for path in fill(pattern.pattern, values) if pattern.match(path)]
         assert filled, f"no path for {pattern.pattern}"
         found.update(dict.fromkeys(filled))

@@ -10,6 +10,7 @@ import sqlite3
 import threading
 import weakref
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -38,7 +39,8 @@ class ThreadConnection(WatchedConnection):
         return self
 
     def __del__(self) -> None:
-        self.close()
+        with suppress(sqlite3.ProgrammingError):  # it was never opened
+            self.close()
 
 
 class ThreadState(threading.local):
@@ -61,6 +63,7 @@ class SharedDatabase(sqlite_utils.Database):
         self._connections: weakref.WeakSet[sqlite3.Connection] = weakref.WeakSet()
         self._functions: list[partial[Any]] = []
         self._writers = threading.RLock()
+        self._opening = threading.Lock()
         self._is_closed = False
         super().__init__(self.conn)
 
@@ -80,11 +83,12 @@ class SharedDatabase(sqlite_utils.Database):
         """Called by the base class, with the connection that it was given."""
 
     def _connect(self) -> ThreadConnection:
-        if self._is_closed:
-            raise sqlite3.ProgrammingError("Cannot operate on a closed database.")
-        connection = connect_as(ThreadConnection, self._file)
-        connection.writers = self._writers
-        self._connections.add(connection)
+        with self._opening:
+            if self._is_closed:
+                raise sqlite3.ProgrammingError("Cannot operate on a closed database.")
+            connection = connect_as(ThreadConnection, self._file)
+            connection.writers = self._writers
+            self._connections.add(connection)
         return connection
 
     def register_function(
@@ -111,6 +115,7 @@ class SharedDatabase(sqlite_utils.Database):
 
     def close(self) -> None:
         """Close the connections of all threads; open transactions are rolled back."""
-        self._is_closed = True
-        for connection in list(self._connections):
-            connection.close()
+        with self._opening:
+            self._is_closed = True
+            for connection in list(self._connections):
+                connection.close()

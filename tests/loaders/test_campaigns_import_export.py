@@ -22,6 +22,7 @@ from loaders import campaigns, checks, open_database
 from loaders.campaigns import bulk_load, files
 from loaders.campaigns.normal_form import COLUMNS, FIELDS, TIMES
 from loaders.connections import Connection, set_pragmas
+from loaders.database_file import WatchedConnection
 from loaders.import_options import ImportOptions
 from loaders.import_report import ImportReport
 
@@ -43,7 +44,7 @@ def db(tmp_path: Path) -> Iterator[sqlite_utils.Database]:
 
 def empty_in_memory() -> closing[sqlite3.Connection]:
     """An empty campaigns database, which need not be built."""
-    connection = sqlite3.connect(":memory:", isolation_level=None)
+    connection = sqlite3.connect(":memory:", isolation_level=None, factory=WatchedConnection)
     set_pragmas(connection)
     with closing(sqlite3.connect(built() / "campaigns.db")) as empty:
         empty.backup(connection)

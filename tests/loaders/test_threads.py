@@ -220,8 +220,9 @@ def use_campaigns(db: Any, name: str, folder: Path) -> None:
     assert campaigns.search_jobs(db, name)
     assert campaigns.list_jobs(db, campaigns.JobFilter(language=name))
     assert campaigns.get_job_statistics(db)["jobs_by_language"][name] == 1
-    campaigns.delete_job(db, f"{key}-2", name)
-    versions.restore_job(db, f"{key}-2", actor=name)
+    with transaction(db):  # another thread may import the job meanwhile
+        campaigns.delete_job(db, f"{key}-2", name)
+        versions.restore_job(db, f"{key}-2", actor=name)
     assert export_files("campaigns", db, path).rows >= 2
     assert import_files("campaigns", db, [path], ImportOptions(actor=name)).failed == 0
     assert verify_files("campaigns", db, path).missing == []

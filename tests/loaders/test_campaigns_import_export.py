@@ -110,6 +110,7 @@ def test_the_real_file(db: sqlite_utils.Database, tmp_path: Path) -> None:
     assert list(campaigns.check(db.conn)) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["out.yaml", "out", "out.json", "out.ndjson"])
 def test_the_real_jobs_out_and_back(
     real_jobs: sqlite_utils.Database, tmp_path: Path, name: str

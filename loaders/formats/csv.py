@@ -16,7 +16,7 @@ from typing import IO, Any, NamedTuple
 
 from loaders.formats.json_form import check_forms, is_form
 from loaders.formats.json_writer import json_text
-from loaders.formats.record import NOT_TEXT, FileRecord, open_text
+from loaders.formats.record import NOT_TEXT, FileRecord, lines, open_text
 
 _MAX_CELL = 1 << 27  # characters
 _TEXT = "!!str "
@@ -29,7 +29,7 @@ def read_csv(path: Path) -> Iterator[FileRecord]:
     """The rows of a CSV file, which has a header."""
     csv.field_size_limit(max(csv.field_size_limit(), _MAX_CELL))
     with open_text(path) as file:
-        reader = csv.reader(file, strict=True)
+        reader = csv.reader(lines(file), strict=True)
         header = _next_row(reader)
         if header == [] and all(row == [] for row in iter(lambda: _next_row(reader), None)):
             return

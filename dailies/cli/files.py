@@ -88,7 +88,7 @@ def report_lines(report: Mapping[str, Any]) -> Iterator[str]:
 @click.option("--format", type=click.Choice(FORMATS), help="Default: by file name suffix.")
 @command
 def export(name: str, path: Path, table: str | None, format: str | None) -> Output:
-    """Write the rows of a table to a file, or jobs to a folder with a YAML file each and a manifest.
+    """Write rows of a table to a file, or jobs to a folder of YAML files with a manifest.
 
     An existing file is kept under another name.
     """

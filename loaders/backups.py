@@ -21,8 +21,8 @@ from loaders.times import file_stamp
 
 PAGES_AT_ONCE = 4096
 COMPARED_AT_ONCE = 1 << 20
-# Fields of a file's header that a copy need not share: versions of the format and change counters.
-COUNTERS = ((18, 20), (24, 28), (92, 100))
+# What of the header a copy need not share: versions of the format, counters of changes.
+COUNTERS = ((18, 20), (24, 28), (40, 44), (92, 100))
 PARTIAL = ".partial"
 
 

@@ -7,6 +7,7 @@ before it takes its name, and the old file gets a second name before it loses it
 from __future__ import annotations
 
 import gzip
+import os
 import shutil
 import sqlite3
 import stat
@@ -92,16 +93,17 @@ def unpacked(file: Path, path: Path) -> Iterator[Path]:
         if packed.read(len(GZIP_MARK)) != GZIP_MARK:
             yield file
             return
-    with tempfile.NamedTemporaryFile(
-        prefix=f".{path.name}.", suffix=PARTIAL, dir=path.parent
-    ) as target:
-        try:
-            with gzip.open(file) as content:
-                shutil.copyfileobj(content, target, UNPACKED_AT_ONCE)
-            target.flush()
-        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-            raise ValueError(f"{file} cannot be unpacked: {error}") from error
-        yield Path(target.name)
+    descriptor, name = tempfile.mkstemp(PARTIAL, f".{path.name}.", path.parent)
+    target = Path(name)
+    try:
+        with gzip.open(file) as content, os.fdopen(descriptor, "wb") as copy:
+            shutil.copyfileobj(content, copy, UNPACKED_AT_ONCE)
+        yield target
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise ValueError(f"{file} cannot be unpacked: {error}") from error
+    finally:
+        for suffix in ("", *SIDE_FILES):
+            target.with_name(target.name + suffix).unlink(missing_ok=True)
 
 
 def renew_epoch(path: Path) -> None:

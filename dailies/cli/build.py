@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from dailies.cli import samples
-from loaders import restore, upgrade
-from loaders.campaigns import files
+from loaders import backups, restore, upgrade
 from loaders.connections import connect
+from loaders.import_export import import_files
 from loaders.import_options import ImportOptions
 from loaders.progress import Progress
 from loaders.registry import database_path
@@ -85,7 +85,8 @@ def fill(connection: sqlite3.Connection, report: BuildReport, sample: bool) -> N
     earlier = os.environ.get("CAMPAIGNS_YAML_PATH")
     if report.created and report.name == "campaigns" and earlier:
         source = Path(earlier).expanduser()
-        imported = files.import_jobs(connection, [source], ImportOptions(actor="build"))
-        report.imported = imported.as_dict()
+        backup = backups.copy_to_keep(source, database_path(report.name).parent)
+        imported = import_files(report.name, connection, [source], ImportOptions(actor="build"))
+        report.imported = {**imported.as_dict(), "backup": str(backup)}
     if sample:
         report.sample_rows = samples.add(report.name, connection)

@@ -27,6 +27,23 @@ def is_manifest(value: dict[str, Any]) -> bool:
     )
 
 
+def lists_of_rows(value: dict[str, Any]) -> list[str]:
+    """The keys under which a file with several tables holds rows."""
+    return [
+        key
+        for key, items in value.items()
+        if isinstance(items, list) and any(isinstance(item, dict) for item in items)
+    ]
+
+
+def is_file_of_tables(value: dict[str, Any]) -> bool:
+    """True for a mapping of nothing but lists of rows."""
+    return bool(value) and all(
+        isinstance(items, list) and all(isinstance(item, dict) for item in items)
+        for items in value.values()
+    )
+
+
 def detect_encoding(head: bytes) -> str:
     """The encoding of a file by its first bytes."""
     if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):

@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 import sqlite_utils
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 
 from loaders import campaigns, upgrade
@@ -160,7 +161,7 @@ def statement_for(verb: str, job_id: str, values: dict[str, Any]) -> tuple[str, 
     return f"update jobs set {assignments} where id = ?", [*given.values(), job_id]
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(st.lists(writes, min_size=1, max_size=8))
 def test_any_sequence_of_writes_keeps_everything_in_step(
     empty_database: Path, tmp_path_factory: pytest.TempPathFactory, sequence: list[Any]

@@ -14,7 +14,7 @@ import pytest
 from datasette.app import Datasette
 from datasette.utils import named_parameters
 from empty_databases import create_databases
-from in_process import asking, serving
+from in_process import READING, asking, serving
 
 from dailies.canned_queries import CannedQuery, needed_by, read_queries
 from dailies.server import HOME
@@ -37,7 +37,7 @@ def sharing(folder: Path) -> Iterator[None]:
 
     To start one for each test would take longer than everything that is tested.
     """
-    with serving() as datasette:
+    with serving(**READING) as datasette:
         SHARED[:] = [(datasette, folder)]
         yield
         SHARED.clear()

@@ -57,11 +57,14 @@ class ImportReport:
         return self.failed == 0
 
     def fail(self, source: str, position: str, key: str | None, reason: str) -> None:
-        self.fail_all([{"source": source, "position": position, "id": key, "reason": reason}])
+        self.failed += 1
+        if len(self.errors) < MAX_ERRORS:
+            error = {"source": source, "position": position, "id": key, "reason": reason}
+            self.errors.append(error)
 
-    def fail_all(self, errors: list[dict[str, Any]]) -> None:
-        self.failed += len(errors)
-        self.errors += errors[: MAX_ERRORS - len(self.errors)]
+    def fail_all(self, errors: Iterable[dict[str, Any]]) -> None:
+        for error in errors:
+            self.fail(error["source"], error["position"], error["id"], error["reason"])
 
     def add(self, other: ImportReport) -> None:
         """Add what was counted for another table."""

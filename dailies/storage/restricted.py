@@ -19,7 +19,12 @@ from typing import Any
 
 import sqlite_utils
 
-from dailies.storage.bounds import MAX_LIKE_PATTERN, BoundedConnection
+from dailies.storage.bounds import (
+    MAX_LIKE_PATTERN,
+    MAX_SQLITE_BYTES,
+    MAX_VALUE_BYTES,
+    BoundedConnection,
+)
 from loaders import schema
 from loaders.connections import BUSY_TIMEOUT_MS, set_pragmas
 from loaders.database_file import WatchedConnection, WatchedFile, open_file, open_read_only_as
@@ -294,6 +299,8 @@ def uri_of(path: Path, mode: str = "ro") -> str:
 
 def set_serving_pragmas(connection: sqlite3.Connection) -> None:
     set_pragmas(connection)
-    connection.execute("pragma temp_store = memory")
+    connection.execute("pragma temp_store = file")
     connection.execute(f"pragma cache_size = -{CACHE_KIB}")
+    connection.execute(f"pragma hard_heap_limit = {MAX_SQLITE_BYTES}")
+    connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAX_VALUE_BYTES)
     connection.setlimit(sqlite3.SQLITE_LIMIT_LIKE_PATTERN_LENGTH, MAX_LIKE_PATTERN)

@@ -198,3 +198,19 @@ def test_the_cache_is_bounded(images: Path, monkeypatch: pytest.MonkeyPatch) -> 
         Image.new("RGB", (4, 4)).save(images / f"{number}.png")
         assert store.find(f"{number}.png")
     assert len(store._cache) == 2
+
+
+def test_an_image_too_large_for_memory_has_no_thumbnail(images: Path) -> None:
+    """But a JPEG that is shrunk as it is read has one."""
+    Image.new("L", (6001, 6000)).save(images / "large.png")
+    Image.new("L", (6000, 6000)).save(images / "fits.png")
+    Image.new("L", (6001, 6000)).save(images / "large.jpg")
+    Image.new("L", (6001, 6000)).save(images / "progressive.jpg", progressive=True)
+    store = Thumbnails(images)
+    found = {path.name: store.find(path.name) is not None for path in images.glob("*.*g")}
+    assert found == {
+        "large.png": False,
+        "fits.png": True,
+        "large.jpg": True,
+        "progressive.jpg": False,
+    }

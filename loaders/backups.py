@@ -185,6 +185,15 @@ def claim(name: Path, partial: Path) -> None:
         partial.replace(name)
 
 
+def second_name(path: Path, kept: Path) -> None:
+    """Give a file another name beside its own."""
+    try:
+        kept.hardlink_to(path)
+    except OSError:  # file systems without hard links, as on most memory sticks
+        need_room(path.parent, path.stat().st_size)
+        shutil.copy2(path, kept)
+
+
 def verify(original: sqlite3.Connection, copied: sqlite3.Connection) -> None:
     """ValueError unless the copy is undamaged and has the same schema."""
     schema = "select name, sql from sqlite_master order by name"

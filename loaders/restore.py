@@ -125,19 +125,11 @@ def take_place(incoming: Path, path: Path) -> Path | None:
     else:
         found = True
         with alone(path):
-            second_name(path, kept)
+            backups.second_name(path, kept)
             move_log(path, kept)
             replace(incoming, path)
     backups.sync(path.parent)
     return kept if found else None
-
-
-def second_name(path: Path, kept: Path) -> None:
-    try:
-        kept.hardlink_to(path)
-    except OSError:  # file systems without hard links, as on most memory sticks
-        backups.need_room(path.parent, path.stat().st_size)
-        shutil.copy2(path, kept)
 
 
 def move_log(path: Path, kept: Path) -> bool:

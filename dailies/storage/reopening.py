@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -46,8 +47,11 @@ def task() -> Task:
 
 async def open_for_writing(datasette: Datasette) -> None:
     """Open every file for writing now: when it has changed that would be too late."""
-    for database in served(datasette).values():
-        await database.execute_write_fn(do_nothing, transaction=False)
+    for name, database in served(datasette).items():
+        try:
+            await database.execute_write_fn(do_nothing, transaction=False)
+        except (sqlite3.Error, ValueError) as error:
+            log.warning("%s cannot be written: %s", name, error)
 
 
 def do_nothing(_: WatchedConnection) -> None:

@@ -27,7 +27,7 @@ from dailies.storage.bounds import (
 )
 from loaders import schema
 from loaders.connections import BUSY_TIMEOUT_MS, set_pragmas
-from loaders.database_file import WatchedConnection, WatchedFile, open_file, open_read_only_as
+from loaders.database_file import WatchedConnection, WatchedFile, open_as_allowed, open_read_only_as
 from loaders.registry import database_spec
 
 CACHE_KIB = 1000  # of each file of each connection, and each thread has its own
@@ -258,7 +258,7 @@ def connect_served(
     timeout = BUSY_TIMEOUT_MS / 1000
     connection: WatchedConnection
     if write:
-        connection = open_file(file, timeout=timeout)
+        connection = open_as_allowed(file, timeout)
     else:
         connection = open_read_only_as(BoundedConnection, file, timeout)
     try:

@@ -1,4 +1,4 @@
-"""Reads and writes CSV: all values are read as text, empty cells as absent.
+"""Reads and writes CSV, and TSV with tabs: all values are read as text, empty cells as absent.
 
 Lists, mappings and numbers are written as JSON; only the forms of `json_form` are read back. Null
 is `!!null null` where an empty cell means something else. `!!str ` is written before the empty text
@@ -24,11 +24,11 @@ _NULL = "!!null null"
 _TAGGED = ("!!", '{"!!')
 
 
-def read_csv(path: Path) -> Iterator[FileRecord]:
+def read_csv(path: Path, dialect: str = "excel") -> Iterator[FileRecord]:
     """The rows of a CSV file, which has a header."""
     csv.field_size_limit(max(csv.field_size_limit(), _MAX_CELL))
     with open_text(path) as file:
-        reader = csv.reader(file, strict=True)
+        reader = csv.reader(file, dialect, strict=True)
         header = _next_row(reader)
         if problem := _header_problem(header):
             yield FileRecord(str(path), "line 1", None, problem)
@@ -89,7 +89,10 @@ def _value(cell: str) -> Any:
 
 
 def write_csv(
-    file: IO[str], records: Iterable[dict[str, Any]], defaults: frozenset[str] = frozenset()
+    file: IO[str],
+    records: Iterable[dict[str, Any]],
+    defaults: frozenset[str] = frozenset(),
+    dialect: str = "excel",
 ) -> None:
     """Write the records, which are buffered in a temporary file until all columns are known.
 
@@ -101,7 +104,7 @@ def write_csv(
             columns.update(dict.fromkeys(record))
             buffer.write(f"{json_text(record)}\n")
         buffer.seek(0)
-        writer = csv.writer(file)
+        writer = csv.writer(file, dialect)
         if columns:
             writer.writerow(columns)
         for line in buffer:

@@ -14,7 +14,7 @@ import pytest
 from datasette.app import Datasette
 from datasette.utils import named_parameters
 from empty_databases import create_databases
-from in_process import asking, serving
+from in_process import READING, asking, serving
 
 from dailies.canned_queries import CannedQuery, needed_by, read_queries
 from dailies.server import HOME
@@ -37,7 +37,7 @@ def sharing(folder: Path) -> Iterator[None]:
 
     To start one for each test would take longer than everything that is tested.
     """
-    with serving() as datasette:
+    with serving(**READING) as datasette:
         SHARED[:] = [(datasette, folder)]
         yield
         SHARED.clear()
@@ -71,10 +71,11 @@ async def questions(database: str) -> AsyncIterator[Ask]:
     It returns every row; the answer must be strictly JSON.
     """
     datasette, folder = await shared()
+    queries = queries_of(database)
     async with asking(datasette, None) as client:
 
         async def ask_one(name: str, /, **parameters: str) -> list[dict[str, Any]]:
-            copy_databases(needed_by(database), folder)
+            copy_databases(needed_by(queries[name]), folder)
             response = await client.get(f"/{database}/{name}.json?{urlencode(parameters)}")
             assert response.status_code == 200, response.text
             answer = json.loads(response.text, parse_constant=refuse_constant)

@@ -59,7 +59,7 @@ def import_tables(
         options = replace(options, dry_run=False, is_backed_up=True)
         main = import_table(name, connection, paths, options)
         report.add(main)
-        report.errors += unknown_lists(main.other_lists, name, names)
+        report.fail_all(unknown_lists(main.other_lists, name, names))
         for table in names[1:]:
             sources = [path for path, keys in main.other_lists.items() if table in keys]
             if sources:

@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+MAX_ERRORS = 100_000
+
 OtherLists = dict[Path, list[str]]  # lists of rows in a file that were not read
 
 
@@ -36,7 +38,7 @@ def unknown_lists(others: OtherLists, name: str, tables: Iterable[str]) -> list[
 
 @dataclass
 class ImportReport:
-    """Counts of rows, one error for each failed row, and the backup taken before updates.
+    """Counts of rows, an error for each failed row (the first ones), and the backup of updates.
 
     `other_lists` are those of files with several tables.
     """
@@ -45,20 +47,24 @@ class ImportReport:
     imported: int = 0
     updated: int = 0
     skipped: int = 0
+    failed: int = 0
     errors: list[dict[str, Any]] = field(default_factory=list)
     backup: str | None = None
     other_lists: OtherLists = field(default_factory=dict)
 
     @property
-    def failed(self) -> int:
-        return len(self.errors)
-
-    @property
     def ok(self) -> bool:
-        return not self.errors
+        return self.failed == 0
 
     def fail(self, source: str, position: str, key: str | None, reason: str) -> None:
-        self.errors.append({"source": source, "position": position, "id": key, "reason": reason})
+        self.failed += 1
+        if len(self.errors) < MAX_ERRORS:
+            error = {"source": source, "position": position, "id": key, "reason": reason}
+            self.errors.append(error)
+
+    def fail_all(self, errors: Iterable[dict[str, Any]]) -> None:
+        for error in errors:
+            self.fail(error["source"], error["position"], error["id"], error["reason"])
 
     def add(self, other: ImportReport) -> None:
         """Add what was counted for another table."""
@@ -66,10 +72,11 @@ class ImportReport:
         self.imported += other.imported
         self.updated += other.updated
         self.skipped += other.skipped
-        self.errors += other.errors
+        self.failed += other.failed
+        self.errors += other.errors[: MAX_ERRORS - len(self.errors)]
 
     def as_dict(self) -> dict[str, Any]:
         """The JSON document that `dailies import --json` prints."""
         values = asdict(self)
         del values["other_lists"]
-        return {"ok": self.ok, "failed": self.failed, **values}
+        return {"ok": self.ok, **values}

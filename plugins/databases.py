@@ -19,11 +19,10 @@ from dailies.datasette_compat import (
     select_listed_columns_of_rows,
 )
 from dailies.storage.availability import find_unavailable, message
-from dailies.storage.databases import AcrossDatabase, ServedDatabase
+from dailies.storage.databases import MEMORY, AcrossDatabase, ServedDatabase
 from dailies.storage.extra import ExtraDatabase, kind_of
 from loaders.registry import DATABASES, database_path
 
-MEMORY = "_memory"
 SOURCE = "canned_queries"
 
 log = logging.getLogger("dailies")

@@ -11,14 +11,13 @@ from typing import Any
 
 from datasette import NotFound, Request, Response, hookimpl
 from datasette.app import Datasette
-from datasette.database import QueryInterrupted
+from datasette.database import DatasetteClosedError, QueryInterrupted
 from datasette.utils import tilde_decode
 
 from dailies import datasette_compat
 from dailies.canned_queries import FOLDER, needed_by, read_queries
 from dailies.errors import RequestError, is_file_error, request_error
 from dailies.storage.availability import require_available
-from dailies.storage.bounds import TooManyBytes
 from dailies.web.page import READING
 from loaders.errors import FileChanged
 from loaders.formats.json_row import finite
@@ -32,7 +31,6 @@ MISTAKES = (
     RecursionError,
     TypeError,
     ValueError,
-    TooManyBytes,
     sqlite3.Error,
 )
 EXPECTED = (*MISTAKES, RequestError)
@@ -50,7 +48,9 @@ def handle_exception(datasette: Datasette, request: Request, exception: Exceptio
         return unavailable_query(datasette, request)
     if isinstance(exception, RequestError):
         return error_page(datasette, request, exception)
-    if isinstance(exception, FileChanged) or is_file_error(exception):
+    if isinstance(exception, DatasetteClosedError):
+        exception = FileChanged("The file of this database is being opened again")
+    if isinstance(exception, FileChanged | MemoryError) or is_file_error(exception):
         return error_page(datasette, request, request_error(exception))
     if not isinstance(exception, MISTAKES) and not datasette_compat.is_unexplained(exception):
         return None

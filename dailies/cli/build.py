@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from dailies.cli import samples
-from loaders import backups, repair, restore, upgrade
+from loaders import backups, restore, upgrade
 from loaders.connections import connect
 from loaders.import_export import import_files
 from loaders.import_options import ImportOptions
@@ -71,6 +71,8 @@ def build(
         report.created, report.migrations = report.created or result.created, result.migrations
         report.repaired = result.repaired
         report.backup = report.backup or result.backup
+        if not report.created:
+            upgrade.repair_content(name, path, report, progress)
         with closing(connect(path)) as connection:
             fill(connection, report, sample)
     except (ValueError, OSError, sqlite3.Error) as error:
@@ -79,9 +81,7 @@ def build(
 
 
 def fill(connection: sqlite3.Connection, report: BuildReport, sample: bool) -> None:
-    """Rebuild stale search indexes; import from an earlier system into a new file; add samples."""
-    if not report.created:
-        report.repaired += repair.rebuild_search_indexes(report.name, connection)
+    """Import from an earlier system into a new file; add samples."""
     earlier = os.environ.get("CAMPAIGNS_YAML_PATH")
     if report.created and report.name == "campaigns" and earlier:
         source = Path(earlier).expanduser()

@@ -237,7 +237,7 @@ def migrate_from_yaml(
     source = Path(path)
     backup = backups.copy_beside(source) if create_backup else None
     report = import_jobs(db, [source])
-    report.errors += unknown_lists(report.other_lists, "campaigns", ["jobs"])
+    report.fail_all(unknown_lists(report.other_lists, "campaigns", ["jobs"]))
     return {
         "success": report.ok,
         "jobs_found": report.found,

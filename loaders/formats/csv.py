@@ -16,7 +16,7 @@ from typing import IO, Any
 
 from loaders.formats.json_form import is_form
 from loaders.formats.json_writer import json_text
-from loaders.formats.record import NOT_TEXT, FileRecord, open_text
+from loaders.formats.record import NOT_TEXT, FileRecord, lines, open_text
 
 _MAX_CELL = 1 << 27  # characters
 _TEXT = "!!str "
@@ -28,7 +28,7 @@ def read_csv(path: Path, dialect: str = "excel") -> Iterator[FileRecord]:
     """The rows of a CSV file, which has a header."""
     csv.field_size_limit(max(csv.field_size_limit(), _MAX_CELL))
     with open_text(path) as file:
-        reader = csv.reader(file, dialect, strict=True)
+        reader = csv.reader(lines(file), dialect, strict=True)
         header = _next_row(reader)
         if problem := _header_problem(header):
             yield FileRecord(str(path), "line 1", None, problem)

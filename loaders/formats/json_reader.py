@@ -19,6 +19,7 @@ from loaders.formats.record import (
     FileRecord,
     is_file_of_tables,
     is_manifest,
+    lines,
     lists_of_rows,
     open_text,
 )
@@ -101,7 +102,7 @@ def read_ndjson(path: Path, text_fields: frozenset[str]) -> Iterator[FileRecord]
     """The objects of a file with one object per line; blank lines are skipped."""
     source, number = str(path), 0
     with open_text(path, newline="\n") as file:
-        for number, line in enumerate(file, 1):
+        for number, line in enumerate(lines(file), 1):
             try:
                 value = _checked(line, _line_value(line), text_fields)
             except (ValueError, RecursionError) as error:

@@ -1,11 +1,13 @@
 """What all readers share: the records they return, and how a file is decoded to text."""
 
 import codecs
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 INCOMPLETE = "the file ends in the middle of this job"
 MANIFEST = "is a manifest of job files: import their folder"
+MAX_LINE = 1 << 26  # characters
 NOT_TEXT = "contains bytes that are not valid UTF-8 (or UTF-16 with a byte order mark)"
 
 
@@ -56,6 +58,12 @@ def _replace_with_surrogate(error: UnicodeError) -> tuple[str, int]:
 
 
 codecs.register_error("dailies-surrogate", _replace_with_surrogate)
+
+
+def lines(file: IO[str]) -> Iterator[str]:
+    """The lines of a file. One that is too long comes in parts, which readers refuse."""
+    while line := file.readline(MAX_LINE):
+        yield line
 
 
 def open_text(path: Path, newline: str = "") -> IO[str]:

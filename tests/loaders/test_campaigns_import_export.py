@@ -21,7 +21,8 @@ from legacy import unpack, unpack_jobs
 from loaders import campaigns, checks, open_database
 from loaders.campaigns import bulk_load, files
 from loaders.campaigns.normal_form import COLUMNS, FIELDS, TIMES
-from loaders.connections import Connection, connect
+from loaders.connections import Connection, set_pragmas
+from loaders.database_file import WatchedConnection
 from loaders.import_options import ImportOptions
 from loaders.import_report import ImportReport
 
@@ -43,7 +44,8 @@ def db(tmp_path: Path) -> Iterator[sqlite_utils.Database]:
 
 def empty_in_memory() -> closing[sqlite3.Connection]:
     """An empty campaigns database, which need not be built."""
-    connection = connect(":memory:")
+    connection = sqlite3.connect(":memory:", isolation_level=None, factory=WatchedConnection)
+    set_pragmas(connection)
     with closing(sqlite3.connect(built() / "campaigns.db")) as empty:
         empty.backup(connection)
     return closing(connection)
@@ -108,6 +110,7 @@ def test_the_real_file(db: sqlite_utils.Database, tmp_path: Path) -> None:
     assert list(campaigns.check(db.conn)) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["out.yaml", "out", "out.json", "out.ndjson"])
 def test_the_real_jobs_out_and_back(
     real_jobs: sqlite_utils.Database, tmp_path: Path, name: str

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 
 from loaders.formats import FORMATS, json_reader
@@ -376,7 +377,7 @@ plain = st.recursive(
 
 
 @given(values=st.lists(st.dictionaries(st.text(max_size=5), plain, max_size=4), max_size=4))
-@settings(max_examples=60, deadline=None)
+@examples(60)
 def test_lossless_formats_come_back_equal(
     tmp_path_factory: pytest.TempPathFactory, values: list[dict[str, object]]
 ) -> None:
@@ -415,7 +416,7 @@ def test_how_files_look(tmp_path: Path) -> None:
 
 
 @given(rows=st.lists(st.dictionaries(st.sampled_from("abc"), st.text(), min_size=1), min_size=1))
-@settings(max_examples=60, deadline=None)
+@examples(60)
 def test_csv_keeps_every_text(
     tmp_path_factory: pytest.TempPathFactory, rows: list[dict[str, str]]
 ) -> None:

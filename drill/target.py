@@ -44,7 +44,6 @@ VALUES = {
     "pks": ["spring"],
     "format": ["", ".json"],
     "key": ["spring"],
-    "database_or_table": ["campaigns"],
 }
 Actor = str | None
 
@@ -55,9 +54,9 @@ class Target(Site):
     def __init__(self, folder: Path, *options: str) -> None:
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.listener.setblocking(False)
-        images = folder / "images"
-        images.mkdir()
-        super().__init__(folder / "data", *options, DAILIES_IMAGES_DIR=str(images))
+        self.images = folder / "images"
+        self.images.mkdir()
+        super().__init__(folder / "data", *options, DAILIES_IMAGES_DIR=str(self.images))
         plant(self)
 
     @property
@@ -75,6 +74,10 @@ class Target(Site):
             os.environ.pop("DAILIES_DATA_DIR")
             if before is not None:
                 os.environ["DAILIES_DATA_DIR"] = before
+
+    def revoke(self, token_id: str) -> None:
+        with self.environment():
+            tokens.revoke(token_id)
 
     def new_token(self, actor: str, *can: str) -> tuple[str, str]:
         with self.environment():
@@ -138,9 +141,22 @@ def plant(target: Target) -> None:
 
 
 @cache
-def target(*options: str) -> Target:
-    """The server of all cases; with options another one, such as of a private instance."""
+def target() -> Target:
+    """The server of most cases."""
+    return started(Path(tempfile.mkdtemp(prefix="dailies-drill-")))
+
+
+@cache
+def private_target() -> Target:
+    """A server whose pages are for root alone; its tokens may be deleted."""
     folder = Path(tempfile.mkdtemp(prefix="dailies-drill-"))
+    config = folder / "private.yml"
+    config.write_text("allow: {id: root}\n")
+    return started(folder, "-c", str(config))
+
+
+def started(folder: Path, *options: str) -> Target:
+    """A running server, which ends with this process."""
     running = Target(folder, *options)
     running.start()
 

@@ -317,6 +317,9 @@ async def test_a_token_may_follow_any_blanks(datasette: Datasette, separator: st
         headers = {"Authorization": f"{scheme}{separator}{token}"}
         answer = await datasette.client.get("/-/actor.json", headers=headers)
         assert answer.json()["actor"] == {"id": "worker", "token": token_id}
+    for header in (f"Bearer{token}", f"Bearer:{token}", f"Bearer,{token}"):
+        answer = await datasette.client.get("/-/actor.json", headers={"Authorization": header})
+        assert answer.status_code == 401
 
 
 async def test_an_expired_and_a_revoked_token_are_401(

@@ -32,6 +32,12 @@ def parse(host: str, port: int, configs: Iterable[Path], options: Iterable[str])
     """UsageError for a wrong option, and for files that cannot be served."""
     from datasette.cli import cli  # here: it is slow to load
 
+    from dailies.http.clients import trusted_proxies
+
+    try:
+        trusted_proxies()
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
     command = cli.commands["serve"]
     given = command.make_context("dailies serve", list(options)).params
     for name, reason in REFUSED.items():

@@ -15,7 +15,7 @@ from urllib.parse import quote
 import pytest
 from datasette.app import Datasette
 from datasette.resources import DatabaseResource, TableResource
-from in_process import READER, ROOT, WORKER, asking, metadata, paths, serving
+from in_process import READER, READING, ROOT, WORKER, asking, metadata, paths, serving
 
 from dailies.auth.derived import closable, find_derived
 from dailies.canned_queries import FOLDER, read_queries
@@ -144,7 +144,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Datasette]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DAILIES_DATA_DIR", str(tmp_path_factory.mktemp("shared")))
         plant()
-        with serving() as served:
+        with serving(**READING) as served:
             yield served
 
 
@@ -724,7 +724,7 @@ async def test_a_private_instance_names_nothing(planted: Path) -> None:
     private = metadata() | {"allow": {"id": "root"}}
     values = {"format": ["", ".json"], "pks": ["spring"], "table": ["jobs", "recent_jobs"]}
     names = ("job_history", "Spring launch", "jobs_by_product", "deleted_jobs")
-    with serving(config=private) as datasette:
+    with serving(config=private, **READING) as datasette:
         for actor in (None, READER):
             async with asking(datasette, actor) as client:
                 for path in paths(datasette, route_values() | values):
@@ -759,7 +759,7 @@ BENEATH = ("recent_jobs", "search_jobs", "jobs_by_product", "job_statistics")
 
 
 async def test_a_closed_table_closes_what_is_made_from_it(planted: Path) -> None:
-    with serving(config=config_closing(jobs={"id": "worker"})) as datasette:
+    with serving(config=config_closing(jobs={"id": "worker"}), **READING) as datasette:
         for actor, status in ((None, 403), (READER, 403), (WORKER, 200)):
             async with asking(datasette, actor) as client:
                 for name in ("jobs", *BENEATH, "job_versions"):
@@ -774,7 +774,7 @@ async def test_a_closed_table_closes_what_is_made_from_it(planted: Path) -> None
 
 
 async def test_a_closed_history_closes_what_is_made_from_it(planted: Path) -> None:
-    with serving(config=config_closing(job_history=False)) as datasette:
+    with serving(config=config_closing(job_history=False), **READING) as datasette:
         async with asking(datasette, ROOT) as client:
             for name in ("job_history", "job_versions", "deleted_jobs", "job_changes"):
                 assert (await client.get(f"/campaigns/{name}.json")).status_code == 403, name

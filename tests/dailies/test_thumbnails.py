@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 from datasette.app import Datasette
+from empty_databases import create_databases
 from hypothesis import given
 from hypothesis import strategies as st
-from in_process import READER, metadata, serving
+from in_process import READER, READING, metadata, serving
 from PIL import Image
 
 from dailies.web.thumbnails import MAX_SIDE, Thumbnails, candidates
@@ -34,8 +35,8 @@ def images(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def datasette(images: Path) -> Iterator[Datasette]:
-    open_database("image_library").close()
-    with serving() as served:
+    create_databases(["image_library"])
+    with serving(**READING) as served:
         yield served
 
 

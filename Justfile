@@ -1,6 +1,8 @@
 set shell := ["bash", "-euo", "pipefail", "-c"]
 
 export PATH := justfile_directory() / ".venv/bin:" + env("PATH")
+# Compiling all modules again takes each process of the tests three seconds.
+export PYTHONDONTWRITEBYTECODE := ""
 
 # Lint and test
 default: lint test

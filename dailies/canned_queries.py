@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,9 +51,15 @@ def read_named(path: Path, what: str) -> dict[str, Any]:
     return {str(name): value for name, value in found.items()}
 
 
-def needed_by(database: str) -> tuple[str, ...]:
-    """The databases that the queries of one database read; `_memory` needs all of them."""
-    return tuple(DATABASES) if database == "_memory" else (database,)
+def needed_by(query: CannedQuery) -> tuple[str, ...]:
+    """The databases that a query reads; one across databases names them before its tables."""
+    if query.database != "_memory":
+        return (query.database,)
+    return tuple(name for name in DATABASES if names_schema(query.sql, name))
+
+
+def names_schema(sql: str, name: str) -> bool:
+    return re.search(rf'(?<![\w.-])["\[`]?{re.escape(name)}["\]`]?\s*\.', sql) is not None
 
 
 def read_query(path: Path, name: str, query: Any) -> CannedQuery:

@@ -7,46 +7,64 @@ Each is tested in tests/dailies/test_datasette_compat.py, which fails when an up
 from __future__ import annotations
 
 import json
+import logging
 import re
 import sqlite3
+import sys
 import time
 from collections.abc import Callable, Container, Iterable
+from contextvars import ContextVar
+from types import SimpleNamespace
 from typing import Any, NamedTuple
+from urllib.parse import parse_qsl, urlencode
 
 import datasette.app
+import datasette.database
 import datasette.handle_exception
 import datasette.utils.internal_db
+import datasette.views.table
 from datasette import NotFound, Request, Response
 from datasette.app import Datasette
-from datasette.database import Database
+from datasette.csrf import CrossOriginProtectionMiddleware
+from datasette.database import Database, QueryInterrupted
 from datasette.default_actions import register_actions
 from datasette.facets import ColumnFacet
+from datasette.filters import FilterArguments, Filters
 from datasette.permissions import _skip_permission_checks
+from datasette.plugins import pm
+from datasette.tokens import TokenInvalid
 from datasette.utils import (
     CustomJSONEncoder,
+    InvalidSql,
     add_cors_headers,
+    await_me_maybe,
     baseconv,
     escape_fts,
     escape_sqlite,
     make_slot_function,
     path_with_added_args,
-    sqlite_timelimit,
     urlsafe_components,
 )
 from datasette.utils.asgi import BadRequest
 from datasette.views.base import DatasetteError
+from itsdangerous import BadSignature
 
 __all__ = [
     "BadRequest",
     "ColumnFacet",
     "CustomJSONEncoder",
+    "FilterArguments",
+    "Filters",
+    "InvalidSql",
+    "QueryInterrupted",
     "add_cors_headers",
     "escape_fts",
     "make_slot_function",
     "path_with_added_args",
-    "sqlite_timelimit",
     "urlsafe_components",
 ]
+
+Actor = dict[str, Any]
 
 INSERT_QUERY = """
 insert or replace into queries
@@ -63,6 +81,9 @@ INSERT_METADATA = (
 # As Datasette has them: importing this module twice must not wrap them twice.
 populate_catalog = datasette.utils.internal_db.populate_schema_tables
 row_sql = datasette.utils.row_sql_params_pks
+table_data = datasette.views.table.table_view_data
+
+in_table_page: ContextVar[bool] = ContextVar("in_table_page", default=False)
 
 
 class StoredQuery(NamedTuple):
@@ -115,6 +136,44 @@ def keep_open(database: Database, connection: sqlite3.Connection) -> sqlite3.Con
     return connection
 
 
+def prepare_connection(instance: Datasette, connection: sqlite3.Connection, name: str) -> None:
+    """Do with a connection of ours what Datasette does with its own, plugins included."""
+    instance._prepare_connection(connection, name)
+
+
+async def actor_of(instance: Datasette, request: Request) -> Any:
+    """The actor of a request; TokenInvalid for a token that is not valid, as in Datasette's router.
+
+    Every plugin is awaited, so that no coroutine is left behind.
+    """
+    actor = request.scope.get("actor")
+    invalid: TokenInvalid | None = None
+    for result in pm.hook.actor_from_request(datasette=instance, request=request):
+        try:
+            found = await await_me_maybe(result)
+        except TokenInvalid as error:
+            invalid = invalid or error
+        else:
+            actor = actor or found
+    if invalid:
+        raise invalid
+    return actor
+
+
+def same_origin_only(instance: Datasette, application: Any) -> Any:
+    """The ASGI application, protected against writing requests from other sites."""
+    return CrossOriginProtectionMiddleware(application, instance)
+
+
+async def exception_response(instance: Datasette, request: Request, error: Exception) -> Any:
+    """The response of the first plugin that has one for this exception, or Datasette's own."""
+    for result in pm.hook.handle_exception(datasette=instance, request=request, exception=error):
+        response = await await_me_maybe(result)
+        if response is not None:
+            return response
+    raise error
+
+
 def permission_checks_skipped() -> bool:
     """True within a request of `datasette.client` that was sent with skip_permission_checks."""
     return bool(_skip_permission_checks.get())
@@ -125,13 +184,26 @@ def core_actions() -> tuple[str, ...]:
     return tuple(action.name for action in register_actions())
 
 
-def signed_actor(instance: Datasette, actor: dict[str, Any], seconds: int) -> str:
+def signed_session(instance: Datasette, actor: Actor, session: str, seconds: int) -> str:
     """The content of Datasette's cookie for an actor who is signed in for so many seconds.
 
-    `Datasette.set_actor_cookie` would set it without Secure and Max-Age.
+    `Datasette.set_actor_cookie` would set it without Secure and Max-Age. Datasette ignores what we
+    add: the id of the session.
     """
     expires_at = baseconv.base62.encode(int(time.time()) + seconds)
-    return str(instance.sign({"a": actor, "e": expires_at}, "actor"))
+    return str(instance.sign({"a": actor, "e": expires_at, "s": session}, "actor"))
+
+
+def read_session(instance: Datasette, cookie: str) -> tuple[Actor, str | None] | None:
+    """Actor and session of the cookie; None where Datasette takes it for anonymous."""
+    try:
+        content = instance.unsign(cookie, "actor")
+        expires_at = content.get("e")
+        if expires_at and time.time() > baseconv.base62.decode(expires_at):
+            return None
+        return content["a"], content.get("s")
+    except (BadSignature, LookupError, TypeError, ValueError, AttributeError):
+        return None
 
 
 async def core_page(
@@ -157,9 +229,54 @@ def is_unexplained(error: Exception) -> bool:
     return isinstance(error, DatasetteError) and error.status == 500
 
 
-def log_errors_without_variables() -> None:
-    """With rich installed each error logs all local variables, tokens from headers among them."""
+def log_errors(is_mistake: Callable[[BaseException], bool]) -> None:
+    """Have Datasette log its own errors as one record each, and none for mistakes of a client.
+
+    With rich installed it would log all local variables, tokens from headers among them.
+    """
+
+    def log() -> None:
+        error = sys.exc_info()[1]
+        if error is not None and not is_mistake(error):
+            logging.getLogger("dailies.errors").error("unexpected error", exc_info=error)
+
     datasette.handle_exception.rich = None
+    datasette.handle_exception.traceback = SimpleNamespace(print_exc=log)
+
+
+def limit_queries_with(time_limit: Callable[[sqlite3.Connection, float], Any]) -> None:
+    """Have `time_limit(connection, milliseconds)` surround each query, as a context manager."""
+    datasette.database.sqlite_timelimit = time_limit
+
+
+def shorten_table_pages(rows_that_fit: Callable[[Exception], int | None]) -> None:
+    """Read a page again with fewer rows if its query raised an error that says how many fit.
+
+    `in_table_page` is true within the queries of such a page.
+    """
+
+    async def shortened(instance: Datasette, request: Request, *others: Any, **options: Any) -> Any:
+        token = in_table_page.set(True)
+        try:
+            return await table_data(instance, request, *others, **options)
+        except Exception as error:
+            rows = rows_that_fit(error)
+            if rows is None:
+                raise
+            smaller = with_size(request, rows)
+            return await table_data(instance, smaller, *others, **options)
+        finally:
+            in_table_page.reset(token)
+
+    datasette.views.table.table_view_data = shortened
+
+
+def with_size(request: Request, rows: int) -> Request:
+    """The same request for a page of so many rows."""
+    pairs = parse_qsl(request.query_string, keep_blank_values=True)
+    others = [(name, value) for name, value in pairs if name != "_size"]
+    query = urlencode([*others, ("_size", str(rows))]).encode()
+    return Request({**request.scope, "query_string": query}, request.receive)
 
 
 def select_listed_columns_of_rows() -> None:

@@ -9,12 +9,29 @@ import json
 import sqlite3
 from collections.abc import Iterable, Mapping
 
-from loaders.errors import Conflict, DomainError, Locked, NotFound
+from loaders.errors import Conflict, DomainError, FileChanged, Locked, NotFound, describe_error
 
 MAX_MESSAGES = 100
 RETRY = {"Retry-After": "1"}
 LOCKED = "The database is locked by another program: try again"
-STATUSES: dict[type[DomainError], int] = {NotFound: 404, Conflict: 409, Locked: 503}
+STATUSES: dict[type[DomainError], int] = {
+    NotFound: 404,
+    Conflict: 409,
+    Locked: 503,
+    FileChanged: 503,
+}
+
+
+FILE_ERRORS = frozenset(
+    {
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_CORRUPT,
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_NOTADB,
+        sqlite3.SQLITE_READONLY,
+    }
+)
 
 
 class RequestError(Exception):
@@ -45,14 +62,21 @@ def request_error(error: Exception) -> RequestError:
         return RequestError(503, LOCKED, RETRY)
     if "interrupted" in str(error):
         return RequestError(503, "The time limit for a query was exceeded", RETRY)
-    return RequestError(503, f"The database is not available: {error}", RETRY)
+    return RequestError(503, f"The database {describe_error(error)}", RETRY)
+
+
+def is_file_error(error: Exception) -> bool:
+    """True if the file of a database cannot be read or written, whatever is asked of it."""
+    errors = (error, error.__cause__, error.__context__)  # Datasette raises others from some
+    codes = [getattr(one, "sqlite_errorcode", 0) or 0 for one in errors]
+    return any(code & 0xFF in FILE_ERRORS for code in codes)
 
 
 def domain_error(error: DomainError) -> RequestError:
     """404, 409 or 503 (with Retry-After) by the type of the error, else 400."""
     status = next((code for kind, code in STATUSES.items() if isinstance(error, kind)), 400)
     messages = [LOCKED] if isinstance(error, Locked) else limited(error.messages)
-    return RequestError(status, messages, RETRY if isinstance(error, Locked) else None)
+    return RequestError(status, messages, RETRY if status == 503 else None)
 
 
 def limited(messages: list[str]) -> list[str]:

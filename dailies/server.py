@@ -2,31 +2,129 @@
 
 from __future__ import annotations
 
+import io
+import json
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
+
+import click
+import yaml
 
 from dailies.auth.secrets import signing_secret
+from loaders.formats.yaml_reader import LOADER
 
 HOME = Path(__file__).parent.parent
 
+# Options of Datasette that would replace what Dailies relies on.
+REFUSED = {
+    "plugins_dir": "the plugins of Dailies check permissions",
+    "reload": "Dailies does not restart itself",
+    "template_dir": "the pages of Dailies need its templates",
+}
 
-def serve(host: str, port: int, options: tuple[str, ...] = ()) -> None:
-    """Serve until the process is told to end; `options` are Datasette's own and win over ours."""
+
+class Arguments(dict[str, Any]):
+    """The parameters of Datasette's command `serve`, checked before anything is changed."""
+
+
+def parse(host: str, port: int, configs: Iterable[Path], options: Iterable[str]) -> Arguments:
+    """UsageError for a wrong option, and for files that cannot be served."""
     from datasette.cli import cli  # here: it is slow to load
 
-    cli.main([*arguments(host, port), *options], prog_name="datasette")
-
-
-def arguments(host: str, port: int) -> list[str]:
-    """The command line of `datasette` without its name."""
+    command = cli.commands["serve"]
+    given = command.make_context("dailies serve", list(options)).params
+    for name, reason in REFUSED.items():
+        if given[name]:
+            option = name.replace("_", "-")
+            raise click.UsageError(f"--{option} cannot be used here: {reason}")
+    for file in (*given["files"], *given["immutable"]):
+        check_file(Path(file), create=given["create"])
     static = HOME / "static"
-    return [
-        "serve",
-        *("--host", host),
-        *("--port", str(port)),
-        *("--config", str(HOME / "metadata.yml")),
-        *("--plugins-dir", str(HOME / "plugins")),
-        *("--template-dir", str(HOME / "templates")),
-        *(("--static", f"static:{static}") if static.is_dir() else ()),
-        *("--secret", signing_secret()),
-        "--cors",
-    ]
+    ours = {
+        "host": host,
+        "port": port,
+        "config": io.StringIO(json.dumps(configuration(configs))),
+        "plugins_dir": str(HOME / "plugins"),
+        "template_dir": str(HOME / "templates"),
+        "static": (("static", str(static)), *given["static"]),
+        "secret": given["secret"] or signing_secret(),
+        "cors": True,
+    }
+    return Arguments({**given, **ours})
+
+
+def serve(arguments: Arguments) -> None:
+    """Serve until the process is told to end."""
+    from datasette.cli import cli
+
+    from dailies import background, shutdown
+    from dailies.http.server import use_limits
+
+    use_limits()
+    shutdown.use()
+    background.enabled.set()
+    callback = cli.commands["serve"].callback
+    callback(**arguments)
+
+
+def check_file(path: Path, *, create: bool) -> None:
+    """UsageError unless the file can be served beside the databases of Dailies."""
+    from dailies.storage.extra import kind_of
+    from loaders.checks import SQLITE_HEADER
+    from loaders.registry import DATABASES, database_path
+
+    if path.is_dir():
+        raise click.UsageError(f"{path} is a folder: name the database files in it")
+    if not path.exists():
+        if create:
+            return
+        raise click.UsageError(f"{path} does not exist")
+    with path.open("rb") as file:
+        if file.read(len(SQLITE_HEADER)) not in (SQLITE_HEADER, b""):
+            raise click.UsageError(f"{path} is not a SQLite file")
+    ours = [database_path(name) for name in DATABASES]
+    if any(file.exists() and path.samefile(file) for file in ours):
+        return
+    if kind := kind_of(path):
+        raise click.UsageError(
+            f"{path} is a {kind} database of Dailies, of which not everything may be read: "
+            f"set {DATABASES[kind].variable} to serve it"
+        )
+
+
+def configuration(paths: Iterable[Path] = ()) -> dict[str, Any]:
+    """Our metadata.yml, with the user's files merged over it."""
+    merged: dict[str, Any] = {}
+    for path in (HOME / "metadata.yml", *paths):
+        merged = merge(merged, read_configuration(path))
+    return merged
+
+
+def read_configuration(path: Path) -> dict[str, Any]:
+    """A YAML or JSON file; UsageError if it holds no mapping."""
+    try:
+        found = yaml.load(path.read_text(encoding="utf-8"), Loader=LOADER)  # noqa: S506 - a safe loader
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise click.UsageError(f"{path} is no YAML or JSON: {error}") from error
+    if found is None:
+        return {}
+    if not isinstance(found, dict):
+        raise click.UsageError(f"{path} must hold a mapping, such as `title: ...`")
+    return found
+
+
+def merge(ours: Mapping[str, Any], own: Mapping[str, Any], within: Any = "") -> dict[str, Any]:
+    """`own` over `ours`, key by key; rules of permissions are replaced whole."""
+    merged = dict(ours)
+    for key, value in own.items():
+        before = ours.get(key)
+        if isinstance(before, dict) and isinstance(value, dict) and not is_rule(key, within):
+            value = merge(before, value, key)
+        merged[key] = value
+    return merged
+
+
+def is_rule(key: Any, within: Any) -> bool:
+    """True for what says who may do something: keys added to it would allow more."""
+    return key in ("allow", "allow_sql") or within == "permissions"

@@ -4,6 +4,10 @@ from loaders import open_database, campaigns
 
 db = open_database("campaigns")
 campaigns.add_job(db, {"id": "a1", "job_name": "Spring launch"})
+
+Threads may share such a `db`: each gets its own connection. If they share a connection that a
+caller opened, the functions take turns, but nobody knows whose a transaction is that the caller
+began itself.
 """
 
 from __future__ import annotations
@@ -19,19 +23,17 @@ __all__ = ["open_database"]
 
 
 def open_database(name: str, path: str | Path | None = None) -> sqlite_utils.Database:
-    """The database, created or upgraded where needed, ready to read and write.
+    """The database, created or upgraded where needed, ready to read and write from any thread.
 
     ValueError when the file is no SQLite file, is damaged, or is another database of ours.
     """
     # Imported here, so that `dailies --help` is fast.
     from pathlib import Path
 
-    import sqlite_utils
-
     from loaders import upgrade
-    from loaders.connections import connect
     from loaders.registry import database_path
+    from loaders.shared_database import SharedDatabase
 
     file = Path(path) if path is not None else database_path(name)
     upgrade.build(name, file)
-    return sqlite_utils.Database(connect(file))
+    return SharedDatabase(file)

@@ -12,10 +12,18 @@ from itertools import count
 from pathlib import Path
 
 from loaders import checks
+from loaders.connections import snapshot
+from loaders.database_file import create_folder, has_log, open_read_only
+from loaders.errors import describe_error
+from loaders.folder_lock import exclusive
 from loaders.progress import Progress
 from loaders.times import file_stamp
 
 PAGES_AT_ONCE = 4096
+COMPARED_AT_ONCE = 1 << 20
+# Fields of a file's header that a copy need not share: versions of the format and change counters.
+COUNTERS = ((18, 20), (24, 28), (92, 100))
+PARTIAL = ".partial"
 
 
 def back_up(connection: sqlite3.Connection, path: Path, progress: Progress | None = None) -> Path:
@@ -23,12 +31,19 @@ def back_up(connection: sqlite3.Connection, path: Path, progress: Progress | Non
     return copy(connection, path.with_name(f"{path.name}.backup-{file_stamp()}"), progress)
 
 
-def back_up_to(
-    connection: sqlite3.Connection, folder: Path, name: str, progress: Progress | None = None
-) -> Path:
-    """A verified copy in `folder`, named `NAME-YYYYMMDDTHHMMSSZ.db`."""
-    folder.mkdir(parents=True, exist_ok=True)
-    return copy(connection, folder / f"{name}-{file_stamp()}.db", progress)
+def back_up_file(name: str, path: Path, folder: Path, progress: Progress | None = None) -> Path:
+    """A verified copy of the database at `path` in `folder`, named `NAME-YYYYMMDDTHHMMSSZ.db`."""
+    checks.inspect(name, path)
+    create_folder(folder)
+    with exclusive(folder.resolve()), closing(open_read_only(path)) as connection:
+        sweep(folder, f"{name}-*.db.")
+        return copy(connection, folder / f"{name}-{file_stamp()}.db", progress)
+
+
+def sweep(folder: Path, prefix: str) -> None:
+    """Delete unfinished copies of a run that was killed; the caller has locked the folder."""
+    for file in folder.glob(f"{prefix}*{PARTIAL}*"):
+        file.unlink(missing_ok=True)
 
 
 def copy_beside(path: Path) -> Path:
@@ -52,23 +67,90 @@ def numbered(path: Path) -> Iterator[Path]:
         yield path.with_name(f"{path.name}-{number}")
 
 
+def same_backup(path: Path) -> Path | None:
+    """The newest backup beside `path` if it has the same content.
+
+    The file must not be open in this process, which would lose its locks.
+    """
+    backups = sorted(path.parent.glob(f"{path.name}.backup-*[Z0-9]"))
+    if not backups or has_log(path):
+        return None
+    newest = backups[-1]
+    return newest if newest.is_file() and same_pages(path, newest) else None
+
+
+def same_pages(path: Path, other: Path) -> bool:
+    if path.stat().st_size != other.stat().st_size:
+        return False
+    with path.open("rb") as one, other.open("rb") as two:
+        if without_counters(one.read(100)) != without_counters(two.read(100)):
+            return False
+        while part := one.read(COMPARED_AT_ONCE):
+            if part != two.read(COMPARED_AT_ONCE):
+                return False
+    return True
+
+
+def without_counters(header: bytes) -> bytes:
+    blank = bytearray(header)
+    for start, end in COUNTERS:
+        blank[start:end] = bytes(end - start)
+    return bytes(blank)
+
+
+def need_room(folder: Path, size: int) -> None:
+    """ValueError if so many bytes do not fit in a folder."""
+    free = shutil.disk_usage(folder).free
+    if free < size:
+        raise ValueError(
+            f"{folder} has {free:,} bytes of free disk space and needs {size:,}: "
+            "nothing was changed"
+        )
+
+
+def size_of(connection: sqlite3.Connection) -> int:
+    """The size of a database in bytes."""
+    pages, size = (
+        connection.execute(f"pragma {name}").fetchone()[0] for name in ("page_count", "page_size")
+    )
+    return int(pages * size)
+
+
 def copy(connection: sqlite3.Connection, wanted: Path, progress: Progress | None = None) -> Path:
     """Write beside `wanted`, verify, sync and rename; the name it got."""
-    descriptor, name = tempfile.mkstemp(".partial", f"{wanted.name}.", wanted.parent)
+    need_room(wanted.parent, size_of(connection))
+    descriptor, name = tempfile.mkstemp(PARTIAL, f"{wanted.name}.", wanted.parent)
     os.close(descriptor)
     partial = Path(name)
     try:
-        with closing(sqlite3.connect(partial, isolation_level=None)) as destination:
-            destination.execute("pragma synchronous = off")
-            connection.backup(destination, pages=PAGES_AT_ONCE, progress=report_pages(progress))
-            destination.execute("pragma journal_mode = delete")
-            verify(connection, destination)
+        write_copy(connection, partial, progress)
         sync(partial)
         target = publish(partial, wanted)
+    except sqlite3.Error as error:
+        raise ValueError(f"{wanted} {describe_error(error)}: nothing was changed") from error
     finally:
-        partial.unlink(missing_ok=True)
+        for suffix in ("", "-journal"):
+            partial.with_name(partial.name + suffix).unlink(missing_ok=True)
     sync(target.parent)
     return target
+
+
+def write_copy(
+    connection: sqlite3.Connection, partial: Path, progress: Progress | None = None
+) -> None:
+    """Copy the pages as they are at the start, and check them.
+
+    Without a transaction around it, a copy starts again at each change by another program.
+    """
+    with (
+        closing(sqlite3.connect(partial, isolation_level=None)) as destination,
+        snapshot(connection),
+    ):
+        destination.execute("pragma synchronous = off")
+        connection.execute("select 1 from sqlite_master").fetchone()  # the snapshot begins here
+        connection.backup(destination, pages=PAGES_AT_ONCE, progress=report_pages(progress))
+        destination.execute("pragma journal_mode = delete")
+        verify(connection, destination)
 
 
 def report_pages(progress: Progress | None) -> Callable[[int, int, int], None] | None:
@@ -100,8 +182,8 @@ def verify(original: sqlite3.Connection, copied: sqlite3.Connection) -> None:
     schema = "select name, sql from sqlite_master order by name"
     if copied.execute(schema).fetchall() != original.execute(schema).fetchall():
         raise ValueError("the backup is incomplete: nothing was changed")
-    if found := checks.damage(copied, quick=True):
-        raise ValueError(f"the backup is damaged ({found[0]}): nothing was changed")
+    if found := checks.damage(copied):
+        raise ValueError(f"the backup is damaged, as its original is ({found[0]})")
 
 
 def sync(path: Path) -> None:

@@ -10,10 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from loaders import schema
+from loaders.connections import quoted
+from loaders.database_file import open_file, open_read_only
+from loaders.errors import DAMAGED, code_of, describe_error
 from loaders.registry import DATABASES, database_spec
 
 SQLITE_HEADER = b"SQLite format 3\x00"
-TIMEOUT = 5  # seconds to wait for another program's lock
 MAX_KEYS = 20  # in one message
 MAX_MESSAGES = 20  # about damage
 # Rows of an old file may break the constraints of their own table, and a search index that
@@ -42,7 +44,7 @@ def examine(name: str, path: Path) -> Findings:
         inspect(name, path)
         with closing(connect_to_check(path)) as connection:
             return examine_open(name, connection)
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         return Findings([str(error)])
     except sqlite3.DatabaseError as error:
         return Findings([f"{path} {describe_error(error)}"])
@@ -50,7 +52,18 @@ def examine(name: str, path: Path) -> Findings:
 
 def connect_to_check(path: Path) -> sqlite3.Connection:
     """Connect without the pragmas of `connect`, some of which write to an old file."""
-    return sqlite3.connect(path, timeout=TIMEOUT, isolation_level=None)
+    connection = open_file(path)
+    try:
+        connection.execute("select 1 from sqlite_master").close()
+    except sqlite3.OperationalError as error:
+        connection.close()
+        if code_of(error) != sqlite3.SQLITE_CANTOPEN:
+            raise
+        return open_read_only(path)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
 
 
 def examine_open(name: str, connection: sqlite3.Connection) -> Findings:
@@ -92,7 +105,7 @@ def stale_search_indexes(connection: sqlite3.Connection, name: str) -> list[str]
                 f"insert into {index} ({index}, rank) values ('integrity-check', 1)"  # noqa: S608
             )
         except sqlite3.DatabaseError as error:
-            if "malformed" not in str(error) and "corrupt" not in str(error):
+            if code_of(error) not in DAMAGED:
                 raise
             stale.append(index)
         finally:
@@ -136,23 +149,55 @@ def shortened(keys: list[str]) -> str:
     return named if len(keys) <= MAX_KEYS else f"{named} and {len(keys) - MAX_KEYS} more"
 
 
-def damage(connection: sqlite3.Connection, quick: bool = False) -> list[str]:
-    """What SQLite finds broken in the file; empty for a sound one."""
-    pragma = "quick_check" if quick else "integrity_check"
-    messages = connection.execute(f"pragma {pragma}({MAX_MESSAGES * 50})")
-    return [message for (message,) in messages if is_damage(message)][:MAX_MESSAGES]
+def damage(connection: sqlite3.Connection) -> list[str]:
+    """What SQLite finds broken in the file; empty for a sound one.
+
+    A search index is built from other tables: `damaged_indexes` names those that are broken.
+    """
+    found = integrity_of(connection)
+    if not found:
+        return []
+    kept = [table for table in stored_tables(connection) if table not in shadows(connection)]
+    in_tables = [line for table in kept for line in integrity_of(connection, table)]
+    return in_tables or ([] if damaged_indexes(connection) else found)
+
+
+def damaged_indexes(connection: sqlite3.Connection) -> list[str]:
+    """The search indexes in whose own tables SQLite finds something broken."""
+    owners = shadows(connection)
+    broken = (owners[table] for table in owners if integrity_of(connection, table))
+    return list(dict.fromkeys(broken))
+
+
+def integrity_of(connection: sqlite3.Connection, table: str | None = None) -> list[str]:
+    """What is broken in a table and its indexes, or in the whole file."""
+    argument = MAX_MESSAGES * 50 if table is None else quoted(table)
+    try:
+        rows = connection.execute(f"pragma integrity_check({argument})").fetchall()
+    except sqlite3.DatabaseError as error:
+        if code_of(error) not in DAMAGED:
+            raise
+        return [str(error)]
+    return [message for (message,) in rows if is_damage(message)][:MAX_MESSAGES]
+
+
+def stored_tables(connection: sqlite3.Connection) -> list[str]:
+    rows = connection.execute(
+        "select name from sqlite_master where type = 'table' and rootpage > 0"
+    )
+    return [name for (name,) in rows]
+
+
+def shadows(connection: sqlite3.Connection) -> dict[str, str]:
+    """The tables in which search indexes keep their content, with their index."""
+    indexes = [one.name for one in schema.objects_of(connection).values() if one.is_fts]
+    names = {f"{index}_{part}": index for index in indexes for part in schema.SHADOW_TABLES}
+    return {table: names[table] for table in stored_tables(connection) if table in names}
 
 
 def is_damage(message: str) -> bool:
     text = message.lower()
     return text != "ok" and "fts5" not in text and not text.startswith(NOT_DAMAGE)
-
-
-def describe_error(error: sqlite3.DatabaseError) -> str:
-    """Why SQLite could not read a file: `is in use ...` or `is damaged ...`."""
-    if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY:
-        return "is in use by another program, which may be upgrading it"
-    return f"is damaged ({error})"
 
 
 def inspect(name: str, path: Path) -> None:
@@ -161,14 +206,16 @@ def inspect(name: str, path: Path) -> None:
         if file.read(len(SQLITE_HEADER)) != SQLITE_HEADER:
             raise ValueError(f"{path} is not a SQLite file: it was left as it is")
     roll_back_unfinished(path)
-    with closing(open_read_only(path)) as connection:
-        try:
+    try:
+        with closing(open_read_only(path)) as connection:
             identity = identify(connection)
+            if identity == name and (message := schema.newer(name, connection)):
+                raise ValueError(f"{path} {message}")
             if identity == name and needs_work(name, connection):
                 refuse_damaged(path, connection)
-        except sqlite3.DatabaseError as error:
-            message = f"{path} {describe_error(error)}: it was left as it is"
-            raise ValueError(message) from error
+    except sqlite3.DatabaseError as error:
+        message = f"{path} {describe_error(error)}: it was left as it is"
+        raise ValueError(message) from error
     if identity is None:
         raise ValueError(f"{path} holds other tables than {name}: it was left as it is")
     if identity not in ("", name):
@@ -176,8 +223,12 @@ def inspect(name: str, path: Path) -> None:
 
 
 def needs_work(name: str, connection: sqlite3.Connection) -> bool:
-    """True if an upgrade or a repair is due."""
-    return bool(schema.pending(name, connection) or schema.differences(name, connection).labels)
+    """True if an upgrade or a repair is due, or impossible since the file is of a newer version."""
+    return bool(
+        schema.pending(name, connection)
+        or schema.differences(name, connection).labels
+        or schema.newer(name, connection)
+    )
 
 
 def roll_back_unfinished(path: Path) -> None:
@@ -187,10 +238,6 @@ def roll_back_unfinished(path: Path) -> None:
         return
     with closing(connect_to_check(real)) as connection, suppress(sqlite3.DatabaseError):
         identify(connection)
-
-
-def open_read_only(path: Path, timeout: int = TIMEOUT) -> sqlite3.Connection:
-    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=timeout)
 
 
 def identify(connection: sqlite3.Connection) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +11,14 @@ from typing import cast
 
 import sqlite_utils
 
+from loaders.database_file import (
+    Watched,
+    WatchedConnection,
+    WatchedFile,
+    open_as,
+    open_read_only_as,
+)
+from loaders.errors import Locked, code_of
 from loaders.search import add_functions
 
 MIN_SQLITE = (3, 38, 0)
@@ -19,16 +28,30 @@ BULK_CACHE_KIB = 65_536
 Connection = sqlite3.Connection | sqlite_utils.Database
 
 
-def connect(path: str | Path) -> sqlite3.Connection:
-    """Open a database with durable commits, foreign keys and `secure_delete`."""
+def connect(path: str | Path | WatchedFile) -> WatchedConnection:
+    """Open a database with durable commits, foreign keys and `secure_delete`.
+
+    The file must exist. Where nothing can be written the connection can only read.
+    """
+    return connect_as(WatchedConnection, path)
+
+
+def connect_as(factory: type[Watched], path: str | Path | WatchedFile) -> Watched:
     if sqlite3.sqlite_version_info < MIN_SQLITE:
         minimum = ".".join(map(str, MIN_SQLITE))
         raise ValueError(f"SQLite {sqlite3.sqlite_version} is too old: Dailies needs {minimum}")
-    connection = sqlite3.connect(
-        path, timeout=BUSY_TIMEOUT_MS / 1000, isolation_level=None, check_same_thread=False
-    )
     try:
-        connection.execute("pragma journal_mode = wal")
+        return with_pragmas(open_as(factory, path, timeout=BUSY_TIMEOUT_MS / 1000), wal=True)
+    except sqlite3.OperationalError as error:
+        if code_of(error) not in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN):
+            raise
+    return with_pragmas(open_read_only_as(factory, path, BUSY_TIMEOUT_MS / 1000), wal=False)
+
+
+def with_pragmas(connection: Watched, *, wal: bool) -> Watched:
+    try:
+        if wal:
+            connection.execute("pragma journal_mode = wal")
         set_pragmas(connection)
         add_functions(connection)
     except BaseException:
@@ -51,56 +74,153 @@ def sqlite_connection(db: Connection) -> sqlite3.Connection:
 
 
 @contextmanager
-def bulk_cache(connection: sqlite3.Connection) -> Iterator[None]:
+def bulk_cache(db: Connection) -> Iterator[None]:
     """A larger page cache, for indexes while many rows are inserted."""
-    size = connection.execute("pragma cache_size").fetchone()[0]
-    connection.execute(f"pragma cache_size = -{BULK_CACHE_KIB}")
-    try:
-        yield
-    finally:
-        connection.execute(f"pragma cache_size = {size}")
+    with reading(db) as connection:
+        size = connection.execute("pragma cache_size").fetchone()[0]
+        connection.execute(f"pragma cache_size = -{BULK_CACHE_KIB}")
+        try:
+            yield
+        finally:
+            connection.execute(f"pragma cache_size = {size}")
 
 
-def main_file(connection: sqlite3.Connection) -> Path:
-    """The file that a connection was opened on."""
-    rows = connection.execute("pragma database_list")
+def main_file(db: Connection) -> Path:
+    """The file that a database was opened on."""
+    with reading(db) as connection:
+        rows = connection.execute("pragma database_list").fetchall()
     return Path(next(file for _, schema, file in rows if schema == "main"))
 
 
+class ConnectionLocks:
+    """A lock for each connection in use, for callers whose threads share one."""
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._locks: dict[int, tuple[threading.RLock, int]] = {}  # by id, with number of users
+
+    @contextmanager
+    def held(self, connection: sqlite3.Connection) -> Iterator[None]:
+        """Wait until no other thread is in a transaction or query of ours. Locked if it stays."""
+        key = id(connection)
+        with self._guard:
+            lock, users = self._locks.get(key, (threading.RLock(), 0))
+            self._locks[key] = lock, users + 1
+        try:
+            if not lock.acquire(timeout=BUSY_TIMEOUT_MS / 1000):
+                raise Locked("another thread is in a transaction on this connection: try again")
+            try:
+                yield
+            finally:
+                lock.release()
+        finally:
+            with self._guard:
+                lock, users = self._locks.pop(key)
+                if users > 1:
+                    self._locks[key] = lock, users - 1
+
+
+LOCKS = ConnectionLocks()
+
+
 @contextmanager
-def transaction(db: Connection) -> Iterator[sqlite3.Connection]:
-    """Commit at the end, roll back on an error; join an open transaction."""
+def reading(db: Connection) -> Iterator[sqlite3.Connection]:
+    """The connection for queries, without uncommitted rows of another thread."""
     connection = sqlite_connection(db)
-    if connection.in_transaction:
+    with LOCKS.held(connection):
         yield connection
-        return
-    connection.execute("begin immediate")
-    try:
-        yield connection
-        connection.execute("commit")
-    except BaseException:
-        # A commit that fails, as on a full disk, leaves its transaction open.
-        connection.rollback()
-        raise
+
+
+def check_files(connection: sqlite3.Connection) -> None:
+    """FileChanged if the file is gone or another one: what was written may be lost."""
+    if isinstance(connection, WatchedConnection):
+        connection.check_files()
 
 
 @contextmanager
-def acting_as(db: Connection, actor: str | None) -> Iterator[sqlite3.Connection]:
+def snapshot(db: Connection) -> Iterator[sqlite3.Connection]:
+    """For several queries that must see the same state, whatever is committed meanwhile."""
+    with reading(db) as connection:
+        if connection.in_transaction:
+            yield connection
+            return
+        connection.execute("begin")
+        try:
+            yield connection
+        finally:
+            connection.execute("rollback")
+
+
+@contextmanager
+def in_turn(connection: sqlite3.Connection) -> Iterator[None]:
+    """Wait for the other threads of a shared database that write.
+
+    SQLite alone polls for its lock, so that with many threads some would never get it.
+    """
+    lock = getattr(connection, "writers", None)
+    if lock is None or connection.in_transaction:
+        yield
+        return
+    taken = lock.acquire(timeout=BUSY_TIMEOUT_MS / 1000)
+    try:
+        yield
+    finally:
+        if taken:
+            lock.release()
+
+
+@contextmanager
+def transaction(db: Connection, *, commit: bool = True) -> Iterator[sqlite3.Connection]:
+    """Commit at the end, or roll back on an error and if `commit` is false.
+
+    Within an open transaction of the caller only this part is rolled back, and nothing committed.
+    """
+    with reading(db) as connection, in_turn(connection):
+        outermost = not connection.in_transaction
+        connection.execute("begin immediate" if outermost else "savepoint part")
+        try:
+            yield connection
+            if commit:
+                connection.execute("commit" if outermost else "release part")
+            else:
+                roll_back(connection, outermost)
+            if outermost:
+                check_files(connection)
+        except BaseException:
+            # An error such as a full disk may have ended the transaction, or a commit not have.
+            if connection.in_transaction:
+                roll_back(connection, outermost)
+            raise
+
+
+def roll_back(connection: sqlite3.Connection, outermost: bool) -> None:
+    for sql in ["rollback"] if outermost else ["rollback to part", "release part"]:
+        connection.execute(sql)
+
+
+@contextmanager
+def acting_as(
+    db: Connection, actor: str | None, *, commit: bool = True
+) -> Iterator[sqlite3.Connection]:
     """A transaction whose changes are recorded with `actor` in the histories."""
-    with transaction(db) as connection:
-        connection.execute("update write_context set actor = :actor", {"actor": actor})
+    set_actor = "update write_context set actor = :actor"
+    with transaction(db, commit=commit) as connection:
+        [before] = connection.execute("select actor from write_context").fetchone()
+        connection.execute(set_actor, {"actor": actor})
         yield connection
-        connection.execute("update write_context set actor = null")
+        connection.execute(set_actor, {"actor": before})
 
 
 def has_rows(db: Connection, table: str) -> bool:
     quoted = table.replace('"', '""')
-    found = sqlite_connection(db).execute(f'select 1 from "{quoted}" limit 1')  # noqa: S608
-    return found.fetchone() is not None
+    with reading(db) as connection:
+        found = connection.execute(f'select 1 from "{quoted}" limit 1')  # noqa: S608
+        return found.fetchone() is not None
 
 
 def count_rows(db: Connection, table: str) -> int:
-    row = sqlite_connection(db).execute(f"select count(*) from {quoted(table)}").fetchone()  # noqa: S608
+    with reading(db) as connection:
+        row = connection.execute(f"select count(*) from {quoted(table)}").fetchone()  # noqa: S608
     return cast(int, row[0])
 
 

@@ -14,6 +14,16 @@ from typing import Any, TypeVar
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
+# Why SQLite could not read or write a file, by its result codes.
+REASONS = {
+    sqlite3.SQLITE_BUSY: "is in use by another program, which may be upgrading it",
+    sqlite3.SQLITE_READONLY: "is read-only",
+    sqlite3.SQLITE_CANTOPEN: "cannot be opened: check permissions of the file and its folder",
+    sqlite3.SQLITE_FULL: "cannot be written: the disk is full",
+    sqlite3.SQLITE_IOERR: "cannot be read or written: the disk or its quota failed",
+}
+DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
 RULE = re.compile(r"\w+\.(?P<column>\w+): ")
 
 
@@ -41,8 +51,25 @@ class Locked(DomainError):
     """Another program holds the write lock for longer than the busy timeout."""
 
 
+class FileChanged(DomainError):
+    """The file of a database was deleted, moved or replaced while it was open."""
+
+
 class DuplicateKey(Conflict, sqlite3.IntegrityError):
     """A record with this key already exists."""
+
+
+def code_of(error: BaseException) -> int | None:
+    """The primary result code of an error of SQLite."""
+    code = getattr(error, "sqlite_errorcode", None)
+    return None if code is None else code & 0xFF
+
+
+def describe_error(error: sqlite3.Error) -> str:
+    """What is wrong with a database file, after its name: `is damaged (...)`."""
+    code = code_of(error)
+    kind = "is damaged" if code in DAMAGED else "cannot be used"
+    return REASONS.get(code or 0) or f"{kind} ({error})"
 
 
 def for_each(items: Sequence[Item], store: Callable[[Item], Result]) -> list[Result]:

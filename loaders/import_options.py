@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 
 from loaders import backups
 from loaders.conflicts import POLICIES
-from loaders.connections import Connection, acting_as, has_rows, main_file, sqlite_connection
-from loaders.dry_run import dry_run_transaction
+from loaders.connections import Connection, acting_as, connect, has_rows, main_file
+from loaders.folder_lock import exclusive
 from loaders.import_report import ImportReport
 
 RowProgress = Callable[[int], None]  # called with the number of rows read since the last call
@@ -59,8 +59,10 @@ def import_transaction(
 
     Before an import that may update rows, the database is backed up.
     """
-    connection = sqlite_connection(db)
-    if options.on_conflict == "update" and not options.dry_run and has_rows(connection, table):
-        report.backup = str(backups.back_up(connection, main_file(connection)))
-    with dry_run_transaction(connection, options.dry_run), acting_as(connection, options.actor):
+    if options.on_conflict == "update" and not options.dry_run and has_rows(db, table):
+        file = main_file(db)
+        # SQLite never finishes a backup from a connection that has a transaction open.
+        with exclusive(file.parent), closing(connect(file)) as connection:
+            report.backup = str(backups.back_up(connection, file))
+    with acting_as(db, options.actor, commit=not options.dry_run) as connection:
         yield connection

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from loaders import checks, schema
-from loaders.connections import Connection, count_rows, main_file, sqlite_connection
+from loaders.backups import size_of
+from loaders.connections import Connection, count_rows, main_file, reading
 from loaders.registry import database_path
 
 EARLIER_FOLDER = Path("~/.zyra-video-agent")  # where seed 000's system keeps its files
@@ -31,9 +32,9 @@ def describe(name: str) -> dict[str, Any]:
 
 def describe_open(db: Connection) -> dict[str, Any]:
     """Facts about the file behind an open connection."""
-    connection = sqlite_connection(db)
-    file = main_file(connection)
-    return {"path": str(file), **describe_file(connection, file)}
+    file = main_file(db)
+    with reading(db) as connection:
+        return {"path": str(file), **describe_file(connection, file)}
 
 
 def describe_file(connection: sqlite3.Connection, path: Path) -> dict[str, Any]:
@@ -95,16 +96,9 @@ def is_earlier_file(path: Path) -> bool:
 
 def vacuum(db: Connection) -> dict[str, int]:
     """VACUUM and optimize; the file's size in bytes before and after."""
-    connection = sqlite_connection(db)
-    before = size_of(connection)
-    connection.execute("vacuum")
-    connection.execute("pragma optimize")
-    connection.execute("pragma wal_checkpoint(truncate)")
-    return {"size_before": before, "size_after": size_of(connection)}
-
-
-def size_of(connection: sqlite3.Connection) -> int:
-    pages, size = (
-        connection.execute(f"pragma {name}").fetchone()[0] for name in ("page_count", "page_size")
-    )
-    return int(pages * size)
+    with reading(db) as connection:
+        before = size_of(connection)
+        connection.execute("vacuum")
+        connection.execute("pragma optimize")
+        connection.execute("pragma wal_checkpoint(truncate)")
+        return {"size_before": before, "size_after": size_of(connection)}

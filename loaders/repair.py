@@ -56,9 +56,10 @@ def rebuild(name: str, connection: sqlite3.Connection) -> None:
 
 def insert_fixed_rows(connection: sqlite3.Connection, database: str) -> None:
     """Insert the rows that every new file has, where they are missing."""
-    for statement in script.statements(database):
-        if statement.sql.startswith("insert into"):
-            connection.execute(statement.sql.replace("insert into", "insert or ignore into", 1))
+    for path in sorted((script.FOLDER / database).glob("m*.sql")):
+        for statement in script.statements(database, path.stem):
+            if statement.sql.startswith(("insert into", "update job_status_moves")):
+                connection.execute(statement.sql.replace("insert into", "insert or ignore into", 1))
 
 
 def set_orphans_aside(name: str, connection: sqlite3.Connection) -> None:

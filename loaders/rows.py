@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+from loaders.connections import Connection, reading
 from loaders.formats.json_form import encode
 
 
@@ -59,6 +60,14 @@ class Statistics(dict[str, Any]):
             return self[name]
         except KeyError:
             raise AttributeError(name) from None
+
+
+def select(
+    db: Connection, sql: str, values: Mapping[str, Any] | None = None
+) -> list[dict[str, Any]]:
+    """The rows of a query as column -> value."""
+    with reading(db) as connection:
+        return dictionaries(connection.execute(sql, dict(values or {})))
 
 
 def dictionaries(cursor: sqlite3.Cursor) -> list[dict[str, Any]]:

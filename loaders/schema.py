@@ -75,6 +75,20 @@ def pending(name: str, connection: sqlite3.Connection) -> list[str]:
     return [migration.name for migration in migrations_of(name).pending(db)]
 
 
+def newer(name: str, connection: sqlite3.Connection) -> str | None:
+    """A message if a newer version of Dailies has changed the file."""
+    db = sqlite_utils.Database(connection, recursive_triggers=False)
+    applied = [migration.name for migration in migrations_of(name).applied(db)]
+    known = runner.names(database_spec(name).stem)
+    unknown = [migration for migration in applied if migration not in known]
+    if not unknown:
+        return None
+    return (
+        f"has the schema {unknown[-1]} of a newer version of Dailies, "
+        f"while this one knows {known[-1]}: install the newer version"
+    )
+
+
 @cache
 def reference(name: str) -> dict[tuple[str, str], SchemaObject]:
     """The objects of a new file."""

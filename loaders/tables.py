@@ -14,7 +14,7 @@ from typing import Any
 
 from loaders.comparison import Comparison
 from loaders.conflicts import resolve_conflict
-from loaders.connections import Connection, sqlite_connection
+from loaders.connections import Connection, reading, snapshot
 from loaders.errors import translated
 from loaders.formats.atomic_write import ExportReport, write_export
 from loaders.formats.files import read
@@ -145,7 +145,8 @@ def import_rows(
     options: ImportOptions = DEFAULT_OPTIONS,
 ) -> ImportReport:
     """Load rows into `options.table`, by default the main table of the database `name`."""
-    target = served_table(name, sqlite_connection(db), options.table)
+    with reading(db) as connection:
+        target = served_table(name, connection, options.table)
     columns = options.columns
     check_columns(target, columns.values())
     report = ImportReport()
@@ -233,10 +234,10 @@ def export_rows(
     name: str, db: Connection, path: Path, table: str | None = None, format: str | None = None
 ) -> ExportReport:
     """Write the rows of a table to a file, by default as JSON."""
-    connection = sqlite_connection(db)
-    target = served_table(name, connection, table)
     chosen = format or (None if path.suffix else "json")
-    return write_export(path, rows_of(target), chosen, list_key=target.name)
+    with snapshot(db) as connection:
+        target = served_table(name, connection, table)
+        return write_export(path, rows_of(target), chosen, list_key=target.name)
 
 
 def rows_of(target: Table) -> Iterator[dict[str, Any]]:
@@ -256,7 +257,11 @@ def verify_rows(
     format: str | None = None,
 ) -> Comparison:
     """Compare files with a table; columns that the files do not name are not compared."""
-    target = served_table(name, sqlite_connection(db), table)
+    with snapshot(db) as connection:
+        return compare_all(served_table(name, connection, table), paths, format)
+
+
+def compare_all(target: Table, paths: Iterable[Path], format: str | None) -> Comparison:
     comparison = Comparison()
     seen = set()
     for record in records_of(target, paths, format, {}):

@@ -11,9 +11,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from loaders.checks import named_rows
-from loaders.connections import Connection, sqlite_connection, transaction
+from loaders.connections import Connection, transaction
 from loaders.errors import translated
-from loaders.rows import dictionaries, json_text, required_text
+from loaders.rows import json_text, required_text, select
 from loaders.times import now
 
 INSERT_TOPIC = """
@@ -101,7 +101,7 @@ def add_topic(
         "metadata": json_text(metadata),
     }
     with transaction(db) as connection, translated(f'topic "{topic}"', values):
-        [row] = dictionaries(connection.execute(INSERT_TOPIC, values))
+        [row] = select(connection, INSERT_TOPIC, values)
     return row
 
 
@@ -122,7 +122,7 @@ def unused_topics(
         "min_relevance": min_relevance,
         "limit": limit,
     }
-    return dictionaries(sqlite_connection(db).execute(UNUSED_TOPICS, values))
+    return select(db, UNUSED_TOPICS, values)
 
 
 def mark_used(db: Connection, topic_id: int) -> bool:

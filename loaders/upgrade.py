@@ -6,6 +6,7 @@ changed in one transaction: a run that is killed leaves the old file or the new 
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
@@ -16,11 +17,13 @@ import sqlite_utils
 
 from loaders import backups, checks, repair, schema
 from loaders.connections import BULK_CACHE_KIB, connect, count_rows
+from loaders.database_file import TIMEOUT, create_file, create_folder, open_read_only
 from loaders.folder_lock import exclusive
 from loaders.progress import Progress, portion, report_steps
 
 # Measured on files of the earlier systems, for progress bars.
 STEPS_PER_ROW = 400
+UPGRADE_ROOM = 3  # times the size of the file
 BACKUP_SHARE = 0.15  # of the time that an upgrade takes
 
 
@@ -43,26 +46,26 @@ def build(name: str, path: Path, progress: Progress | None = None) -> BuildResul
     """
     result = BuildResult(name, str(path))
     if not is_current(name, path, timeout=0):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        create_folder(path.parent)
         with exclusive(path.resolve().parent):
             if not is_current(name, path):
                 update(name, path, result, progress)
     return result
 
 
-def is_current(name: str, path: Path, timeout: int = checks.TIMEOUT) -> bool:
+def is_current(name: str, path: Path, timeout: float = TIMEOUT) -> bool:
     """True if nothing is left to do; False also if unknown, as during an upgrade."""
     if is_new(path):
         return False
     try:
-        with closing(checks.open_read_only(path, timeout)) as connection:
+        with closing(open_read_only(path, timeout)) as connection:
             return (
                 checks.identify(connection) == name
                 and not checks.needs_work(name, connection)
                 and not vacuum_pending(connection)
             )
-    except sqlite3.DatabaseError:
-        return False
+    except (OSError, ValueError, sqlite3.DatabaseError):
+        return False  # `update` says what is wrong
 
 
 def is_new(path: Path) -> bool:
@@ -71,18 +74,32 @@ def is_new(path: Path) -> bool:
 
 def update(name: str, path: Path, result: BuildResult, progress: Progress | None) -> None:
     result.created = is_new(path)
-    if not result.created:
+    if result.created:
+        create_file(path)
+    else:
         checks.inspect(name, path)
+        refuse_read_only(path)
+    backups.sweep(path.resolve().parent, f"{path.name}.backup-")
+    earlier = backups.same_backup(path)
     with closing(connect(path)) as connection:
         result.migrations = schema.pending(name, connection)
         if not schema.objects_of(connection):
             with schema_changes(connection):
                 migrate(name, connection)
         elif result.migrations:
+            result.backup = str(earlier) if earlier else None
             upgrade(name, path, connection, result, progress)
         elif schema.differences(name, connection).labels:
+            result.backup = str(earlier) if earlier else None
             repair_file(name, path, connection, result, progress)
         wipe_old_pages(connection)
+
+
+def refuse_read_only(path: Path) -> None:
+    """ValueError if the file cannot be changed, as on a read-only disk."""
+    for place in (path, path.resolve().parent):
+        if not os.access(place, os.W_OK):
+            raise ValueError(f"{path} must be upgraded or repaired, but {place} is read-only")
 
 
 def upgrade(
@@ -93,6 +110,7 @@ def upgrade(
     progress: Progress | None,
 ) -> None:
     """Apply pending migrations after a verified backup."""
+    backups.need_room(path.parent, room_for(connection, result))
     with backed_up(path, connection, result, progress), rollback_journal(connection):
         # The file is rewritten afterwards, so deleted rows need not be overwritten one by one.
         connection.execute("pragma secure_delete = off")
@@ -119,10 +137,17 @@ def backed_up(
     path: Path, connection: sqlite3.Connection, result: BuildResult, progress: Progress | None
 ) -> Iterator[None]:
     """Back the file up, then report the progress of the work within."""
-    backup = backups.back_up(connection, path, portion(progress, 0, BACKUP_SHARE))
-    result.backup = str(backup)
+    if result.backup is None:
+        backup = backups.back_up(connection, path, portion(progress, 0, BACKUP_SHARE))
+        result.backup = str(backup)
     with report_steps(connection, expected_steps(connection), portion(progress, BACKUP_SHARE, 1)):
         yield
+
+
+def room_for(connection: sqlite3.Connection, result: BuildResult) -> int:
+    """Bytes that an upgrade needs at most, with its backup unless there is one already."""
+    copies = UPGRADE_ROOM + (result.backup is None)
+    return copies * backups.size_of(connection)
 
 
 def expected_steps(connection: sqlite3.Connection) -> int:

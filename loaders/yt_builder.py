@@ -12,11 +12,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from loaders.checks import named_rows
-from loaders.connections import Connection, acting_as, sqlite_connection, transaction
+from loaders.connections import Connection, acting_as, transaction
 from loaders.errors import Invalid, translated
 from loaders.queues.instants import instant
 from loaders.queues.queue import JobQueue
 from loaders.queues.table import Row, Table
+from loaders.rows import select
 
 FILE_TYPES = ("videos", "music", "sounds", "quotes")
 PRIVACIES = ("private", "unlisted", "public")
@@ -149,7 +150,7 @@ order by id
 """
 
 COUNT_FILES = """
-select file_type, count(*)
+select file_type, count(*) as files
 from job_files
 where job_id = :job_id
 group by file_type
@@ -277,8 +278,8 @@ def get_job_files(db: Connection, job_id: int, file_type: str | None = None) -> 
 
 def get_file_counts(db: Connection, job_id: int) -> dict[str, int]:
     """The number of files of each type."""
-    counted = sqlite_connection(db).execute(COUNT_FILES, {"job_id": BUILDS.key(job_id)})
-    return {**dict.fromkeys(FILE_TYPES, 0), **dict(counted.fetchall())}
+    counted = select(db, COUNT_FILES, {"job_id": BUILDS.key(job_id)})
+    return dict.fromkeys(FILE_TYPES, 0) | {row["file_type"]: row["files"] for row in counted}
 
 
 def delete_file(

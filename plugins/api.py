@@ -16,9 +16,9 @@ from datasette.app import Datasette
 from datasette.permissions import Action
 from datasette.resources import TableResource
 
+from dailies.api.app import application
 from dailies.api.dispatch import respond
 from dailies.api.handlers import docs
-from dailies.api.routes import datasette_routes
 from loaders.registry import DATABASES
 
 ACTIONS = {
@@ -42,9 +42,13 @@ def register_routes() -> list[tuple[str, Any]]:
     return [
         (r"/api/openapi\.json\Z", get(docs.read_openapi)),
         (r"/api/docs\Z", get(docs.docs_page)),
-        *datasette_routes(),
         (r"/api(?:/.*)?\Z", not_found),
     ]
+
+
+@hookimpl(tryfirst=True)
+def asgi_wrapper(datasette: Datasette) -> Callable[[Any], Any]:
+    return partial(application, datasette)
 
 
 def get(page: Page) -> Callable[..., Awaitable[Response]]:

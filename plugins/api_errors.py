@@ -20,6 +20,10 @@ ROW_API = re.compile(r"/-/(?:insert|upsert|update|delete)\Z")
 # Parts of messages of SQLite and of triggers, for which Datasette responds with 400.
 STATUSES = {
     "database is locked": HTTPStatus.SERVICE_UNAVAILABLE,
+    "disk is full": HTTPStatus.SERVICE_UNAVAILABLE,
+    "readonly database": HTTPStatus.SERVICE_UNAVAILABLE,
+    "is gone: it was moved or deleted": HTTPStatus.SERVICE_UNAVAILABLE,
+    "was replaced while it was open": HTTPStatus.SERVICE_UNAVAILABLE,
     ".status: cannot go ": HTTPStatus.CONFLICT,
 }
 CROSS_SITE = "Requests from other sites are refused"

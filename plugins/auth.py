@@ -5,6 +5,8 @@ Tokens are checked in dailies/auth/tokens.py, sessions in dailies/auth/sign_in.p
 
 from __future__ import annotations
 
+import asyncio
+import re
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlencode
@@ -17,18 +19,22 @@ from datasette.tokens import TokenHandler, TokenInvalid
 from dailies.auth import tokens
 from dailies.auth.sign_in import (
     Throttle,
+    delete_cookie,
     end_session,
     local_path,
     reason_session_ended,
     start_session,
-    without_broken_cookies,
 )
 from dailies.auth.tokens import Actor, InvalidTokenError
+from dailies.datasette_compat import core_page
 from dailies.errors import RequestError
+from dailies.http.clients import client_of
 from dailies.web.forms import read_form
 from dailies.web.page import FORM, refuse_method
 
+BEARER = "bearer"
 SIGN_IN = "/-/sign-in"
+SIGN_OUT = re.compile(r"/-/logout\Z")
 MAX_FORM_BYTES = 10_000
 CHALLENGE = {"WWW-Authenticate": "Bearer", "Cache-Control": "private, no-store"}
 
@@ -45,7 +51,7 @@ class StoredTokens(TokenHandler):
 
     async def verify_token(self, _: Datasette, token: str) -> Actor:
         try:
-            return tokens.verify(token)
+            return tokens.verify(token.strip())
         except InvalidTokenError as error:
             raise TokenInvalid(str(error)) from error
 
@@ -59,10 +65,10 @@ def register_token_handler() -> StoredTokens:
 def actor_from_request(datasette: Datasette, request: Request) -> Any:
     """Read other spellings of `Bearer`, which Datasette would take for anonymous requests."""
     header = request.headers.get("authorization", "")
-    scheme, _, token = header.partition(" ")
-    if scheme.lower() != "bearer" or header.startswith("Bearer "):
+    found = header.strip()
+    if found[: len(BEARER)].lower() != BEARER or header.startswith("Bearer "):
         return None
-    return lambda: datasette.verify_token(token.strip())
+    return lambda: datasette.verify_token(found[len(BEARER) :].strip())
 
 
 @hookimpl
@@ -74,14 +80,13 @@ def asgi_wrapper(datasette: Datasette) -> Callable[[Any], Any]:
             if scope["type"] != "http":
                 await app(scope, receive, send)
                 return
-            scope = without_broken_cookies(scope)
             request = Request(scope, receive)
             reason = reason_session_ended(datasette, request)
             if reason is None:
                 await app(scope, receive, send)
                 return
             response = await unauthorized(datasette, request, reason)
-            end_session(response)
+            delete_cookie(response)
             await response.asgi_send(send)
 
         return wrapped
@@ -90,8 +95,8 @@ def asgi_wrapper(datasette: Datasette) -> Callable[[Any], Any]:
 
 
 @hookimpl
-def register_routes() -> list[tuple[str, Any]]:
-    return [(rf"{SIGN_IN}\Z", sign_in)]
+def register_routes() -> list[tuple[Any, Any]]:
+    return [(rf"{SIGN_IN}\Z", sign_in), (SIGN_OUT, sign_out)]
 
 
 @hookimpl
@@ -112,26 +117,44 @@ async def sign_in(request: Request, datasette: Datasette) -> Response:
     return await form(datasette, request, request.args.get("next") or "")
 
 
+async def sign_out(request: Request, send: Any, datasette: Datasette) -> Any:
+    """Datasette's page, which only deletes the cookie."""
+    response = await core_page(datasette, request, send, (SIGN_OUT,))
+    if request.method == "POST":
+        await asyncio.to_thread(end_session, datasette, request)
+    return response
+
+
 async def check_form(datasette: Datasette, request: Request) -> Response:
-    throttle = throttles.setdefault(datasette, Throttle())
-    address = (request.scope.get("client") or ("",))[0]
     try:
         fields = await read_form(request, MAX_FORM_BYTES)
     except RequestError as error:
         return await form(datasette, request, "", str(error), error.status)
     target = fields.get("next", "")
-    if wait := throttle.seconds_to_wait(address):
-        response = await form(datasette, request, target, "Too many attempts: wait a minute", 429)
-        response.headers["Retry-After"] = str(wait)
-        return response
     try:
         actor = tokens.verify(fields.get("token", "").strip())
     except InvalidTokenError as error:
-        throttle.failed(address)
-        return await form(datasette, request, target, str(error), 401)
+        return await refuse(datasette, request, target, str(error))
     home = str(datasette.urls.instance())
     response = Response.redirect(local_path(target, home), status=303)
-    start_session(datasette, request, response, actor)
+    await asyncio.to_thread(start_session, datasette, request, response, actor)
+    return response
+
+
+async def refuse(datasette: Datasette, request: Request, target: str, message: str) -> Response:
+    """401, or 429 after too many attempts from this address.
+
+    A valid token is never refused: others may send from the same address, as behind a proxy, and
+    nobody guesses 256 bits.
+    """
+    throttle = throttles.setdefault(datasette, Throttle())
+    address = client_of(request.scope)
+    wait = throttle.seconds_to_wait(address)
+    if not wait:
+        throttle.failed(address)
+        return await form(datasette, request, target, message, 401)
+    response = await form(datasette, request, target, "Too many attempts: wait a minute", 429)
+    response.headers["Retry-After"] = str(wait)
     return response
 
 

@@ -18,6 +18,7 @@ from datasette.utils import StartupError, named_parameters
 
 from dailies.canned_queries import CannedQuery, needed_by, read_queries
 from dailies.server import HOME
+from dailies.storage.availability import require_available
 from dailies.web.chart_data import FAILURES, can_run, read_form, read_rows, reason
 from dailies.web.charts import Chart, check_columns, read_charts
 from dailies.web.page import refuse_method, render
@@ -25,6 +26,8 @@ from dailies.web.page import refuse_method, render
 FOLDER = HOME / "canned_queries"
 CHARTS = "/-/charts"
 
+# The databases of charts that are not shown, since one of these is not available.
+lacking: WeakKeyDictionary[Datasette, dict[str, set[str]]] = WeakKeyDictionary()
 loaded: WeakKeyDictionary[Datasette, dict[str, Chart]] = WeakKeyDictionary()
 
 
@@ -54,7 +57,9 @@ async def check(
     sql = queries[chart.database, chart.query].sql
     for name in chart.form.keys() - named_parameters(sql):
         raise ValueError(f'{chart.where}: the query {chart.query} has no parameter "{name}"')
-    if any(name not in datasette.databases for name in needed_by(chart.database)):
+    needed = {name for query in chart.queries for name in needed_by(queries[chart.database, query])}
+    if not needed <= datasette.databases.keys():
+        lacking.setdefault(datasette, {})[chart.name] = needed
         return False
     columns = {
         name: await query_columns(datasette, chart, queries[chart.database, name])
@@ -130,6 +135,8 @@ async def show_chart(request: Request, datasette: Datasette) -> Response:
         return refused
     chart = loaded[datasette].get(request.url_vars["chart"])
     if chart is None:
+        names = lacking.get(datasette, {}).get(request.url_vars["chart"], ())
+        require_available(datasette, *names)
         raise NotFound("There is no chart with this name")
     if not await can_run(datasette, request.actor, chart.database, chart.query):
         raise Forbidden("Permission denied: need view-query")

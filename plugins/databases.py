@@ -18,7 +18,9 @@ from dailies.datasette_compat import (
     replace_queries,
     select_listed_columns_of_rows,
 )
+from dailies.storage.availability import find_unavailable
 from dailies.storage.databases import AcrossDatabase, ServedDatabase
+from dailies.storage.extra import ExtraDatabase, kind_of
 from loaders.registry import DATABASES, database_path
 
 MEMORY = "_memory"
@@ -33,12 +35,16 @@ select_listed_columns_of_rows()
 @hookimpl(tryfirst=True, specname="startup")
 def attach_databases(datasette: Datasette) -> Any:
     async def attach() -> None:
-        files = {name: database_path(name) for name in DATABASES}
-        files = {name: path for name, path in files.items() if path.is_file()}
-        detach_others(datasette, files)
+        broken = find_unavailable(datasette)
+        files = {name: database_path(name) for name in DATABASES if name not in broken}
+        files = {name: path for name, path in files.items() if path.exists()}
+        extra = detach_all(datasette)
         served = {name: ServedDatabase(datasette, name, path) for name, path in files.items()}
         for name, database in served.items():
             datasette.add_database(database, name=name)
+        for path in extra:
+            if not is_ours(path):
+                datasette.add_database(ExtraDatabase(datasette, path))
         # Datasette's own way of attaching knows no authorizer.
         datasette.crossdb = False
         datasette.add_database(AcrossDatabase(datasette, served), name=MEMORY)
@@ -47,13 +53,21 @@ def attach_databases(datasette: Datasette) -> Any:
     return attach
 
 
-def detach_others(datasette: Datasette, files: dict[str, Path]) -> None:
-    """Detach the files of the command line: ours are attached again under their names."""
-    for name, database in list(datasette.databases.items()):
-        path = database.path and Path(database.path)
-        if path and not any(path.samefile(file) for file in files.values()):
-            log.warning("%s is none of the databases of Dailies: it is not served", path)
+def detach_all(datasette: Datasette) -> list[Path]:
+    """Detach what Datasette attached itself: the files of the command line, which are returned."""
+    paths = [Path(database.path) for database in datasette.databases.values() if database.path]
+    for name in list(datasette.databases):
         datasette.remove_database(name)
+    return paths
+
+
+def is_ours(path: Path) -> bool:
+    """True for a database of Dailies, of which not everything is served."""
+    found = kind_of(path)
+    files = (database_path(name) for name in DATABASES)
+    if found and not any(path.samefile(file) for file in files if file.exists()):
+        log.warning("%s is a %s database of Dailies: it is not served", path, found)
+    return bool(found)
 
 
 @hookimpl(trylast=True, specname="startup")
@@ -65,7 +79,7 @@ def load_queries(datasette: Datasette) -> Any:
             queries = [
                 query
                 for query in read_queries(FOLDER)
-                if datasette.databases.keys() >= set(needed_by(query.database))
+                if datasette.databases.keys() >= set(needed_by(query))
             ]
             await find_closable(datasette, queries)
         except ValueError as error:

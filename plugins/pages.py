@@ -15,6 +15,7 @@ from datasette.plugins import pm
 from datasette.utils import await_me_maybe, tilde_decode
 
 from dailies.datasette_compat import escape_fts, make_slot_function, urlsafe_components
+from dailies.storage.availability import require_available, unavailable
 from dailies.web.page import refuse_method, render
 from dailies.web.pages import campaigns, home, image_library, metrics, queues, search, trends
 from dailies.web.pages.viewer import Viewer
@@ -46,6 +47,7 @@ async def home_page(request: Request, datasette: Datasette) -> Response:
     context = {
         **await home.read(datasette, request.actor),
         "metadata": await datasette.get_instance_metadata(),
+        "unavailable": unavailable(datasette),
         "private": not await datasette.allowed(action="view-instance", actor=None),
         "top_homepage": make_slot_function("top_homepage", datasette, request),
         "homepage_actions": await homepage_actions(datasette, request),
@@ -116,6 +118,7 @@ def extra_template_vars(
 async def video_page(request: Request, datasette: Datasette) -> Response:
     """Redirect from a video's id to its page, or to its metrics if it has no metadata."""
     video_id = tilde_decode(request.url_vars["video"])
+    require_available(datasette, "metrics")
     viewer = Viewer(datasette, request.actor)
     if not await viewer.can_view("metrics", "video_metadata"):
         raise Forbidden("Permission denied: need view-table")

@@ -12,10 +12,12 @@ from typing import Any
 from datasette import NotFound, Request, Response, hookimpl
 from datasette.app import Datasette
 from datasette.permissions import PermissionSQL
+from datasette.utils import tilde_decode
 
 from dailies import datasette_compat
 from dailies.auth.derived import closed_names
 from dailies.datasette_compat import add_cors_headers
+from dailies.storage.availability import require_available
 from dailies.storage.databases import ServedDatabase
 
 # The schema is the migrations' alone, SQL that writes would go past each table's permissions,
@@ -87,6 +89,8 @@ async def debugging_page(request: Request, send: Any, datasette: Datasette) -> A
 
 async def schema_page(request: Request, send: Any, datasette: Datasette) -> Any:
     """Definitions that name columns which are not served are for root alone."""
+    if "database" in request.url_vars:
+        require_available(datasette, tilde_decode(request.url_vars["database"]))
     if "table" in request.url_vars:
         await datasette.resolve_table(request)  # NotFound for a table that is not served
     for database in datasette.databases.values():

@@ -11,6 +11,7 @@ from datasette.app import Datasette
 from datasette.resources import TableResource
 from markupsafe import Markup
 
+from dailies.storage.availability import require_available
 from dailies.web.page import refuse_method
 from dailies.web.thumbnails import CONTENT_TYPE, Thumbnails, images_dir
 
@@ -71,6 +72,7 @@ async def thumbnail(request: Request, datasette: Datasette) -> Response:
 async def find_file(datasette: Datasette, image_id: str) -> str:
     """The path in the row of an image."""
     if DATABASE not in datasette.databases:
+        require_available(datasette, DATABASE)
         raise NotFound(f"There is no database {DATABASE}")
     rows = await datasette.databases[DATABASE].execute(FIND_FILE, {"id": image_id})
     row = rows.first()

@@ -34,7 +34,7 @@ from dailies.api.responses import (
 from dailies.auth.permissions import is_allowed, may_see, require
 from dailies.datasette_compat import add_cors_headers
 from dailies.errors import FAILURES, RequestError, request_error
-from dailies.storage.databases import read_from, write_to
+from dailies.storage.databases import read_at_once, read_from, write_to
 from loaders.errors import Invalid
 from loaders.rows import Check, Record
 
@@ -53,6 +53,11 @@ async def respond(datasette: Datasette, request: Request, calls: Mapping[str, Ca
         response = await call_for_method(request, calls)
     except FAILURES as error:
         response = error_response(request_error(error)).to_datasette()
+    return with_cors(datasette, response, calls)
+
+
+def with_cors(datasette: Datasette, response: Response, calls: Mapping[str, Call]) -> Response:
+    """The response with the headers that let other sites' scripts read it, if `--cors` is set."""
     if datasette.cors:
         add_cors_headers(response.headers)
         response.headers["Access-Control-Allow-Headers"] = REQUEST_HEADERS
@@ -141,6 +146,9 @@ class JobRequest:
 
     async def read(self, read: Callable[[sqlite3.Connection], Result]) -> Result:
         return await read_from(self.datasette, self.resource, read)
+
+    async def read_at_once(self, read: Callable[[sqlite3.Connection], Result]) -> Result:
+        return await read_at_once(self.datasette, self.resource, read)
 
     async def write(self, write: Callable[[sqlite3.Connection], Result]) -> Result:
         """The result of `write`, once its transaction is on the disk."""

@@ -11,9 +11,8 @@ import re
 from collections.abc import Iterator, Mapping
 from functools import cache
 
-from datasette.filters import Filters
-
 from dailies.api.resources import Resource
+from dailies.datasette_compat import Filters
 from loaders.errors import Invalid
 from loaders.messages import quoted
 from loaders.queues.instants import instant

@@ -21,8 +21,10 @@ from dailies.api.handlers.files import FILES, UPLOADS
 from dailies.api.pagination import DEFAULT_SIZE, MAX_ROWS
 from dailies.api.resources import BUILDS, CAMPAIGNS, RESOURCES, Resource
 from dailies.api.schemas import Model
+from dailies.storage.availability import require_available
 
 Handler = Callable[[JobRequest], Awaitable[Response]]
+View = Callable[[Request, Datasette], Awaitable[Response]]
 ModelOf = Callable[[Resource], Model | None]
 SEGMENT = re.compile(r"\{(\w+)\}")
 
@@ -371,8 +373,8 @@ ROUTES = (
 )
 
 
-def datasette_routes(routes: Iterable[Route] = ROUTES) -> list[tuple[str, Any]]:
-    """Datasette's routes: a pattern and a view function for each path."""
+def views(routes: Iterable[Route] = ROUTES) -> list[tuple[str, View]]:
+    """A pattern and a function that responds for each path."""
     by_path: dict[tuple[str, frozenset[str]], list[Route]] = {}
     for route in routes:
         by_path.setdefault((route.path, frozenset(route.resources)), []).append(route)
@@ -385,7 +387,7 @@ def pattern_of(path: str, names: Iterable[str]) -> str:
     return pattern.replace("(?P<resource>[^/]+)", f"(?P<resource>{choice})") + r"\Z"
 
 
-def view(routes: list[Route]) -> Callable[..., Awaitable[Response]]:
+def view(routes: list[Route]) -> View:
     async def respond_to(request: Request, datasette: Datasette) -> Response:
         calls = {route.method: partial(handle, datasette, request, route) for route in routes}
         return await respond(datasette, request, calls)
@@ -396,6 +398,7 @@ def view(routes: list[Route]) -> Callable[..., Awaitable[Response]]:
 async def handle(datasette: Datasette, request: Request, route: Route) -> Response:
     """Check the permission and the names of parameters, then call the handler."""
     resource = RESOURCES[request.url_vars["resource"]]
+    require_available(datasette, resource.database)
     job = JobRequest(datasette, request, resource)
     await job.require(route.action, route.table)
     job.parameters = parse_parameters(request, parameter_names(route, resource.name))

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import signal
+import threading
 from collections.abc import Awaitable, Callable
-from types import FrameType
 from typing import Any
 
 from datasette import Request
 
 from dailies.errors import FAILURES, RequestError
+from dailies.http.clients import client_of
 
 PAUSE_SECONDS = 0.5
 QUIET_SECONDS = 15.0
 MAX_STREAMS = 200
-MAX_PER_CLIENT = 50  # IP address, so that no client takes them all
+MAX_PER_CLIENT = 50  # so that no client takes them all
 RECONNECT = "retry: 2000\n\n"
 KEEP_ALIVE = ":\n\n"
 
 open_streams: set[EventStream] = set()
+closing = threading.Event()  # set when the server ends
 
 
 class EventStream:
@@ -28,7 +29,9 @@ class EventStream:
     def __init__(
         self, request: Request, first: str, next_events: Callable[[], Awaitable[str]]
     ) -> None:
-        self.client = (request.scope.get("client") or ("",))[0]
+        self.client = client_of(request.scope)
+        if closing.is_set():
+            raise RequestError(503, "The server is ending: reconnect later", {"Retry-After": "5"})
         own = sum(stream.client == self.client for stream in open_streams)
         if own >= MAX_PER_CLIENT or len(open_streams) >= MAX_STREAMS:
             raise RequestError(
@@ -40,6 +43,7 @@ class EventStream:
         self._first = first
         self._next_events = next_events
         self._ended = asyncio.Event()
+        self.loop = asyncio.get_running_loop()
 
     async def asgi_send(self, send: Any) -> None:
         headers = {**self.headers, "Content-Type": "text/event-stream; charset=utf-8"}
@@ -52,7 +56,6 @@ class EventStream:
         )
         disconnect = asyncio.ensure_future(self._wait_for_disconnect())
         open_streams.add(self)
-        end_streams_with_server()
         try:
             await send_text(send, RECONNECT + self._first)
             await self._send_events(send)
@@ -94,19 +97,8 @@ async def send_text(send: Any, text: str) -> None:
     await send({"type": "http.response.body", "body": text.encode(), "more_body": True})
 
 
-def end_streams_with_server() -> None:
-    """uvicorn waits for every response before it ends, so its signals must end the streams."""
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        handler = signal.getsignal(number)
-        if not callable(handler) or getattr(handler, "__module__", None) != "uvicorn.server":
-            continue
-
-        def end_all(
-            received: int, frame: FrameType | None, handler: Callable[..., Any] = handler
-        ) -> None:
-            for stream in list(open_streams):
-                loop.call_soon_threadsafe(stream.end)
-            handler(received, frame)
-
-        signal.signal(number, end_all)
+def end_streams() -> None:
+    """End every stream and refuse new ones, from a handler of signals."""
+    closing.set()
+    for stream in list(open_streams):
+        stream.loop.call_soon_threadsafe(stream.end)

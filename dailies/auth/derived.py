@@ -48,6 +48,8 @@ async def find_closable(datasette: Datasette, queries: Iterable[CannedQuery]) ->
 async def find_derived(datasette: Datasette, queries: Iterable[CannedQuery]) -> list[Derived]:
     found = []
     for name, database in datasette.databases.items():
+        if not hasattr(database, "authorizer"):  # a file of the user's own
+            continue
         own = [query for query in queries if query.database == name]
         found += await database.execute_fn(derived_in(name, own, database.authorizer))
     return found

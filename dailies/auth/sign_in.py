@@ -1,7 +1,7 @@
 """Sessions and the rules of the sign-in page.
 
-A session is a signed cookie that names the token it was opened with, which is looked up at every
-request: revoking the token ends the session too.
+A session is stored on the server, and looked up at every request with the token that it was opened
+with: signing out ends it, revoking the token too. The signed cookie names both.
 """
 
 from __future__ import annotations
@@ -10,17 +10,14 @@ import re
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable
-from http.cookies import CookieError
-from typing import Any
 from urllib.parse import quote
 
 from datasette import Request, Response
 from datasette.app import Datasette
-from itsdangerous import BadSignature
 
 from dailies.auth import tokens
 from dailies.auth.tokens import Actor, InvalidTokenError
-from dailies.datasette_compat import signed_actor
+from dailies.datasette_compat import read_session, signed_session
 
 COOKIE = "ds_actor"
 SESSION_SECONDS = 14 * 24 * 3600
@@ -40,9 +37,12 @@ def local_path(target: str, otherwise: str = "/") -> str:
 
 
 def start_session(datasette: Datasette, request: Request, response: Response, actor: Actor) -> None:
+    """Store a session in place of the one that the request came with."""
+    end_session(datasette, request)
+    session = tokens.start_session(actor["token"], SESSION_SECONDS)
     response.set_cookie(
         COOKIE,
-        signed_actor(datasette, actor, SESSION_SECONDS),
+        signed_session(datasette, actor, session, SESSION_SECONDS),
         max_age=SESSION_SECONDS,
         secure=request.scheme == "https" or bool(datasette.setting("force_https_urls")),
         httponly=True,
@@ -50,34 +50,27 @@ def start_session(datasette: Datasette, request: Request, response: Response, ac
     )
 
 
-def end_session(response: Response) -> None:
+def end_session(datasette: Datasette, request: Request) -> None:
+    found = read_session(datasette, request.cookies.get(COOKIE, ""))
+    if found and found[1]:
+        tokens.end_session(found[1])
+
+
+def delete_cookie(response: Response) -> None:
     response.set_cookie(COOKIE, "", expires=0, max_age=0, httponly=True)
 
 
 def reason_session_ended(datasette: Datasette, request: Request) -> str | None:
-    """Why the token of the session is invalid; None if it is valid or there is no session."""
-    cookie = request.cookies.get(COOKIE)
-    if not cookie:
+    """Why the session is invalid; None if it is valid or there is no session."""
+    found = read_session(datasette, request.cookies.get(COOKIE, ""))
+    if found is None or "token" not in found[0]:
         return None
+    actor, session = found
     try:
-        token_id = datasette.unsign(cookie, "actor")["a"]["token"]
-    except (BadSignature, KeyError, TypeError):
-        return None
-    try:
-        tokens.verify_session(str(token_id))
+        tokens.verify_session(session, str(actor["token"]))
     except InvalidTokenError as error:
         return str(error)
     return None
-
-
-def without_broken_cookies(scope: dict[str, Any]) -> dict[str, Any]:
-    """The ASGI scope without cookies that cannot be parsed: Datasette would respond with 500."""
-    try:
-        _ = Request(scope, None).cookies
-    except CookieError:
-        headers = [header for header in scope["headers"] if header[0].lower() != b"cookie"]
-        return {**scope, "headers": headers}
-    return scope
 
 
 class Throttle:

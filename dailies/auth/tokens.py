@@ -2,7 +2,8 @@
 
 A token is 256 random bits, of which only the SHA-256 is stored, in a file that only its owner may
 read. It belongs to an actor and may limit what that actor may do, never extend it. Each request
-looks it up: expiry and revocation take effect at once.
+looks it up: expiry and revocation take effect at once. So do sessions, which are stored beside
+the tokens that they were opened with.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterable
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,6 +39,13 @@ create table if not exists tokens (
   created_at integer not null,
   expires_at integer,
   revoked_at integer
+) strict
+"""
+CREATE_SESSIONS = """
+create table if not exists sessions (
+  id text primary key,
+  token text not null,
+  expires_at integer not null
 ) strict
 """
 
@@ -116,9 +125,35 @@ def verify(token: str) -> Actor:
     return valid_actor("hash = ?", hash_of(token))
 
 
-def verify_session(token_id: str) -> Actor:
-    """The actor of a session opened with this token. Raises InvalidTokenError as `verify` does."""
+def verify_id(token_id: str) -> Actor:
+    """The actor of the token with this id. Raises InvalidTokenError as `verify` does."""
     return valid_actor("id = ?", token_id)
+
+
+def start_session(token_id: str, seconds: int) -> str:
+    """Store a session opened with this token, which lasts so long; return its id."""
+    session, now = secrets.token_hex(16), int(time.time())
+    with closing(connect_store()) as connection:
+        connection.execute("delete from sessions where expires_at <= ?", [now])
+        connection.execute(
+            "insert into sessions values (?, ?, ?)", [session, token_id, now + seconds]
+        )
+    return session
+
+
+def end_session(session: str) -> None:
+    with closing(connect_store()) as connection:
+        connection.execute("delete from sessions where id = ?", [session])
+
+
+def verify_session(session: str | None, token_id: str) -> Actor:
+    """The actor of a session; InvalidTokenError if it has ended or its token is not valid."""
+    actor = verify_id(token_id)
+    connection = reading_connection()
+    values = (session, token_id, int(time.time()))
+    if connection is None or not connection.execute(FIND_SESSION, values).fetchone():
+        raise InvalidTokenError("This session has ended: sign in again")
+    return actor
 
 
 def revoke(token_id: str) -> None:
@@ -144,6 +179,7 @@ def list_tokens() -> list[Token]:
     return [token_from(row) for row in rows]
 
 
+FIND_SESSION = "select 1 from sessions where id = ? and token = ? and expires_at > ?"
 SELECT_TOKENS = "select id, actor, can, created_at, expires_at, revoked_at from tokens"
 
 
@@ -208,6 +244,7 @@ def connect_store() -> sqlite3.Connection:
         connection.execute("pragma journal_mode = wal")
         connection.execute("pragma synchronous = full")
         connection.execute(CREATE_TOKENS)
+        connection.execute(CREATE_SESSIONS)
     except BaseException:
         connection.close()
         raise

@@ -11,13 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from dailies.cli import samples
-from loaders import backups, checks, repair, upgrade
+from loaders import repair, restore, upgrade
 from loaders.campaigns import files
 from loaders.connections import connect
 from loaders.import_options import ImportOptions
 from loaders.progress import Progress
-from loaders.registry import SIDE_FILES, database_path
-from loaders.restore import close_log
+from loaders.registry import database_path
 from loaders.upgrade import BuildResult
 
 
@@ -66,9 +65,10 @@ def build(
     report = BuildReport(name, str(path))
     try:
         if reset and path.exists():
-            report.backup = str(remove(name, path))
+            report.backup = str(restore.reset(name, path))
+            report.created = True
         result = upgrade.build(name, path, progress)
-        report.created, report.migrations = result.created, result.migrations
+        report.created, report.migrations = report.created or result.created, result.migrations
         report.repaired = result.repaired
         report.backup = report.backup or result.backup
         with closing(connect(path)) as connection:
@@ -89,17 +89,3 @@ def fill(connection: sqlite3.Connection, report: BuildReport, sample: bool) -> N
         report.imported = imported.as_dict()
     if sample:
         report.sample_rows = samples.add(report.name, connection)
-
-
-def remove(name: str, path: Path) -> Path:
-    """Delete the database file after a verified backup; its path.
-
-    ValueError if another program has the file open.
-    """
-    checks.inspect(name, path)
-    close_log(path)
-    with closing(connect(path)) as connection:
-        backup = backups.back_up(connection, path)
-    for suffix in ("", *SIDE_FILES):
-        path.with_name(path.name + suffix).unlink(missing_ok=True)
-    return backup

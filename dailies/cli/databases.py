@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dailies.cli.options import NAME, NAMES, TIMEZONE, Output, command
+from dailies.cli.options import NAME, NAMES, TIMEZONE, Output, command, for_each
 from loaders import open_database
 from loaders.registry import DATABASES, database_path
 
@@ -81,15 +81,16 @@ def info(names: tuple[str, ...]) -> Output:
     """Show path, size, pages, rows and schema version, and files of an earlier system."""
     from loaders.info import describe
 
-    found = [describe(name) for name in names or DATABASES]
+    found, errors = for_each(names or DATABASES, describe)
     return Output(
-        {"ok": True, "databases": found},
+        {"ok": not errors, "databases": list(found.values()), "errors": errors},
         [
-            f"{facts['name']}: {key.replace('_', ' ')}: {value}"
-            for facts in found
+            f"{name}: {key.replace('_', ' ')}: {value}"
+            for name, facts in found.items()
             for key, value in facts.items()
             if key != "name"
         ],
+        [f"Error: {error}" for error in errors],
     )
 
 
@@ -100,16 +101,18 @@ def vacuum(names: tuple[str, ...]) -> Output:
     """Free unused disk space and update the statistics of the query planner."""
     from loaders.info import vacuum
 
-    sizes = {}
-    for name in names or DATABASES:
+    def vacuum_one(name: str) -> dict[str, int]:
         with closing(open_database(name)) as db:
-            sizes[name] = vacuum(db)
+            return vacuum(db)
+
+    sizes, errors = for_each(names or DATABASES, vacuum_one)
     return Output(
-        {"ok": True, "databases": sizes},
+        {"ok": not errors, "databases": sizes, "errors": errors},
         [
             f"{name}: {size['size_before']:,} bytes before, {size['size_after']:,} after"
             for name, size in sizes.items()
         ],
+        [f"Error: {error}" for error in errors],
     )
 
 
@@ -122,14 +125,18 @@ def vacuum(names: tuple[str, ...]) -> Output:
 def backup(names: tuple[str, ...], folder: Path) -> Output:
     """Copy databases to a folder, also while they are in use, and check each copy."""
     from dailies.cli.progress import progress_bar
-    from loaders.backups import back_up_to
+    from loaders.backups import back_up_file
 
-    copies = {}
-    for name in names or [name for name in DATABASES if database_path(name).exists()]:
-        with closing(open_database(name)) as db, progress_bar(name) as progress:
-            copies[name] = str(back_up_to(db.conn, folder, name, progress))
+    def copy_one(name: str) -> str:
+        with progress_bar(name) as progress:
+            return str(back_up_file(name, database_path(name), folder, progress))
+
+    wanted = names or [name for name in DATABASES if database_path(name).exists()]
+    copies, errors = for_each(wanted, copy_one)
     return Output(
-        {"ok": True, "backups": copies}, [f"{name}: {path}" for name, path in copies.items()]
+        {"ok": not errors, "backups": copies, "errors": errors},
+        [f"{name}: {path}" for name, path in copies.items()],
+        [f"Error: {error}" for error in errors],
     )
 
 

@@ -8,13 +8,15 @@ import os
 import sqlite3
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import click
 
+from loaders.errors import DAMAGED, REASONS, code_of, describe_error
 from loaders.registry import DATABASES
 
 Command = Callable[..., Any]
+Result = TypeVar("Result")
 
 # Errors that exit with 1 and a message; errors of the domain are ValueError.
 EXPECTED_ERRORS = (ValueError, OSError, sqlite3.Error)
@@ -53,11 +55,31 @@ def command(function: Callable[..., Output]) -> Command:
     return run
 
 
+def for_each(
+    names: Iterable[str], work: Callable[[str], Result]
+) -> tuple[dict[str, Result], list[str]]:
+    """The results of `work` by name, and the errors: one that fails does not stop the others."""
+    results: dict[str, Result] = {}
+    errors = []
+    for name in names:
+        try:
+            results[name] = work(name)
+        except EXPECTED_ERRORS as error:
+            errors.append(f"{name}: {error_text(error)}")
+    return results, errors
+
+
+def error_text(error: Exception) -> str:
+    if isinstance(error, OSError) and error.filename:
+        return f"{error.filename}: {error.strerror}"
+    if isinstance(error, sqlite3.Error) and code_of(error) in (*REASONS, *DAMAGED):
+        return f"the database {describe_error(error)}"
+    return str(error)
+
+
 def error_output(error: Exception) -> Output:
     """The output for an error; `errors` has one entry for each fault."""
-    text = str(error)
-    if isinstance(error, OSError) and error.filename:
-        text = f"{error.filename}: {error.strerror}"
+    text = error_text(error)
     document = {"ok": False, "error": text, "errors": getattr(error, "messages", [text])}
     return Output(document, messages=[f"Error: {text}"])
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import sys
+from pathlib import Path
 
 import click
 
 from dailies.cli.databases import build_lines, build_one
-from dailies.cli.options import EXPECTED_ERRORS
-from dailies.cli.queues import QUEUES, recover_one, recovered_line
 from loaders.registry import DATABASES
 
 
@@ -17,34 +15,34 @@ from loaders.registry import DATABASES
 @click.option(
     "--port", "-p", default=8001, show_default=True, type=click.IntRange(0, 65535), help="TCP port."
 )
-@click.argument("options", nargs=-1, type=click.UNPROCESSED, metavar="[DATASETTE OPTIONS]...")
-def serve(host: str, port: int, options: tuple[str, ...]) -> None:
+@click.option(
+    "--config",
+    "-c",
+    "configs",
+    multiple=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="YAML or JSON file to merge over metadata.yml; repeatable.",
+)
+@click.argument("options", nargs=-1, type=click.UNPROCESSED, metavar="[FILE | DATASETTE OPTION]...")
+def serve(host: str, port: int, configs: tuple[Path, ...], options: tuple[str, ...]) -> None:
     """Build and upgrade all databases, then serve them with Datasette.
 
-    Other options are passed to `datasette serve`.
+    Each FILE is another SQLite database, which is served read-only. Other options are those of
+    `datasette serve`.
     """
-    from dailies.server import serve
+    from dailies import server
 
-    try:
-        build_databases()
-        recover_jobs()
-    except EXPECTED_ERRORS as error:
-        click.echo(f"Error: {error}", err=True)
-        sys.exit(1)
-    serve(host, port, options)
+    arguments = server.parse(host, port, configs, options)
+    build_databases()
+    server.serve(arguments)
 
 
 def build_databases() -> None:
-    """Build every database; ValueError if one cannot be built."""
-    reports = [build_one(name) for name in DATABASES]
-    for line in (line for report in reports for line in build_lines(report)):
-        click.echo(line, err=True)
-    if errors := [report.error for report in reports if report.error]:
-        raise ValueError("; ".join(errors))
-
-
-def recover_jobs() -> None:
-    for name in QUEUES:
-        recovered = recover_one(name)
-        if recovered.queued or recovered.failed:
-            click.echo(recovered_line(name, recovered), err=True)
+    """Build every database; one that cannot be built is reported, and not served."""
+    for name in DATABASES:
+        report = build_one(name)
+        for line in build_lines(report):
+            click.echo(line, err=True)
+        if report.error:
+            click.echo(f"Error: {report.error}", err=True)
+            click.echo(f"{name} is not served: run `dailies check {name}`", err=True)

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 from weakref import WeakKeyDictionary
 
 from datasette.app import Datasette
-from datasette.database import Database
+from datasette.database import Database, Results
 
-from dailies.datasette_compat import keep_open, sqlite_timelimit
+from dailies import datasette_compat
+from dailies.datasette_compat import InvalidSql, in_table_page, keep_open, prepare_connection
+from dailies.storage.availability import require_available
+from dailies.storage.bounds import TooManyBytes, time_limit
 from dailies.storage.group_commit import GroupCommit
 from dailies.storage.restricted import (
     ReadAuthorizer,
@@ -19,16 +23,31 @@ from dailies.storage.restricted import (
     connect_across,
     connect_served,
     fold,
+    joins_by_name,
     reference,
     with_listed,
     write_authorizer,
 )
+from loaders.database_file import WatchedFile
 from loaders.errors import NotFound
 from loaders.search import SEARCHES
 
 Result = TypeVar("Result")
 
+QUICK_SECONDS = 0.005
+QUICK_STEPS = 2000  # of SQLite's virtual machine, between two looks at the clock
+JOIN_BY_NAME = (
+    "USING and NATURAL are refused, since a table has columns that are not served:"
+    " write JOIN ... ON ..."
+)
+
+datasette_compat.limit_queries_with(time_limit)
+datasette_compat.shorten_table_pages(
+    lambda error: len(error.rows) if isinstance(error, TooManyBytes) else None
+)
+
 groups: WeakKeyDictionary[Database, GroupCommit] = WeakKeyDictionary()
+quick_reads: WeakKeyDictionary[Database, QuickReads] = WeakKeyDictionary()
 
 
 class InDatabase(Protocol):
@@ -36,18 +55,44 @@ class InDatabase(Protocol):
     def database(self) -> str: ...
 
 
-class ServedDatabase(Database):
+class BoundedDatabase(Database):
+    """A database whose results are bounded by bytes, too."""
+
+    async def execute(self, sql: str, params: Any = None, *args: Any, **options: Any) -> Results:
+        """As Datasette's; a result that is too large is truncated, the page of a table shorter.
+
+        Errors are not printed: they are the client's, who gets them in the response.
+        """
+        try:
+            return await super().execute(sql, params, *args, **{**options, "log_sql_errors": False})
+        except TooManyBytes as error:
+            if in_table_page.get():
+                raise
+            return Results(error.rows, True, error.description)
+
+
+class ServedDatabase(BoundedDatabase):
     """One database file. What is not served is absent from every list of tables and columns."""
 
     def __init__(self, datasette: Datasette, name: str, path: Path) -> None:
         super().__init__(datasette, path=str(path), is_mutable=True)
         settings = ((datasette.config or {}).get("databases") or {}).get(name) or {}
+        self.file = WatchedFile.at(path)
         self.served = with_listed(reference(name), settings.get("tables") or {}, path)
         self.authorizer = ReadAuthorizer({"main": self.served}, [path])
 
-    def connect(self, write: bool = False) -> sqlite3.Connection:
+    def connect(self, write: bool = False, waiting: bool = True) -> sqlite3.Connection:
         authorizer = write_authorizer(self.served) if write else self.authorizer
-        return keep_open(self, connect_served(Path(self.path), authorizer, write=write))
+        connection = connect_served(self.file, authorizer, write=write, waiting=waiting)
+        return keep_open(self, connection)
+
+    async def execute(self, sql: str, *args: Any, **options: Any) -> Any:
+        await refuse_joins_by_name(sql, [self])
+        return await super().execute(sql, *args, **options)
+
+    async def execute_write(self, *_: Any, **__: Any) -> Any:
+        """Refused: a POST to the page of a canned query would run it while writers wait."""
+        raise InvalidSql("Queries only read: send a GET request")
 
     async def table_exists(self, table: str) -> bool:
         return self.served.has(table) and await super().table_exists(table)
@@ -124,17 +169,35 @@ class ServedDatabase(Database):
         }
 
 
-class AcrossDatabase(Database):
+class AcrossDatabase(BoundedDatabase):
     """`_memory`: the served parts of all files side by side, for queries across them."""
 
     def __init__(self, datasette: Datasette, databases: dict[str, ServedDatabase]) -> None:
         super().__init__(datasette, is_memory=True, is_mutable=False)
-        self._files = {name: Path(database.path) for name, database in databases.items()}
+        self._files = {name: database.file for name, database in databases.items()}
+        self._databases = tuple(databases.values())
         schemas: dict[str, Served] = {name: one.served for name, one in databases.items()}
-        self.authorizer = ReadAuthorizer(schemas, self._files.values())
+        self.authorizer = ReadAuthorizer(
+            schemas, (Path(file.path) for file in self._files.values())
+        )
 
     def connect(self, write: bool = False) -> sqlite3.Connection:  # noqa: ARG002
         return keep_open(self, connect_across(self._files, self.authorizer))
+
+    async def execute(self, sql: str, *args: Any, **options: Any) -> Any:
+        await refuse_joins_by_name(sql, self._databases)
+        return await super().execute(sql, *args, **options)
+
+
+async def refuse_joins_by_name(sql: str, databases: Iterable[ServedDatabase]) -> None:
+    """InvalidSql if the statement could compare a column that is not served.
+
+    SQLite 3.40 does not ask the authorizer about columns that USING and NATURAL JOIN compare.
+    """
+    if joins_by_name(sql):
+        for database in databases:
+            if await database.tables_with_hidden_columns():
+                raise InvalidSql(JOIN_BY_NAME)
 
 
 async def read_from(
@@ -143,11 +206,45 @@ async def read_from(
     """Call `read` with a reading connection, within Datasette's time limit for queries."""
 
     def limited(connection: sqlite3.Connection) -> Result:
-        with sqlite_timelimit(connection, datasette.sql_time_limit_ms):
+        with time_limit(connection, datasette.sql_time_limit_ms):
             return read(connection)
 
     result: Result = await database_of(datasette, resource.database).execute_fn(limited)
     return result
+
+
+async def read_at_once(
+    datasette: Datasette, resource: InDatabase, read: Callable[[sqlite3.Connection], Result]
+) -> Result:
+    """Like `read_from`, for what an index answers: waiting for a thread would take far longer.
+
+    A read that takes longer after all, or meets a lock, is done again by a thread.
+    """
+    database = database_of(datasette, resource.database)
+    quick = quick_reads.get(database)
+    if quick is None:
+        quick = quick_reads[database] = QuickReads(datasette, database)
+    try:
+        return quick.read(read)
+    except sqlite3.OperationalError:
+        return await read_from(datasette, resource, read)
+
+
+class QuickReads:
+    """A connection of the event loop's own, whose statements end after a few milliseconds."""
+
+    def __init__(self, datasette: Datasette, database: Database) -> None:
+        self._connection = database.connect(waiting=False)
+        prepare_connection(datasette, self._connection, database.name)
+        self._connection.set_progress_handler(self._is_late, QUICK_STEPS)
+        self._deadline = 0.0
+
+    def read(self, read: Callable[[sqlite3.Connection], Result]) -> Result:
+        self._deadline = time.monotonic() + QUICK_SECONDS
+        return read(self._connection)
+
+    def _is_late(self) -> bool:
+        return time.monotonic() > self._deadline
 
 
 async def write_to(
@@ -169,5 +266,6 @@ async def write_to_database(
 def database_of(datasette: Datasette, name: str) -> Database:
     database = datasette.databases.get(name)
     if database is None:
+        require_available(datasette, name)
         raise NotFound(f"The database {name} is not here")
     return database

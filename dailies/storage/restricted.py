@@ -7,6 +7,7 @@ secrets in them: SQLite's authorizer refuses those, whatever the route to them.
 
 from __future__ import annotations
 
+import re
 import sqlite3
 import string
 from collections.abc import Callable, Iterable, Mapping
@@ -18,10 +19,14 @@ from typing import Any
 
 import sqlite_utils
 
+from dailies.storage.bounds import MAX_LIKE_PATTERN, BoundedConnection
 from loaders import schema
-from loaders.connections import BUSY_TIMEOUT_MS, connect, set_pragmas
+from loaders.connections import BUSY_TIMEOUT_MS, set_pragmas
+from loaders.database_file import WatchedConnection, WatchedFile, open_file, open_read_only_as
 from loaders.registry import database_spec
 from loaders.search import add_functions
+
+CACHE_KIB = 1000  # of each file of each connection, and each thread has its own
 
 # SQLite folds the case of ASCII letters only.
 ASCII_LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
@@ -56,6 +61,13 @@ READING_ACTIONS = frozenset(
         sqlite3.SQLITE_TRANSACTION,
     }
 )
+
+# Texts, quoted names and comments; each also matches where it is not closed.
+QUOTED_SQL = re.compile(
+    r"""'[^']*'?|"[^"]*"?|`[^`]*`?|\[[^\]]*\]?|--[^\n]*|/\*(?s:.*?)(?:\*/|\Z)"""
+)
+JOIN_BY_NAME = re.compile(r"\b(?:natural|using)\b", re.IGNORECASE | re.ASCII)
+TCL_VARIABLE = re.compile(r"[$@:#][\w:$]+\(")  # may hold a quote that opens no text
 
 Columns = frozenset[str] | None  # None: every column
 Authorizer = Callable[[int, str | None, str | None, str | None, str | None], int]
@@ -93,7 +105,7 @@ class Served:
 @cache
 def reference(name: str) -> Served:
     """What is served of the database called `name` before metadata.yml is read."""
-    with closing(connect(":memory:")) as connection:
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
         schema.migrations_of(name).apply(sqlite_utils.Database(connection))
         rows = connection.execute("select name, type from pragma_table_list where schema = 'main'")
         kinds = {fold(table): kind for table, kind in rows}
@@ -136,6 +148,12 @@ def shadow_tables(path: Path) -> list[str]:
     with closing(sqlite3.connect(uri_of(path), uri=True)) as connection:
         rows = connection.execute("select name from pragma_table_list where type = 'shadow'")
         return [fold(name) for (name,) in rows]
+
+
+def joins_by_name(sql: str) -> bool:
+    """True if the statement may contain USING or NATURAL JOIN."""
+    unquoted = sql if TCL_VARIABLE.search(sql) else QUOTED_SQL.sub(" ", sql)
+    return JOIN_BY_NAME.search(unquoted) is not None
 
 
 class ReadAuthorizer:
@@ -226,17 +244,23 @@ def tables_read(
     return read
 
 
-def connect_served(path: Path, authorizer: Authorizer, *, write: bool) -> sqlite3.Connection:
-    """Connect to one database file, which must exist; read-only unless `write`."""
-    connection = sqlite3.connect(
-        uri_of(path, "rw" if write else "ro"),
-        uri=True,
-        timeout=BUSY_TIMEOUT_MS / 1000,
-        check_same_thread=False,
-        isolation_level=None,
-    )
+def connect_served(
+    file: WatchedFile, authorizer: Authorizer, *, write: bool, waiting: bool = True
+) -> WatchedConnection:
+    """Connect to one database file, which must exist; read-only unless `write`.
+
+    Unless `waiting`, a lock is an error at once.
+    """
+    timeout = BUSY_TIMEOUT_MS / 1000
+    connection: WatchedConnection
+    if write:
+        connection = open_file(file, timeout=timeout)
+    else:
+        connection = open_read_only_as(BoundedConnection, file, timeout)
     try:
         set_serving_pragmas(connection)
+        if not waiting:
+            connection.execute("pragma busy_timeout = 0")
         connection.set_authorizer(authorizer)
         # Only now: setting it up must not wait for a lock, since Datasette tries only once.
         connection.isolation_level = "IMMEDIATE" if write else "DEFERRED"
@@ -246,13 +270,17 @@ def connect_served(path: Path, authorizer: Authorizer, *, write: bool) -> sqlite
     return connection
 
 
-def connect_across(files: Mapping[str, Path], authorizer: Authorizer) -> sqlite3.Connection:
+def connect_across(files: Mapping[str, WatchedFile], authorizer: Authorizer) -> WatchedConnection:
     """Connect without a file of its own; these databases are attached under their names."""
-    connection = sqlite3.connect(":memory:", uri=True, check_same_thread=False)
+    connection = sqlite3.connect(
+        ":memory:", uri=True, check_same_thread=False, factory=BoundedConnection
+    )
     try:
         set_serving_pragmas(connection)
-        for name, path in files.items():
-            connection.execute(f"attach database ? as {quoted(name)}", [uri_of(path)])
+        for name, file in files.items():
+            connection.execute(f"attach database ? as {quoted(name)}", [uri_of(Path(file.path))])
+        connection.files = tuple(files.values())
+        connection.check_files()
         connection.set_authorizer(authorizer)
     except BaseException:
         connection.close()
@@ -268,3 +296,5 @@ def set_serving_pragmas(connection: sqlite3.Connection) -> None:
     set_pragmas(connection)
     add_functions(connection)
     connection.execute("pragma temp_store = memory")
+    connection.execute(f"pragma cache_size = -{CACHE_KIB}")
+    connection.setlimit(sqlite3.SQLITE_LIMIT_LIKE_PATTERN_LENGTH, MAX_LIKE_PATTERN)

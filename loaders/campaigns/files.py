@@ -17,13 +17,14 @@ from loaders.campaigns.diff import differences
 from loaders.campaigns.normal_form import FIELDS, INSERT_JOB, UPDATE_JOB, instants, normalized
 from loaders.comparison import Comparison
 from loaders.conflicts import GIVEN_TWICE, resolve_conflict
-from loaders.connections import Connection, bulk_cache, sqlite_connection
+from loaders.connections import Connection, bulk_cache, snapshot
 from loaders.errors import Invalid, translated
 from loaders.formats.atomic_write import ExportReport, write_export
 from loaders.formats.files import read
 from loaders.formats.record import FileRecord
 from loaders.import_options import DEFAULT_OPTIONS, ImportOptions, import_transaction
 from loaders.import_report import ImportReport, Origin
+from loaders.rows import select
 
 TEXT_FIELDS = frozenset({"id"} | {key for f in FIELDS if f.kind != "boolean" for key in f.keys})
 FIND_JOB = "select rowid, data from jobs where id = :id"
@@ -76,7 +77,7 @@ def load(
     """Store the jobs of `records` in one transaction."""
     report = ImportReport()
     with (
-        bulk_cache(sqlite_connection(db)),
+        bulk_cache(db),
         import_transaction(db, "jobs", options, report) as connection,
     ):
         target = Import(connection, options.on_conflict, report)
@@ -167,11 +168,20 @@ class Import:
 
 def export_jobs(db: Connection, path: Path, format: str | None = None) -> ExportReport:
     """Write every job to a file, or to a folder of one YAML file a job (no suffix)."""
-    return write_export(path, jobs.iterate_documents(db), format, "jobs", TEXT_FIELDS)
+    with snapshot(db) as connection:
+        documents = jobs.iterate_documents(connection)
+        return write_export(path, documents, format, "jobs", TEXT_FIELDS)
 
 
 def verify_jobs(db: Connection, paths: Iterable[Path], format: str | None = None) -> Comparison:
     """Compare files with the database: what is missing here, extra here, or different and where."""
+    with snapshot(db) as connection:
+        return compare_all(connection, paths, format)
+
+
+def compare_all(
+    connection: sqlite3.Connection, paths: Iterable[Path], format: str | None
+) -> Comparison:
     comparison = Comparison()
     seen: set[str] = set()
     records = (record for path in paths for record in read(path, format, text_fields=TEXT_FIELDS))
@@ -180,16 +190,18 @@ def verify_jobs(db: Connection, paths: Iterable[Path], format: str | None = None
         comparison.found += 1
         entry = to_entry(record, report)
         if entry is not None:
-            compare(db, entry, comparison, seen)
+            compare(connection, entry, comparison, seen)
     comparison.errors = report.errors
-    stored = sqlite_connection(db).execute("select id from jobs order by rowid")
-    comparison.extra = [job_id for (job_id,) in stored if job_id not in seen]
+    stored = select(connection, "select id from jobs order by rowid")
+    comparison.extra = [row["id"] for row in stored if row["id"] not in seen]
     return comparison
 
 
-def compare(db: Connection, entry: Entry, comparison: Comparison, seen: set[str]) -> None:
+def compare(
+    connection: sqlite3.Connection, entry: Entry, comparison: Comparison, seen: set[str]
+) -> None:
     seen.add(entry.job_id)
-    job = jobs.get_job(db, entry.job_id)
+    job = jobs.get_job(connection, entry.job_id)
     if job is None:
         comparison.missing.append(entry.job_id)
         return

@@ -25,11 +25,11 @@ from loaders.campaigns.normal_form import (
     instants,
     normalized,
 )
-from loaders.connections import Connection, acting_as, sqlite_connection
+from loaders.connections import Connection, acting_as, reading
 from loaders.errors import Invalid, NotFound, for_each, translated
 from loaders.formats.json_form import MAX_DEPTH, check_forms, encode
 from loaders.messages import but_is, quoted
-from loaders.rows import Change, Check, Job, Record, Statistics
+from loaders.rows import Change, Check, Job, Record, Statistics, select
 from loaders.search import CAMPAIGNS, add_functions, terms_of
 from loaders.times import now
 
@@ -80,6 +80,14 @@ select
   count(distinct persona) as unique_personas,
   count(distinct language) as unique_languages
 from jobs
+"""
+
+NEXT_DOCUMENTS = """
+select rowid as place, id, data
+from jobs
+where rowid > :last
+order by rowid
+limit 100
 """
 
 COUNT_BY = {
@@ -173,19 +181,18 @@ def write(connection: sqlite3.Connection, job_id: str, job: Mapping[str, Any]) -
 
 
 def get_job(db: Connection, job_id: str) -> Job | None:
-    cursor = sqlite_connection(db).execute(FIND_JOB, {"id": job_id})
-    row = cursor.fetchone()
-    return to_job(cursor, row) if row else None
+    found = query_jobs(db, FIND_JOB, {"id": job_id})
+    return found[0] if found else None
 
 
 def job_exists(db: Connection, job_id: str) -> bool:
-    found = sqlite_connection(db).execute("select 1 from jobs where id = ?", (job_id,))
-    return found.fetchone() is not None
+    return bool(select(db, "select 1 from jobs where id = :id", {"id": job_id}))
 
 
 def get_record(db: Connection, job_id: str) -> Record:
     """The job as JSON text. NotFound if there is none."""
-    return to_record(find_row(sqlite_connection(db), job_id))
+    with reading(db) as connection:
+        return to_record(find_row(connection, job_id))
 
 
 def find_row(connection: sqlite3.Connection, job_id: str) -> Sequence[Any]:
@@ -306,18 +313,17 @@ def search_jobs(db: Connection, q: str, limit: int = 20) -> list[Job]:
     """Jobs with all words of `q` or parts of words, newest first; the best `limit` of them."""
     if not terms_of(q):
         return list_jobs(db, JobFilter(limit=limit))
-    add_functions(sqlite_connection(db))  # it may not be a connection of `connect`
-    return query_jobs(db, SEARCH_JOBS, {"q": q, "limit": limit})
+    with reading(db) as connection:
+        add_functions(connection)  # it may not be one of `connect`
+        return query_jobs(connection, SEARCH_JOBS, {"q": q, "limit": limit})
 
 
 def get_job_statistics(db: Connection) -> Statistics:
     """Counts of jobs, and of jobs by product, persona and language."""
-    connection = sqlite_connection(db)
-    cursor = connection.execute(STATISTICS)
-    names = [column for column, *_ in cursor.description]
-    statistics = Statistics(zip(names, cursor.fetchone(), strict=True))
-    for column, sql in COUNT_BY.items():
-        statistics[f"jobs_by_{column}"] = dict(connection.execute(sql).fetchall())
+    with reading(db) as connection:
+        statistics = Statistics(select(connection, STATISTICS)[0])
+        for column, sql in COUNT_BY.items():
+            statistics[f"jobs_by_{column}"] = dict(connection.execute(sql).fetchall())
     return statistics
 
 
@@ -405,25 +411,23 @@ def to_json(document: Mapping[str, Any]) -> str:
     return text
 
 
-def to_job(cursor: sqlite3.Cursor, row: tuple[Any, ...]) -> Job:
-    columns = dict(zip((name for name, *_ in cursor.description), row, strict=True))
+def to_job(columns: dict[str, Any]) -> Job:
     document = json.loads(columns.pop("data"))
     document["id"] = columns["id"]
     return Job(document, columns)
 
 
 def query_jobs(db: Connection, sql: str, values: Mapping[str, Any]) -> list[Job]:
-    cursor = sqlite_connection(db).execute(sql, dict(values))
-    return [to_job(cursor, row) for row in cursor]
+    return [to_job(row) for row in select(db, sql, values)]
 
 
 def iterate_documents(db: Connection) -> Iterator[dict[str, Any]]:
-    """Every job's document, in the order they came in, one in memory at a time."""
-    rows = sqlite_connection(db).execute("select id, data from jobs order by rowid")
-    for job_id, data in rows:
-        document = json.loads(data)
-        document["id"] = job_id
-        yield document
+    """Every job's document, in the order they came in, a few in memory at a time."""
+    values = {"last": -(2**63)}
+    while rows := select(db, NEXT_DOCUMENTS, values):
+        for row in rows:
+            yield {**json.loads(row["data"]), "id": row["id"]}
+        values["last"] = rows[-1]["place"]
 
 
 def require(connection: sqlite3.Connection, job_id: str) -> Job:

@@ -7,7 +7,7 @@ import sqlite3
 from typing import Any
 
 from loaders.campaigns import jobs
-from loaders.connections import Connection, acting_as, sqlite_connection
+from loaders.connections import Connection, acting_as, reading
 from loaders.errors import Conflict, DomainError, NotFound
 from loaders.messages import quoted
 from loaders.rows import Check, Record, Version
@@ -84,7 +84,8 @@ def list_versions(
 ) -> list[Version]:
     """Versions of a job below number `before`, newest first."""
     values = {"id": job_id, "before": before, "limit": limit}
-    return [Version(*row) for row in sqlite_connection(db).execute(LIST_VERSIONS, values)]
+    with reading(db) as connection:
+        return [Version(*row) for row in connection.execute(LIST_VERSIONS, values)]
 
 
 def restore_job(

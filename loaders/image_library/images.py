@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from loaders.checks import named_rows
-from loaders.connections import Connection, sqlite_connection, transaction
+from loaders.connections import Connection, transaction
 from loaders.errors import NotFound, translated
-from loaders.rows import dictionaries, json_text, required_text
+from loaders.rows import json_text, required_text, select
 
 CHARACTERS = ("butcher", "nutsy")
 
@@ -174,7 +174,7 @@ def insert_statement(values: dict[str, Any]) -> str:
 
 
 def require_image(connection: sqlite3.Connection, image_id: int) -> dict[str, Any]:
-    rows = dictionaries(connection.execute(FIND_IMAGE, {"id": image_id}))
+    rows = select(connection, FIND_IMAGE, {"id": image_id})
     if not rows:
         raise NotFound(f"image {image_id} does not exist")
     return rows[0]
@@ -191,7 +191,7 @@ def pick_image(
     Case and surrounding spaces are ignored.
     """
     values = {"character": character, "emotion": emotion, "pose": pose}
-    rows = dictionaries(sqlite_connection(db).execute(PICK_IMAGE, values))
+    rows = select(db, PICK_IMAGE, values)
     return rows[0] if rows else None
 
 

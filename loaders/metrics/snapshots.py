@@ -12,9 +12,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from loaders.checks import named_rows
-from loaders.connections import Connection, sqlite_connection, transaction
+from loaders.connections import Connection, transaction
 from loaders.errors import translated
-from loaders.rows import dictionaries
+from loaders.rows import select
 
 Row = dict[str, Any]
 
@@ -100,7 +100,7 @@ def latest_metrics(
 ) -> list[Row]:
     """The newest snapshot of each video on each platform, with title, topic and duration."""
     values = {"video_id": video_id, "platform": platform}
-    return dictionaries(sqlite_connection(db).execute(LATEST, values))
+    return select(db, LATEST, values)
 
 
 CHECKS = {

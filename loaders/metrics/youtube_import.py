@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from loaders.conflicts import GIVEN_TWICE, resolve_conflict
-from loaders.connections import Connection, bulk_cache, has_rows, sqlite_connection
+from loaders.connections import Connection, bulk_cache, has_rows
 from loaders.import_options import DEFAULT_OPTIONS, ImportOptions, RowProgress, import_transaction
 from loaders.import_report import ImportReport, Origin
 from loaders.metrics.youtube_csv import InvalidRow, Snapshot, TrendingList
@@ -100,7 +100,7 @@ def load(
     """Store the rows of lists in one transaction; a row's key is its video and day."""
     report = ImportReport()
     with (
-        bulk_cache(sqlite_connection(db)),
+        bulk_cache(db),
         without_garbage_collection(),
         import_transaction(db, "video_metrics", options, report) as connection,
     ):

@@ -17,9 +17,14 @@ from loaders.migrations import script
 def migrations_of(name: str, database: str) -> Migrations:
     """`name` is that of the migration set, `database` that of the folder, e.g. `yt_builder`."""
     migrations = Migrations(name)
-    for path in sorted((script.FOLDER / database).glob("m*.sql")):
-        register(migrations, database, path.stem)
+    for migration in names(database):
+        register(migrations, database, migration)
     return migrations
+
+
+def names(database: str) -> list[str]:
+    """The names of the migrations, in their order."""
+    return sorted(path.stem for path in (script.FOLDER / database).glob("m*.sql"))
 
 
 def register(migrations: Migrations, database: str, migration: str) -> None:

@@ -11,9 +11,16 @@ from loaders.queues.jobs import Jobs, Key
 from loaders.queues.table import Row
 from loaders.times import NOW_SQL, now
 
+GIVE_LEASE = """
+update job_states
+set lease = lower(hex(randomblob(16)))
+where job_id = :job_id
+  and (:replace or lease is null)
+"""
+
 
 class Claims(Jobs):
-    """Jobs that workers claim. Triggers record attempts, and set leases and times."""
+    """Jobs that workers claim. Triggers record attempts, set times and end leases."""
 
     def claim(self, db: Connection, worker: str, actor: str | None = None) -> Row | None:
         """The first queued job, now running, with its `lease`; None if no job is ready.
@@ -28,6 +35,7 @@ class Claims(Jobs):
             if not found:
                 return None
             [(job_id,)] = found
+            connection.execute(GIVE_LEASE, {"job_id": job_id, "replace": True})
             return {**self.get(connection, job_id), "lease": self.lease_of(connection, job_id)}
 
     @cached_property
@@ -72,4 +80,6 @@ class Claims(Jobs):
             if job["status"] != self.running or worker not in (None, job["worker"]):
                 raise Conflict(self.reason(job))
             self.require_lease(connection, job_id, lease)
+            # Also without a claim: from now on the job is expected to get heartbeats.
+            connection.execute(GIVE_LEASE, {"job_id": job["job_id"], "replace": False})
             return self.write(connection, job, changes)

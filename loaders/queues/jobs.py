@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from loaders.connections import Connection, acting_as, sqlite_connection
+from loaders.connections import Connection, acting_as
 from loaders.errors import Conflict, Invalid, NotFound, for_each, translated
 from loaders.formats.json_row import json_row
 from loaders.messages import quoted
 from loaders.queues.table import MAX_INTEGER, Row, Table
-from loaders.rows import Change, Check, Record, Version
+from loaders.rows import Change, Check, Record, Version, select
 
 Key = int | str
 
@@ -156,7 +156,8 @@ class Jobs:
             changes = validated(differences(before, change(before)))
             if "job_id" in changes:
                 raise Invalid(f"job_id: is {quoted(str(job_id))} and cannot be changed")
-            self.require_lease(connection, job_id, changes.pop("lease", None))
+            late = changes.get("status") == "completed"
+            self.require_lease(connection, job_id, changes.pop("lease", None), late=late)
             return record(self.write(connection, job, changes))
 
     def write(self, connection: sqlite3.Connection, job: Row, changes: Mapping[str, Any]) -> Row:
@@ -206,15 +207,23 @@ class Jobs:
         return [Version(row["id"], json_row(row)) for row in rows]
 
     def lease_of(self, db: Connection, job_id: Key) -> str | None:
-        """The lease of the job's current claim, or of the one that completed it."""
+        """The lease of the job's last claim: of a running, completed or requeued job."""
         sql = "select lease from job_states where job_id = :job_id"
-        found = sqlite_connection(db).execute(sql, {"job_id": self.key(job_id)}).fetchone()
-        return found[0] if found else None
+        found = select(db, sql, {"job_id": self.key(job_id)})
+        return found[0]["lease"] if found else None
 
-    def require_lease(self, db: Connection, job_id: Key, lease: str | None) -> None:
-        """Conflict unless `lease`, where one is given, is the job's."""
-        if lease is not None and lease != self.lease_of(db, job_id):
-            raise Conflict(self.reason(self.get(db, job_id)))
+    def require_lease(
+        self, db: Connection, job_id: Key, lease: str | None, *, late: bool = False
+    ) -> None:
+        """Conflict unless `lease`, where one is given, is the job's.
+
+        That of a requeued job is valid only `late`, to complete the job before its next claim.
+        """
+        if lease is None:
+            return
+        job = self.get(db, job_id)
+        if lease != self.lease_of(db, job_id) or (job["status"] == self.waiting and not late):
+            raise Conflict(self.reason(job))
 
     def reason(self, job: Row) -> str:
         """Why a claim of the job is lost."""

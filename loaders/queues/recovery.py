@@ -7,15 +7,17 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
 
-from loaders.connections import Connection, acting_as, sqlite_connection
+from loaders.connections import Connection, acting_as, reading
 from loaders.errors import Invalid
 from loaders.queues.instants import instant
 from loaders.queues.jobs import Jobs, Key
+from loaders.rows import select
 from loaders.times import configured_timezone, format_instant, to_instant
 
 MAX_ATTEMPTS = 3
 STALE_MINUTES = 10
 MAX_DAYS = 36_500
+CLOCK_TOLERANCE = timedelta(minutes=1)  # a later time is from a clock that was ahead
 
 
 @dataclass
@@ -36,13 +38,22 @@ class Recovery(Jobs):
 
         They fail after three attempts, not counting those before a retry by hand.
         """
-        cutoff = before_now(timedelta(minutes=checked("stale_minutes", stale_minutes)))
-        silence = f"no heartbeat for {stale_minutes:g} minutes"
+        return self.recover_stale(db, stale_minutes, actor)
+
+    def recover_supervised(self, db: Connection, actor: str | None = None) -> Recovered:
+        """Like `recover`, but only for jobs whose worker is expected to send heartbeats.
+
+        Programs that know neither claims nor heartbeats may be silent for hours and finish.
+        """
+        return self.recover_stale(db, STALE_MINUTES, actor, supervised=True)
+
+    def recover_stale(
+        self, db: Connection, minutes: float, actor: str | None, *, supervised: bool = False
+    ) -> Recovered:
+        silence = f"no heartbeat for {checked('stale_minutes', minutes):g} minutes"
         done = Recovered()
         with acting_as(db, actor) as connection:
-            for job_id, attempts, *times in connection.execute(self.select_running).fetchall():
-                if last_time(times, configured_timezone()) > cutoff:
-                    continue
+            for job_id, attempts in self.stale_jobs(connection, minutes, supervised=supervised):
                 if attempts >= MAX_ATTEMPTS:
                     self.release(connection, job_id, "failed", f"{silence}, {attempts} attempts")
                     done.failed.append(job_id)
@@ -51,9 +62,27 @@ class Recovery(Jobs):
                     done.queued.append(job_id)
         return done
 
+    def stale_jobs(
+        self, db: Connection, stale_minutes: float = STALE_MINUTES, *, supervised: bool
+    ) -> list[tuple[Key, int]]:
+        """Keys and attempts of the running jobs without a heartbeat; of all or of `supervised`."""
+        cutoff = before_now(timedelta(minutes=checked("stale_minutes", stale_minutes)))
+        latest = before_now(-CLOCK_TOLERANCE)
+        zone = configured_timezone()
+        with reading(db) as connection:
+            running = connection.execute(self.select_running).fetchall()
+        return [
+            (job_id, attempts)
+            for job_id, attempts, watched, *times in running
+            if (watched or not supervised) and last_time(times, zone, latest) <= cutoff
+        ]
+
     @property
     def select_running(self) -> str:
-        """SQL: keys, attempts since the last failure or cancellation, and times in use."""
+        """SQL: keys, attempts since the last failure or cancellation, and times in use.
+
+        A job is supervised if it has a lease: its worker claimed it or sent a heartbeat.
+        """
         table = self.table.name
         return f"""
         select job_id, coalesce(attempts, 0) - (
@@ -66,9 +95,12 @@ class Recovery(Jobs):
                 where job_id = {table}.job_id
                   and outcome in ('failed', 'cancelled')
               )
-          ), last_heartbeat, {self.started or "null"}, created_at
+          ),
+          lease is not null,
+          last_heartbeat, {self.started or "null"}, created_at
         from {table}
-        where status = '{self.running}'
+        left join job_states using (job_id)
+        where {table}.status = '{self.running}'
         order by job_id
         """  # noqa: S608
 
@@ -98,16 +130,16 @@ class Recovery(Jobs):
 
     def cleanup(self, db: Connection, days: float, actor: str | None = None) -> int:
         """Delete the jobs that ended more than `days` ago, and return their number."""
-        values = {"cutoff": before_now(timedelta(days=checked("days", days)))}
+        values = span_of(days)
         with acting_as(db, actor) as connection:
             sql = f"delete from {self.table.name} where job_id in ({self.old_jobs})"  # noqa: S608
             return connection.execute(sql, values).rowcount
 
     def count_old(self, db: Connection, days: float) -> int:
         """How many jobs `cleanup` would delete."""
-        values = {"cutoff": before_now(timedelta(days=checked("days", days)))}
-        sql = f"select count(*) from ({self.old_jobs})"  # noqa: S608
-        return int(sqlite_connection(db).execute(sql, values).fetchone()[0])
+        values = span_of(days)
+        sql = f"select count(*) as jobs from ({self.old_jobs})"  # noqa: S608
+        return int(select(db, sql, values)[0]["jobs"])
 
     @property
     def old_jobs(self) -> str:
@@ -132,15 +164,16 @@ class Recovery(Jobs):
         join {table} using (job_id)
         where job_times.created_at < :cutoff
           and (job_times.{self.finished} is null or {table}.status in ({unfinished}))
-          and coalesce({instant("last_heartbeat")}, '') < :cutoff"""  # noqa: S608
+          and coalesce({instant("last_heartbeat")}, '') not between :cutoff and :latest"""  # noqa: S608
 
 
-def last_time(times: list[Any], zone: tzinfo) -> str:
-    """The first of the times that can be read, as an instant; empty if none can.
+def last_time(times: list[Any], zone: tzinfo, latest: str) -> str:
+    """The first of the times that can be read and is not after `latest`; empty if none is.
 
     A time without a zone was written by a program on this machine: it is taken in `zone`.
     """
-    return next(filter(None, (to_utc(time, zone) for time in times)), "")
+    instants = (to_utc(time, zone) for time in times)
+    return next((time for time in instants if time and time <= latest), "")
 
 
 def to_utc(time: Any, zone: tzinfo) -> str:
@@ -152,6 +185,12 @@ def to_utc(time: Any, zone: tzinfo) -> str:
             return ""
     text = to_instant(time, zone) if isinstance(time, str) else ""
     return text if text.endswith("Z") else ""
+
+
+def span_of(days: float) -> dict[str, str]:
+    """Parameters of `old_jobs`: heartbeats after `latest` are from a clock that was ahead."""
+    cutoff = before_now(timedelta(days=checked("days", days)))
+    return {"cutoff": cutoff, "latest": before_now(-CLOCK_TOLERANCE)}
 
 
 def before_now(span: timedelta) -> str:

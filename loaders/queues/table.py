@@ -11,9 +11,9 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any
 
-from loaders.connections import Connection, sqlite_connection
+from loaders.connections import Connection
 from loaders.errors import Invalid, translated
-from loaders.rows import dictionaries
+from loaders.rows import select
 from loaders.times import INSTANT, configured_timezone, to_instant
 
 Row = dict[str, Any]
@@ -31,8 +31,7 @@ class Table:
         self, db: Connection, sql: str, parameters: Mapping[str, Any] | None = None
     ) -> list[Row]:
         """The rows of a query, with JSON parsed."""
-        cursor = sqlite_connection(db).execute(sql, dict(parameters or {}))
-        return [self.parsed(row) for row in dictionaries(cursor)]
+        return [self.parsed(row) for row in select(db, sql, parameters)]
 
     def parsed(self, row: Row) -> Row:
         """The row, with the values of its JSON columns."""

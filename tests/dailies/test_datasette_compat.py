@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
+from typing import Any
 
 import datasette.app
 import datasette.handle_exception
@@ -91,9 +94,15 @@ async def test_core_actions_are_those_that_are_registered(instance: Datasette) -
     assert set(compat.core_actions()) <= instance.actions.keys()
 
 
-async def test_a_signed_actor_is_signed_in_until_it_expires(instance: Datasette) -> None:
+async def test_a_session_is_signed_in_until_it_expires(instance: Datasette) -> None:
+    for cookie in ("", "x", "x.y", instance.sign("x", "actor"), instance.sign({"e": 1}, "actor")):
+        assert compat.read_session(instance, cookie) is None
     for seconds, actor in ((60, {"id": "a"}), (-60, None)):
-        cookies = {"ds_actor": compat.signed_actor(instance, {"id": "a"}, seconds)}
+        found = compat.read_session(
+            instance, compat.signed_session(instance, {"id": "a"}, "s", seconds)
+        )
+        assert found == (actor and (actor, "s"))
+        cookies = {"ds_actor": compat.signed_session(instance, {"id": "a"}, "s", seconds)}
         response = await instance.client.get("/-/actor.json", cookies=cookies)
         assert response.json()["actor"] == actor
 
@@ -106,6 +115,50 @@ async def test_pages_behind_routes_of_ours_are_found(instance: Datasette) -> Non
     with pytest.raises(NotFound):
         await compat.core_page(instance, Request.fake("/-/-/-/nothing.x"), None, ())
     assert all(isinstance(pattern, re.Pattern) for pattern, _ in instance._routes())
+
+
+async def test_the_actor_is_the_one_that_the_router_finds(instance: Datasette) -> None:
+    await instance.invoke_startup()
+    cookie = f"ds_actor={instance.client.actor_cookie({'id': 'a'})}"
+    for headers, actor in (({"cookie": cookie}, {"id": "a"}), ({}, None)):
+        found = await instance.client.get("/-/actor.json", headers=headers)
+        assert found.json()["actor"] == actor
+        pairs = [[name.encode(), value.encode()] for name, value in headers.items()]
+        request = Request({"type": "http", "method": "GET", "path": "/", "headers": pairs}, None)
+        assert await compat.actor_of(instance, request) == actor
+    assert await compat.actor_of(instance, Request({"actor": {"id": "b"}}, None)) == {"id": "b"}
+
+
+async def test_writing_requests_from_other_sites_are_refused(instance: Datasette) -> None:
+    await instance.invoke_startup()
+    statuses = []
+
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        await Response("", 200).asgi_send(send)
+
+    async def send(message: dict[str, Any]) -> None:
+        statuses.append(message.get("status"))
+
+    protected = compat.same_origin_only(instance, application)
+    for site in (b"same-origin", b"cross-site"):
+        scope = {"type": "http", "method": "POST", "headers": [(b"sec-fetch-site", site)]}
+        await protected(scope, None, send)
+    assert statuses[::2] == [200, 403]
+
+
+async def test_an_exception_gets_the_response_that_the_router_gives(
+    instance: Datasette, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(datasette.handle_exception, "rich", None)
+    request = Request.fake("/d.json")
+    response = await compat.exception_response(instance, request, NotFound("Nothing here"))
+    assert (response.status, json.loads(response.body)["error"]) == (404, "Nothing here")
+
+
+def test_connections_are_prepared_as_datasettes_own(instance: Datasette) -> None:
+    with closing(sqlite3.connect(":memory:")) as connection:
+        compat.prepare_connection(instance, connection, "d")
+        assert connection.execute("select escape_fts('a')").fetchone()[0] == '"a"'
 
 
 @pytest.mark.parametrize("suffix", ["", ".json"])

@@ -9,10 +9,12 @@ import pytest
 
 from dailies.storage.group_commit import run_together
 from loaders.connections import connect
+from loaders.database_file import create_file
 
 
 @pytest.fixture
 def connection(tmp_path: Path) -> Iterator[sqlite3.Connection]:
+    create_file(tmp_path / "any.db")
     with closing(connect(tmp_path / "any.db")) as connection:
         connection.execute("create table seen (name text primary key)")
         yield connection

@@ -19,6 +19,7 @@ from in_process import READER, ROOT, WORKER, asking, metadata, paths, serving
 
 from dailies.auth.derived import closable, find_derived
 from dailies.canned_queries import FOLDER, read_queries
+from dailies.storage.databases import JOIN_BY_NAME
 from dailies.storage.restricted import reference
 from loaders import open_database
 from loaders.registry import DATABASES, database_path
@@ -282,16 +283,124 @@ async def test_triggers_of_the_user_may_read_and_write_what_is_not_served(
 
 
 async def test_hidden_columns_are_not_written(datasette: Datasette, planted: Path) -> None:
-    for path, body in (
-        ("/campaigns/jobs/-/insert", {"row": {"id": "n", "api_key": "x"}}),
-        ("/campaigns/jobs/-/upsert", {"row": {"id": "spring", "api_key": "x"}}),
-        ("/campaigns/jobs/spring/-/update", {"update": {"api_key": "x"}}),
+    for path, body, message in (
+        (
+            "/campaigns/jobs/-/insert",
+            {"row": {"id": "n", "?": "x"}},
+            "Row 0 has invalid columns: ?",
+        ),
+        (
+            "/campaigns/jobs/-/upsert",
+            {"row": {"id": "n", "?": "x"}},
+            "Row 0 has invalid columns: ?",
+        ),
+        ("/campaigns/jobs/spring/-/update", {"update": {"?": "x"}}, 'unknown column "?"'),
     ):
-        response = await datasette.client.post(path, json=body, actor=ROOT)
-        assert response.status_code == 400, path
+        for name in ("api_key", "API_KEY", "nothing"):
+            sent = json.dumps(body).replace("?", name)
+            response = await datasette.client.post(path, content=sent, actor=WORKER)
+            expected = message.replace("?", name)
+            assert (response.status_code, response.json()["error"]) == (400, expected)
     with closing(sqlite3.connect(planted)) as connection:
         rows = connection.execute("select id, api_key from jobs order by id").fetchall()
     assert rows == [("spring", SENTINEL), ("summer", SENTINEL)]
+
+
+NAMING = (
+    "{}__notnull=1",
+    "{}__nonsense=1",
+    "{}=x",
+    "_sort={}",
+    "_sort_desc={}",
+    "_facet={}",
+    "_facet_array={}",
+    "_facet_date={}",
+    "_facet_kept={}",
+    '_facet={{"column":"{}"}}',
+    "_col={}",
+    "_nocol={}",
+    "_search_{}=x",
+    '_through={{"table":"job_history","column":"{}","value":"1"}}',
+)
+
+
+@pytest.mark.parametrize("question", NAMING)
+async def test_a_hidden_column_is_refused_like_an_unknown_one(
+    shared: Datasette, question: str
+) -> None:
+    answers = {}
+    async with asking(shared, None) as client:
+        for name in ("api_key", "nothing"):
+            for path in ("jobs.json", "jobs.csv", "jobs"):
+                answer = await client.get(f"/campaigns/{path}?{question.format(name)}")
+                text = answer.text.replace(name, "?")
+                answers.setdefault(path, set()).add((answer.status_code, text))
+        api = await client.get(f"/api/campaigns?{question.format('api_key')}")
+    assert [len(found) for found in answers.values()] == [1, 1, 1]
+    assert {status for found in answers.values() for status, _ in found} == {400}
+    assert api.status_code == 400
+    if "__" in question or "facet" in question:
+        answer = await shared.client.get(f"/campaigns/jobs.json?{question.format('nothing')}")
+        assert answer.json()["error"] == 'unknown column "nothing"'
+
+
+@pytest.mark.parametrize(
+    "through",
+    [
+        *("x", "1", "[]", "{}", "[" * 10_000),
+        '{"table":1,"column":"a","value":1}',
+        '{"table":"jobs","column":"id","value":{}}',
+        '{"table":"jobs","column":"id"}',
+    ],
+)
+async def test_a_malformed_through_is_400(shared: Datasette, through: str) -> None:
+    answer = await shared.client.get("/campaigns/jobs.json", params={"_through": through})
+    message = '_through must be a JSON object with "table", "column" and "value"'
+    assert (answer.status_code, answer.json()["error"]) == (400, message)
+
+
+@pytest.mark.parametrize("table", ["pinned", "nothing", "job_history", "jobs"])
+async def test_through_a_table_without_such_a_key_is_400(shared: Datasette, table: str) -> None:
+    through = json.dumps({"table": table, "column": "id", "value": "1"})
+    answer = await shared.client.get("/campaigns/jobs.json", params={"_through": through})
+    message = "Invalid _through - could not find corresponding foreign key"
+    assert (answer.status_code, answer.json()["error"]) == (400, message)
+
+
+async def test_columns_are_found_in_any_case(shared: Datasette) -> None:
+    for question in ("ID=spring", "rowid__notnull=1&id=spring", "job_name__startswith=Spring"):
+        answer = await shared.client.get(f"/campaigns/jobs.json?{question}")
+        assert [row["id"] for row in answer.json()["rows"]] == ["spring"]
+
+
+GUESS = f"(select '{SENTINEL}' as api_key)"
+
+
+@pytest.mark.parametrize("database", ["campaigns", "_memory"])
+@pytest.mark.parametrize(
+    "sql",
+    [
+        f"select count(*) from campaigns.jobs join {GUESS} using (api_key)",
+        f"select count(*) from campaigns.jobs NATURAL/**/join {GUESS}",
+        f"""select "it's" from jobs natural join {GUESS} where 'x'""",
+        f"select $a('), 1 from jobs natural join {GUESS} where 1 or $b(')",
+        f"/* ' */ select count(*) from jobs -- '\n natural join {GUESS}",
+    ],
+)
+async def test_no_join_compares_a_hidden_column(shared: Datasette, database: str, sql: str) -> None:
+    answer = await ask(shared, sql, database)
+    assert (answer["status"], answer["error"]) == (400, JOIN_BY_NAME)
+
+
+async def test_words_of_joins_are_no_joins(shared: Datasette) -> None:
+    sql = """select 'using' as "natural" /* using */ from jobs limit 1 -- natural"""
+    assert (await ask(shared, sql))["rows"] == [{"natural": "using"}]
+
+
+async def test_a_post_to_a_query_runs_nothing(shared: Datasette) -> None:
+    answer = await shared.client.post("/campaigns/recent_jobs?_json=1", json={"limit": 1})
+    assert answer.json()["error"] == "Queries only read: send a GET request"
+    assert answer.status_code == 400
 
 
 async def test_what_metadata_lists_is_served(planted: Path) -> None:
@@ -374,7 +483,14 @@ async def test_rows_are_written_beside_unserved_columns(
     )
     assert inserted.status_code == 201
     assert inserted.json()["rows"][0]["job_name"] == "Autumn"
-    assert inserted.json()["rows"][0].get("api_key") is None
+    assert "api_key" not in inserted.text
+    upserted = await datasette.client.post(
+        "/campaigns/jobs/-/upsert",
+        json={"rows": [{"id": "autumn", "job_name": "Fall"}], "return": True},
+        actor=WORKER,
+    )
+    assert upserted.json()["rows"][0]["job_name"] == "Fall"
+    assert "api_key" not in upserted.text
     updated = await datasette.client.post(
         "/campaigns/jobs/spring/-/update",
         json={"update": {"product": "Cream"}, "return": True},
@@ -620,7 +736,7 @@ async def test_a_closed_table_closes_what_is_made_from_it(planted: Path) -> None
         for actor, status in ((None, 403), (READER, 403), (WORKER, 200)):
             async with asking(datasette, actor) as client:
                 for name in ("jobs", *BENEATH, "job_versions"):
-                    response = await client.get(f"/campaigns/{name}.json?q=launch")
+                    response = await client.get(f"/campaigns/{name}.json")
                     assert response.status_code == status, (actor, name)
                     assert status == 200 or "Spring" not in response.text
                 queries = (await client.get("/campaigns/-/queries.json?_size=max")).text

@@ -113,19 +113,22 @@ async def test_whoever_was_declared_dead_changes_nothing(
     late = (await claim(api, queue))["lease"]
     recover(queue)
     name = key(queue, 1)
-    await assert_all_refused(api, queue, late, f"job {name} is queued, not {running(queue)}")
+    *before_the_end, _ = writes(queue, late)
+    message = f"job {name} is queued, not {running(queue)}"
+    await assert_all_refused(api, queue, before_the_end, message)
     present = (await claim(api, queue))["lease"]
-    await assert_all_refused(api, queue, late, f"job {name} is held by another claim, of worker w")
+    message = f"job {name} is held by another claim, of worker w"
+    await assert_all_refused(api, queue, writes(queue, late), message)
     for request in writes(queue, present):
         answer = await api.request(**request)
         assert answer.status_code in (200, 201), answer.text
 
 
 async def assert_all_refused(
-    api: httpx2.AsyncClient, queue: Resource, lease: str, message: str
+    api: httpx2.AsyncClient, queue: Resource, requests: list[dict[str, Any]], message: str
 ) -> None:
     before = stored(queue)
-    for request in writes(queue, lease):
+    for request in requests:
         assert_error(await api.request(**request), 409, message)
     assert stored(queue) == before
 
@@ -144,13 +147,37 @@ def writes(queue: Resource, lease: str) -> list[dict[str, Any]]:
     ]
 
 
+async def test_a_job_is_completed_late_unless_it_was_claimed_again(
+    api: httpx2.AsyncClient, queue: Resource
+) -> None:
+    await add(api, queue)
+    lease = (await claim(api, queue))["lease"]
+    recover(queue)
+    [requeued] = (await api.get(path(queue))).json()["rows"]
+    assert (requeued["status"], requeued["worker"]) == ("queued", None)
+    answer = await api.patch(path(queue), json={"status": "completed", "lease": lease})
+    assert answer.status_code == 200, answer.text
+    [job] = answer.json()["rows"]
+    assert (job["status"], job["progress"], job["worker"], job["attempts"]) == (
+        "completed", 100, "w", 1,
+    )  # fmt: skip
+    with closing(connect(database_path(queue.database))) as connection:
+        [attempt] = connection.execute(
+            "select worker, started_at, ended_at, outcome, error from job_attempts"
+        )
+    started = job.get("started_at", attempt[1])
+    ended = job["finished_at" if queue is BUILDS else "completed_at"]
+    assert attempt == ("w", started, ended, "completed", None)
+
+
 async def test_a_lease_ends_with_the_work(api: httpx2.AsyncClient, queue: Resource) -> None:
     await add(api, queue)
     lease = (await claim(api, queue))["lease"]
     ended = await api.patch(path(queue), json={"status": "failed", "lease": lease})
     assert ended.status_code == 200
     name = key(queue, 1)
-    await assert_all_refused(api, queue, lease, f"job {name} is failed, not {running(queue)}")
+    message = f"job {name} is failed, not {running(queue)}"
+    await assert_all_refused(api, queue, writes(queue, lease), message)
     nobody = await api.put(path(queue), json={"error": "x", "lease": "made up"})
     assert_error(nobody, 409, f"job {name} is failed, not {running(queue)}")
 

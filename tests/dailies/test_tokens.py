@@ -27,6 +27,7 @@ from dailies.auth import tokens
 from dailies.auth.secrets import private_dir, private_path, signing_secret
 from dailies.auth.sign_in import FAILURES_ALLOWED, MAX_ADDRESSES, Throttle, local_path
 from dailies.auth.tokens import InvalidTokenError
+from dailies.datasette_compat import signed_session
 from loaders import open_database
 
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
@@ -67,7 +68,7 @@ async def sign_in(
 def test_a_token_proves_its_actor(data_dir: Path) -> None:
     token_id, token = tokens.create("worker")
     assert tokens.verify(token) == {"id": "worker", "token": token_id}
-    assert tokens.verify_session(token_id) == {"id": "worker", "token": token_id}
+    assert tokens.verify_id(token_id) == {"id": "worker", "token": token_id}
 
 
 def test_a_token_limited_to_actions_says_so(data_dir: Path) -> None:
@@ -153,7 +154,7 @@ def test_an_expiry_that_is_past_or_no_whole_number_has_passed(
     with pytest.raises(InvalidTokenError, match=EXPIRED):
         tokens.verify(token)
     with pytest.raises(InvalidTokenError, match=EXPIRED):
-        tokens.verify_session(token_id)
+        tokens.verify_id(token_id)
 
 
 @pytest.mark.parametrize("seconds", [0, -1, 1.5, True, "60", 10**12])
@@ -196,7 +197,7 @@ def test_revoking_counts_at_once_also_in_another_thread(data_dir: Path) -> None:
     other.join()
     assert outcomes == ["worker", REVOKED]
     with pytest.raises(InvalidTokenError, match=REVOKED):
-        tokens.verify_session(token_id)
+        tokens.verify_id(token_id)
     tokens.revoke(token_id)
     with pytest.raises(ValueError, match='no token has the id "nope"'):
         tokens.revoke("nope")
@@ -229,7 +230,7 @@ def test_old_tokens_are_dead_after_the_store_is_wiped(data_dir: Path) -> None:
     with pytest.raises(InvalidTokenError, match=UNKNOWN):
         tokens.verify(token)
     with pytest.raises(InvalidTokenError, match=UNKNOWN):
-        tokens.verify_session(token_id)
+        tokens.verify_id(token_id)
 
 
 def test_each_installation_has_secrets_of_its_own(
@@ -257,16 +258,30 @@ async def test_a_good_token_names_the_actor(datasette: Datasette) -> None:
 
 @pytest.mark.parametrize(
     "header",
-    ["Bearer", "Bearer ", "Bearer x", "bearer x", "BEARER x", "Bearer  x", "Bearer dstok_x.y"],
+    [
+        *("Bearer", "Bearer ", "Bearer x", "bearer x", "BEARER x", "Bearer  x", "Bearer dstok_x.y"),
+        *("Bearer\tx", "bearer\t", "\tBearer x", "Bearerx", "Bearer\xa0x", "Bearer:x", "bearer,x"),
+    ],
 )
 @pytest.mark.parametrize("path", ["/", "/campaigns/jobs.json", "/nothing", "/-/sign-in"])
 async def test_a_bad_token_is_401_everywhere(datasette: Datasette, header: str, path: str) -> None:
     for method in ("GET", "POST"):
-        answer = await datasette.client.request(method, path, headers={"Authorization": header})
+        answer = await datasette.client.request(
+            method, path, headers={"Authorization": header.encode("latin-1")}
+        )
         assert answer.status_code == 401
         assert answer.headers["WWW-Authenticate"].startswith("Bearer")
         assert answer.json()["ok"] is False
         assert answer.json()["status"] == 401
+
+
+@pytest.mark.parametrize("separator", [" ", "  ", "\t", " \t "])
+async def test_a_token_may_follow_any_blanks(datasette: Datasette, separator: str) -> None:
+    token_id, token = tokens.create("worker")
+    for scheme in ("Bearer", "bearer", "BEARER"):
+        headers = {"Authorization": f"{scheme}{separator}{token}"}
+        answer = await datasette.client.get("/-/actor.json", headers=headers)
+        assert answer.json()["actor"] == {"id": "worker", "token": token_id}
 
 
 async def test_an_expired_and_a_revoked_token_are_401(
@@ -401,6 +416,72 @@ async def test_a_session_ends_with_its_token(datasette: Datasette) -> None:
     assert 'name="next" value="/campaigns"' in page.text
     written = await datasette.client.post("/-/sign-in", cookies=cookies, json={})
     assert (written.status_code, written.json()) == (401, error(REVOKED, 401))
+
+
+ENDED = "This session has ended: sign in again"
+
+
+async def test_signing_out_ends_the_session(datasette: Datasette) -> None:
+    _, token = tokens.create("worker")
+    first, second = [
+        {"ds_actor": (await sign_in(datasette, token)).cookies["ds_actor"]} for _ in range(2)
+    ]
+    await datasette.client.get("/-/logout", cookies=first)
+    asked = await datasette.client.get("/-/actor.json", cookies=first)
+    assert asked.json()["actor"]["id"] == "worker"
+    await datasette.client.post("/-/logout", cookies=first)
+    job = {"job_name": "Tea"}
+    for method, path in (
+        *(("GET", path) for path in ("/", "/campaigns/jobs.json", "/-/actor.json", "/-/logout")),
+        *(("POST", path) for path in ("/api/campaigns", "/campaigns/jobs/-/insert", "/-/logout")),
+    ):
+        options = {"json": job} if method == "POST" else {}
+        answer = await datasette.client.request(method, path, cookies=first, **options)
+        assert (answer.status_code, answer.json()) == (401, error(ENDED, 401)), path
+        assert "Max-Age=0" in answer.headers["set-cookie"]
+    with serving() as restarted:
+        for instance in (datasette, restarted):
+            for cookies, status in ((first, 401), (second, 200)):
+                answer = await instance.client.get("/-/actor.json", cookies=cookies)
+                assert answer.status_code == status
+
+
+async def test_signing_in_again_ends_the_session_before(datasette: Datasette) -> None:
+    _, token = tokens.create("worker")
+    cookies = {"ds_actor": (await sign_in(datasette, token)).cookies["ds_actor"]}
+    again = await sign_in(datasette, token, cookies=cookies)
+    assert (await datasette.client.get("/", cookies=cookies)).status_code == 401
+    new = {"ds_actor": again.cookies["ds_actor"]}
+    assert (await datasette.client.get("/", cookies=new)).status_code == 200
+
+
+async def test_a_cookie_without_a_stored_session_is_401(datasette: Datasette) -> None:
+    """As from before sessions were stored, or of a store that was deleted."""
+    token_id, token = tokens.create("worker")
+    kept = (await sign_in(datasette, token)).cookies["ds_actor"]
+    actor = {"id": "worker", "token": token_id}
+    old = datasette.client.actor_cookie(actor)
+    other = signed_session(datasette, actor, "f" * 32, 60)
+    for cookie in (old, other):
+        answer = await datasette.client.get("/-/actor.json", cookies={"ds_actor": cookie})
+        assert (answer.status_code, answer.json()) == (401, error(ENDED, 401))
+    private_path("tokens.db").unlink()
+    answer = await datasette.client.get("/-/actor.json", cookies={"ds_actor": kept})
+    assert (answer.status_code, answer.json()) == (401, error(UNKNOWN, 401))
+
+
+def test_sessions_that_are_over_are_deleted(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token_id, _ = tokens.create("worker")
+    first = tokens.start_session(token_id, 60)
+    later = time.time() + 61
+    monkeypatch.setattr(time, "time", lambda: later)
+    with pytest.raises(InvalidTokenError, match=ENDED):
+        tokens.verify_session(first, token_id)
+    second = tokens.start_session(token_id, 60)
+    with closing(sqlite3.connect(private_path("tokens.db"))) as connection:
+        assert connection.execute("select id from sessions").fetchall() == [(second,)]
 
 
 async def test_a_session_lasts_two_weeks(

@@ -210,7 +210,8 @@ PARTS = {
 @pytest.mark.parametrize(
     ("q", "expected"),
     [
-        ("match", ["matcha"]), ("atch", ["matcha"]), ("TCHA it", ["matcha"]), ("ch", ["german", "matcha"]),
+        ("match", ["matcha"]), ("atch", ["matcha"]), ("TCHA it", ["matcha"]),
+        ("ch", ["german", "matcha"]),
         ("cafe", ["café"]), ("CAFÉ", ["café"]), ("afé", ["café"]), ("café oir", ["café"]),
         ("抹茶", ["抹茶"]), ("茶ス", ["抹茶"]), ("茶", ["抹茶"]), ("抹茶スイーツ", ["抹茶"]),
         ("抹イ", []),

@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 import sqlite_utils
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 
 from loaders import campaigns, upgrade
@@ -167,7 +168,7 @@ def statement_for(verb: str, job_id: str, values: dict[str, Any]) -> tuple[str, 
     return f"update jobs set {assignments} where id = ?", [*given.values(), job_id]
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(st.lists(writes, min_size=1, max_size=8))
 def test_any_sequence_of_writes_keeps_everything_in_step(
     empty_database: Path, tmp_path_factory: pytest.TempPathFactory, sequence: list[Any]
@@ -392,6 +393,23 @@ def test_search_is_right_after_vacuum(connection: sqlite3.Connection) -> None:
         """
     )
     assert found.fetchall() == [("150",)]
+
+
+def test_an_ignored_write_leaves_nothing_behind(connection: sqlite3.Connection) -> None:
+    for key in ("a", "b"):
+        connection.execute("insert into jobs (id, job_name) values (?, 'n')", (key,))
+    connection.execute(
+        """insert or ignore into jobs (id, data) values ('a', '{"job_name": "x"}')"""
+    )
+    connection.execute("""update jobs set data = '{"job_name": "y"}' where id = 'b'""")
+    assert_in_step(connection)
+    connection.execute(
+        """update or ignore jobs set id = 'a', data = '{"job_name": "z"}', product = 'p' where id = 'b'"""
+    )
+    connection.execute("""update jobs set data = '{"job_name": "new"}' where id = 'a'""")
+    assert_in_step(connection)
+    found = rows_of(connection, "select job_name, product from jobs order by id")
+    assert found == [{"job_name": "new", "product": None}, {"job_name": "y", "product": None}]
 
 
 @pytest.mark.parametrize("verb", ["insert", "insert or replace"])

@@ -187,10 +187,8 @@ def assert_in_step(connection: sqlite3.Connection) -> None:
     assert connection.execute(orphans).fetchall() == []
     states = set(connection.execute("select job_id, run_id, status from job_states"))
     assert states == set(connection.execute("select job_id, run_id, status from jobs"))
-    leased = set(connection.execute("select job_id from job_states where lease is not null"))
+    assert connection.execute("select * from job_states where lease is not null").fetchall() == []
     running = set(connection.execute("select job_id from jobs where status = 'running'"))
-    completed = set(connection.execute("select job_id from jobs where status = 'completed'"))
-    assert running <= leased <= running | completed
     assert connection.execute(TIMES_DIFFER).fetchall() == []
     attempts = "select job_id from job_attempts where ended_at is null"
     assert sorted(connection.execute(attempts)) == sorted(running)
@@ -245,9 +243,9 @@ def test_a_job_that_ran_takes_no_shortcut(connection: sqlite3.Connection, cycle:
     add(connection, cycle, "queued", job_id=2)
     go(connection, cycle, cycle.running, 2)
     go(connection, cycle, "queued", 2)
-    for status in ("completed", "failed"):
-        with pytest.raises(sqlite3.IntegrityError, match="cannot go to this status"):
-            go(connection, cycle, status, 2)
+    with pytest.raises(sqlite3.IntegrityError, match="cannot go to this status"):
+        go(connection, cycle, "failed", 2)
+    go(connection, cycle, "completed", 2)  # its last program was only slow
 
 
 @pytest.mark.parametrize("recursive_triggers", [0, 1])

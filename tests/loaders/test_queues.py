@@ -17,6 +17,7 @@ from loaders.connections import connect
 from loaders.errors import Conflict, NotFound
 from loaders.queues.queue import JobQueue
 from loaders.queues.recovery import Recovered
+from loaders.times import now
 
 OLD = "2020-01-01T00:00:00.000Z"
 BUILDS, PRESENTATIONS = yt_builder.BUILDS, presentation_jobs.PRESENTATIONS
@@ -211,6 +212,48 @@ def test_only_silent_jobs_are_recovered(db: sqlite3.Connection, queue: JobQueue)
     assert queue.recover(db, stale_minutes=10) == Recovered()
 
 
+@pytest.mark.parametrize("heartbeat", ["2999-01-01T00:00:00.000Z", "2999-01-01 00:00:00", 4e12])
+def test_a_heartbeat_of_a_clock_that_was_ahead_counts_as_none(
+    db: sqlite3.Connection, queue: JobQueue, heartbeat: Any
+) -> None:
+    long_ago, just_now = (add(db, queue, number) for number in (1, 2))
+    for _ in range(2):
+        queue.claim(db, "w")
+    change(db, queue, long_ago, last_heartbeat=heartbeat, created_at=OLD)
+    change(db, queue, just_now, last_heartbeat=heartbeat)
+    if queue.started:  # which a running job keeps
+        change(db, queue, just_now, created_at=OLD)
+        db.execute("update job_attempts set started_at = ? where job_id = ?", (OLD, long_ago))
+        change(db, queue, long_ago, started_at=OLD)
+    assert queue.recover(db, stale_minutes=10) == Recovered(queued=[long_ago])
+
+
+def test_jobs_of_programs_without_heartbeats_are_recovered_on_demand_only(
+    db: sqlite3.Connection, queue: JobQueue
+) -> None:
+    """An earlier builder that is silent for hours, with local times, finishes its build."""
+    inserted = add(db, queue, 1, status=queue.running, created_at=OLD)
+    updated = add(db, queue, 2)
+    change(db, queue, updated, status=queue.running)
+    change(db, queue, updated, progress=40, last_heartbeat="2020-01-01 00:00:00")
+    beating = add(db, queue, 3)
+    change(db, queue, beating, status=queue.running)
+    queue.heartbeat(db, beating)
+    claimed = add(db, queue, 4)
+    queue.claim(db, "w")
+    assert queue.recover_supervised(db) == Recovered()
+    for job_id in (beating, claimed):
+        change(db, queue, job_id, last_heartbeat=OLD)
+    assert queue.recover_supervised(db) == Recovered(queued=[beating, claimed])
+    change(db, queue, inserted, status="completed")
+    assert queue.recover(db) == Recovered(queued=[updated])
+    change(db, queue, updated, status="completed")  # its program knows nothing of the recovery
+    outcomes = db.execute("select job_id, outcome from job_attempts order by id").fetchall()
+    assert outcomes == [
+        (inserted, "completed"), (updated, "completed"), (beating, "queued"), (claimed, "queued"),
+    ]  # fmt: skip
+
+
 def test_local_times_of_earlier_programs_are_signs_of_life(
     db: sqlite3.Connection, queue: JobQueue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -247,15 +290,16 @@ def test_abandoned_presentations_go(tmp_path: Path) -> None:
     with closing(connect(tmp_path / "jobs.db")) as db:
         rows = {
             "abandoned": {"created_at": OLD},
-            "recent heartbeat": {"created_at": OLD, "last_heartbeat": "2999-01-01T00:00:00Z"},
+            "recent heartbeat": {"created_at": OLD, "last_heartbeat": now()},
+            "clock ahead": {"created_at": OLD, "last_heartbeat": "2999-01-01T00:00:00Z"},
             "silent": {"created_at": OLD, "last_heartbeat": OLD, "status": "processing"},
             "new": {},
             "odd": {"created_at": OLD, "completed_at": OLD, "status": "processing"},
         }
         for job_id, columns in rows.items():
             presentation_jobs.create(db, {"job_id": job_id, **columns})
-        assert PRESENTATIONS.count_old(db, 7) == 3
-        assert presentation_jobs.delete_old_jobs(db) == 3
+        assert PRESENTATIONS.count_old(db, 7) == 4
+        assert presentation_jobs.delete_old_jobs(db) == 4
         left = {job["job_id"] for job in presentation_jobs.get_all(db)}
         assert left == {"recent heartbeat", "new"}
 

@@ -16,12 +16,13 @@ import pytest
 from canned import bare_scans, plan
 from datasette.app import Datasette
 from datasette.utils import StartupError
+from empty_databases import create_databases
 from in_process import ROOT, serving
-from loaders.campaigns.columns import SEARCHED
 
 from dailies.canned_queries import read_queries
 from dailies.server import HOME
 from loaders import campaigns, open_database
+from loaders.campaigns.normal_form import SEARCHED
 from loaders.registry import DATABASES, database_path
 
 COLUMNS = {
@@ -70,18 +71,30 @@ def sample_jobs() -> list[dict[str, Any]]:
     ]
 
 
+@pytest.fixture(scope="module")
+def jobs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[dict[str, Any]]]:
+    """Sixty jobs, one created on each of the last sixty days, for the tests that only read."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DAILIES_DATA_DIR", str(tmp_path_factory.mktemp("jobs")))
+        db = open_database("campaigns")
+        campaigns.bulk_add_jobs(db, sample_jobs())
+        stored = [dict(row) for row in db["jobs"].rows]
+        db.close()
+        yield stored
+
+
+@pytest.fixture(scope="module")
+def datasette(jobs: list[dict[str, Any]]) -> Iterator[Datasette]:
+    with serving() as served:
+        yield served
+
+
 @pytest.fixture
-def jobs(data_dir: Path) -> list[dict[str, Any]]:
-    """Sixty jobs, one created on each of the last sixty days, in a database of the test's own."""
+def own_datasette(jobs: list[dict[str, Any]], data_dir: Path) -> Iterator[Datasette]:
+    """An instance over the same jobs in a database of the test's own."""
     db = open_database("campaigns")
     campaigns.bulk_add_jobs(db, sample_jobs())
-    stored = [dict(row) for row in db["jobs"].rows]
     db.close()
-    return stored
-
-
-@pytest.fixture
-def datasette(jobs: list[dict[str, Any]]) -> Iterator[Datasette]:
     with serving() as served:
         yield served
 
@@ -128,13 +141,12 @@ async def test_each_query_works_with_nothing_filled_in(datasette: Datasette, nam
     assert table.split(",") == COLUMNS[name]
 
 
-@pytest.mark.parametrize("name", COLUMNS)
-async def test_each_query_works_on_an_empty_database(data_dir: Path, name: str) -> None:
-    open_database("campaigns").close()
+async def test_each_query_works_on_an_empty_database(data_dir: Path) -> None:
+    create_databases(["campaigns"])
     with serving() as empty:
-        found = await rows(empty, name)
+        found = {name: await rows(empty, name) for name in COLUMNS}
     none = [dict.fromkeys(COLUMNS["job_statistics"], 0)]
-    assert found == (none if name == "job_statistics" else [])
+    assert found == {name: [] for name in COLUMNS} | {"job_statistics": none}
 
 
 @pytest.mark.parametrize("name", COLUMNS)
@@ -166,7 +178,8 @@ async def test_statistics(datasette: Datasette, jobs: list[dict[str, Any]]) -> N
         assert await rows(datasette, f"jobs_by_{column}") == counted(jobs, column)
 
 
-async def test_statistics_follow_every_write(datasette: Datasette) -> None:
+async def test_statistics_follow_every_write(own_datasette: Datasette) -> None:
+    datasette = own_datasette
     await datasette.invoke_startup()
     with closing(sqlite3.connect(database_path("campaigns"), isolation_level=None)) as connection:
         connection.execute("delete from jobs where product = 'Glow serum'")
@@ -263,7 +276,8 @@ async def test_search_answers_the_same_each_time(datasette: Datasette) -> None:
     assert await rows(datasette, "search_jobs", q="launch hook", limit=50) == first
 
 
-async def test_changes_of_a_job(datasette: Datasette, data_dir: Path) -> None:
+async def test_changes_of_a_job(own_datasette: Datasette) -> None:
+    datasette = own_datasette
     db = open_database("campaigns")
     campaigns.update_job(db, "job-003", {"product": "Soap"}, actor="worker")
     campaigns.delete_job(db, "job-003", actor="root")
@@ -361,14 +375,18 @@ def canned_queries_plugin() -> Any:
     ],
 )
 async def test_sql_that_cannot_run_stops_the_server_from_starting(
-    datasette: Datasette, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sql: str, message: str
+    own_datasette: Datasette,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    sql: str,
+    message: str,
 ) -> None:
     folder = write_query(
         tmp_path / "queries", f"lost: {{title: T, description: D, sql: {sql!r}}}"
     ).parent
     monkeypatch.setattr(canned_queries_plugin(), "FOLDER", folder)
     with pytest.raises(StartupError) as refusal:
-        await datasette.invoke_startup()
+        await own_datasette.invoke_startup()
     assert str(refusal.value) == message
 
 

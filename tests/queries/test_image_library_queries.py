@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 import sqlite3
 from collections import defaultdict
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 from canned import ask, bare_scans, plan, queries_of, questions
+from empty_databases import create_databases
 from legacy import rows, unpack
 
 from dailies.cli import build
@@ -30,13 +32,9 @@ QUERIES = (
 MAX_ROWS = 1000  # that the server gives
 
 
-@pytest.fixture(params=["sample", "old"])
-def path(request: pytest.FixtureRequest, data_dir: Path) -> Path:
-    if request.param == "old":
-        unpack("image_library.db", data_dir)
-    built = build.build("image_library", sample=request.param == "sample")
-    assert built.ok
-    return data_dir / "image_library.db"
+@pytest.fixture
+def path(copy_of: Callable[[str], Path]) -> Path:
+    return copy_of("image_library")
 
 
 @pytest.fixture
@@ -197,7 +195,7 @@ def test_the_queries_are_those_of_the_contract() -> None:
 
 @pytest.mark.parametrize("name", QUERIES)
 def test_no_query_scans_a_table_without_an_index(data_dir: Path, name: str) -> None:
-    build.build("image_library")
+    create_databases(["image_library"])
     steps = plan("image_library", name)
     assert bare_scans(steps, "image_library_fts", "found", "uses", "picked", "(subquery-2)") == []
 

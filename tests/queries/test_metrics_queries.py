@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 import sqlite_utils
 from canned import ask, bare_scans, plan, queries_of
-from legacy import rows, unpack
+from empty_databases import create_databases
+from legacy import rows
 
-from dailies.cli import build
 from loaders import metrics, open_database
 from loaders.times import format_instant
 
@@ -35,13 +35,9 @@ LARGEST = 2**53 - 1
 ALL_DAYS = {"days": "36500"}
 
 
-@pytest.fixture(params=["sample", "old"])
-def path(request: pytest.FixtureRequest, data_dir: Path) -> Path:
-    if request.param == "old":
-        unpack("metrics.db", data_dir)
-    built = build.build("metrics", sample=request.param == "sample")
-    assert built.ok
-    return data_dir / "metrics.db"
+@pytest.fixture
+def path(copy_of: Callable[[str], Path]) -> Path:
+    return copy_of("metrics")
 
 
 @pytest.fixture
@@ -288,7 +284,7 @@ def test_the_queries_are_those_of_the_contract_and_one_that_home_links_to() -> N
 
 @pytest.mark.parametrize("name", QUERIES)
 def test_no_query_scans_a_table_that_grows_with_snapshots(data_dir: Path, name: str) -> None:
-    build.build("metrics")
+    create_databases(["metrics"])
     made_here = ("newest", "placed", "found", "since", "wanted")
     steps = plan("metrics", name)
     assert bare_scans(steps, "published", "video_metadata_fts", *made_here) in (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections import defaultdict
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,9 @@ from typing import Any
 import pytest
 from canned import ask, queries_of
 from datasette.utils import named_parameters
-from legacy import rows, unpack
+from empty_databases import create_databases
+from legacy import rows
 
-from dailies.cli import build
 from loaders.registry import DATABASES, database_path
 
 Row = dict[str, Any]
@@ -23,21 +24,17 @@ INTERACTIONS = ("likes", "comments", "shares", "saves")
 LARGEST = 2**53 - 1
 
 
-@pytest.fixture(params=["sample", "old"])
-def files(request: pytest.FixtureRequest, data_dir: Path) -> dict[str, Path]:
+@pytest.fixture
+def files(kind: str, copy_of: Callable[[str], Path]) -> dict[str, Path]:
     """The databases' files; one upload of the old ones is made that of a video with metrics."""
-    for name in ("trends", "metrics", "image_library", "yt-builder"):
-        if request.param == "old":
-            unpack(f"{name}.db", data_dir)
-    for name in DATABASES:
-        assert build.build(name, sample=request.param == "sample").ok
-    if request.param == "old":
+    files = {name: copy_of(name) for name in DATABASES}
+    if kind == "old":
         with closing(sqlite3.connect(database_path("yt-builder"))) as connection, connection:
             connection.execute(
                 "update youtube_uploads set video_id = 'video_001'"
                 " where id = (select max(id) from youtube_uploads)"
             )
-    return {name: database_path(name) for name in DATABASES}
+    return files
 
 
 def sound(value: Any) -> Any:
@@ -221,7 +218,7 @@ def test_no_query_scans_a_table_without_an_index(data_dir: Path, name: str) -> N
     sql = queries_of("_memory")[name].sql
     with closing(sqlite3.connect(":memory:")) as connection:
         for database in ("trends", "metrics", "image_library", "yt-builder"):
-            build.build(database)
+            create_databases([database])
             connection.execute(f'attach ? as "{database}"', (str(database_path(database)),))
         plan = connection.execute(
             f"explain query plan {sql}", dict.fromkeys(named_parameters(sql), "")

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from canned import ask, bare_scans, plan, queries_of, questions
+from empty_databases import create_databases
 from legacy import rows, unpack
 
 from dailies.cli import build
@@ -29,13 +30,9 @@ QUERIES = (
 )
 
 
-@pytest.fixture(params=["sample", "old"])
-def path(request: pytest.FixtureRequest, data_dir: Path) -> Path:
-    if request.param == "old":
-        unpack("trends.db", data_dir)
-    built = build.build("trends", sample=request.param == "sample")
-    assert built.ok
-    return data_dir / "trends.db"
+@pytest.fixture
+def path(copy_of: Callable[[str], Path]) -> Path:
+    return copy_of("trends")
 
 
 @pytest.fixture
@@ -164,7 +161,7 @@ def test_the_queries_are_those_of_the_contract() -> None:
 
 @pytest.mark.parametrize("name", QUERIES)
 def test_no_query_scans_a_table_without_an_index(data_dir: Path, name: str) -> None:
-    build.build("trends")
+    create_databases(["trends"])
     assert bare_scans(plan("trends", name), "trending_topics_fts", "flags", "found") == []
 
 

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, closing
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import asynccontextmanager, closing, contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlencode
 
+import pytest
+from datasette.app import Datasette
 from datasette.utils import named_parameters
-from in_process import asking, serving
+from empty_databases import create_databases
+from in_process import READING, asking, serving
 
-from dailies.canned_queries import CannedQuery, read_queries
+from dailies.canned_queries import CannedQuery, needed_by, read_queries
 from dailies.server import HOME
-from loaders.registry import database_path
+from loaders.registry import DATABASES, database_path
 from loaders.search import add_functions
+
+SHARED: list[tuple[Datasette, Path]] = []  # what `sharing` serves, if anything
 
 
 def refuse_constant(name: str) -> Any:
@@ -27,23 +32,57 @@ class Ask(Protocol):
     async def __call__(self, name: str, /, **parameters: str) -> list[dict[str, Any]]: ...
 
 
+@contextmanager
+def sharing(folder: Path) -> Iterator[None]:
+    """Have all queries be asked of one instance, over copies in `folder` of the test's databases.
+
+    To start one for each test would take longer than everything that is tested.
+    """
+    with serving(**READING) as datasette:
+        SHARED[:] = [(datasette, folder)]
+        yield
+        SHARED.clear()
+
+
+async def shared() -> tuple[Datasette, Path]:
+    [(datasette, folder)] = SHARED
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DAILIES_DATA_DIR", str(folder))
+        create_databases()
+        await datasette.invoke_startup()
+    return datasette, folder
+
+
+def copy_databases(names: Iterable[str], folder: Path) -> None:
+    """Copy the databases of the test into the open files in `folder`."""
+    for name in names:
+        source = database_path(name)
+        assert source.exists(), source
+        with (
+            closing(sqlite3.connect(source)) as found,
+            closing(sqlite3.connect(folder / DATABASES[name].filename)) as copy,
+        ):
+            found.backup(copy)
+
+
 @asynccontextmanager
 async def questions(database: str) -> AsyncIterator[Ask]:
     """Gives a function that asks the database's queries over HTTP, of one and the same server.
 
     It returns every row; the answer must be strictly JSON.
     """
-    with serving() as datasette:
-        async with asking(datasette, None) as client:
+    datasette, folder = await shared()
+    async with asking(datasette, None) as client:
 
-            async def ask_one(name: str, /, **parameters: str) -> list[dict[str, Any]]:
-                response = await client.get(f"/{database}/{name}.json?{urlencode(parameters)}")
-                assert response.status_code == 200, response.text
-                answer = json.loads(response.text, parse_constant=refuse_constant)
-                rows: list[dict[str, Any]] = answer["rows"]
-                return rows
+        async def ask_one(name: str, /, **parameters: str) -> list[dict[str, Any]]:
+            copy_databases(needed_by(database), folder)
+            response = await client.get(f"/{database}/{name}.json?{urlencode(parameters)}")
+            assert response.status_code == 200, response.text
+            answer = json.loads(response.text, parse_constant=refuse_constant)
+            rows: list[dict[str, Any]] = answer["rows"]
+            return rows
 
-            yield ask_one
+        yield ask_one
 
 
 async def ask(database: str, name: str, /, **parameters: str) -> list[dict[str, Any]]:

@@ -6,13 +6,18 @@ import itertools
 import re
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
+from copy import deepcopy
+from functools import cache
 from typing import Any
 
 import httpx2
 import yaml
 from datasette.app import Datasette
+from datasette.plugins import pm
+from jinja2.bccache import Bucket, BytecodeCache
 
 from dailies import server
+from dailies.api.routes import views
 from dailies.auth.secrets import signing_secret
 from loaders.formats.yaml_reader import LOADER
 
@@ -37,10 +42,37 @@ FORMAT = re.compile(r"\(\\\.\(\?P<format>[^()]*\)\)\?|\(\?:\\\.\(\?P<format>[^()
 CHOICE = re.compile(r"\(\?:([^()]*)\)(\?)?")
 
 
+class CompiledTemplates(BytecodeCache):
+    """Compiles each template once for all instances of this process."""
+
+    def __init__(self) -> None:
+        self._compiled: dict[str, bytes] = {}
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        if bucket.key in self._compiled:
+            bucket.bytecode_from_string(self._compiled[bucket.key])
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        self._compiled[bucket.key] = bucket.bytecode_to_string()
+
+
+COMPILED_TEMPLATES = CompiledTemplates()
+
+
 def metadata() -> dict[str, Any]:
+    return deepcopy(read_metadata())
+
+
+@cache
+def read_metadata() -> dict[str, Any]:
     text = (server.HOME / "metadata.yml").read_text(encoding="utf-8")
     config: dict[str, Any] = yaml.load(text, Loader=LOADER)  # noqa: S506 - it is a safe loader
     return config
+
+
+def plugins_dir() -> str | None:
+    """The folder of the plugins, unless this process has them: all instances share them."""
+    return None if pm.has_plugin("metadata.py") else str(server.HOME / "plugins")
 
 
 @contextmanager
@@ -49,13 +81,14 @@ def serving(**changes: Any) -> Iterator[Datasette]:
     options = {
         "files": [],
         "config": metadata(),
-        "plugins_dir": str(server.HOME / "plugins"),
+        "plugins_dir": plugins_dir(),
         "template_dir": str(server.HOME / "templates"),
         "static_mounts": [("static", str(server.HOME / "static"))],
         "secret": signing_secret(),
         "cors": True,
     }
     datasette = Datasette(**(options | changes))
+    datasette.get_jinja_environment().bytecode_cache = COMPILED_TEMPLATES
     try:
         yield datasette
     finally:
@@ -80,7 +113,8 @@ def paths(datasette: Datasette, values: dict[str, list[str]]) -> list[str]:
     """Paths for every route of the application, its named parts filled from `values`."""
     values = OTHER_PARTS | values
     found: dict[str, None] = {}
-    for pattern, _ in datasette._routes():
+    ours = [re.compile(pattern) for pattern, _ in views()]
+    for pattern in [*ours, *(pattern for pattern, _ in datasette._routes())]:
         filled = [path for path in fill(pattern.pattern, values) if pattern.match(path)]
         assert filled, f"no path for {pattern.pattern}"
         found.update(dict.fromkeys(filled))

@@ -6,6 +6,7 @@ import lzma
 import sqlite3
 import tarfile
 from contextlib import closing
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,14 @@ PACKED = Path(__file__).parent.parent / "data" / "legacy"
 def unpack(name: str, folder: Path) -> Path:
     """The file called `name` in `folder`."""
     target = folder / name
-    packed = PACKED / f"{name}.xz"
-    target.write_bytes(
-        lzma.decompress(packed.read_bytes()) if packed.exists() else (PACKED / name).read_bytes()
-    )
+    target.write_bytes(content(name))
     return target
+
+
+@cache
+def content(name: str) -> bytes:
+    packed = PACKED / f"{name}.xz"
+    return lzma.decompress(packed.read_bytes()) if packed.exists() else (PACKED / name).read_bytes()
 
 
 def unpack_jobs(folder: Path) -> Path:

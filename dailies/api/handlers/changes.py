@@ -10,6 +10,7 @@ from dailies.api.pagination import parse_size
 from dailies.api.responses import rows_text
 from dailies.api.sse import EventStream
 from dailies.auth import tokens
+from dailies.auth.sign_in import reason_session_ended
 from dailies.errors import RequestError
 from loaders.formats.json_row import without_lone_surrogates
 
@@ -55,10 +56,12 @@ def event_text(change: Change) -> str:
 
 
 def require_session(job: JobRequest) -> None:
-    """401 once the token that the stream was opened with is expired or revoked."""
+    """401 once the session or token that the stream was opened with has ended."""
     token_id = (job.request.actor or {}).get("token")
+    if reason := reason_session_ended(job.datasette, job.request):
+        raise RequestError(401, reason)
     try:
         if token_id is not None:
-            tokens.verify_session(str(token_id))
+            tokens.verify_id(str(token_id))
     except tokens.InvalidTokenError as error:
         raise RequestError(401, str(error)) from error

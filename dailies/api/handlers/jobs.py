@@ -18,7 +18,8 @@ MERGE_PATCH = (*JSON, "application/merge-patch+json")
 
 async def list_jobs(job: JobRequest) -> Response:
     query = parse_query(job.resource, job.parameters)
-    page = await job.read(lambda conn: read_page(conn, job.resource, query))
+    read = job.read if "q" in job.parameters else job.read_at_once
+    page = await read(lambda conn: read_page(conn, job.resource, query))
     return job.page((record.text for record in page.records), page.next)
 
 
@@ -36,7 +37,7 @@ async def create_jobs(job: JobRequest) -> Response:
 
 
 async def read_job(job: JobRequest) -> Response:
-    return job.unless_known(await job.read(lambda conn: job.resource.get(conn, job.key)))
+    return job.unless_known(await job.read_at_once(lambda conn: job.resource.get(conn, job.key)))
 
 
 async def update_job(job: JobRequest) -> Response:

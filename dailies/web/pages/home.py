@@ -205,8 +205,8 @@ async def jobs(viewer: Viewer, queue: Queue, status: str) -> list[Row]:
     """The newest jobs of a status."""
     sql = f"""
         select
-          job_id,
-          {queue.name_column} as name,
+          {queue.table}.job_id,
+          {queue.table}.{queue.name_column} as name,
           status,
           progress,
           current_step,
@@ -221,8 +221,8 @@ async def jobs(viewer: Viewer, queue: Queue, status: str) -> list[Row]:
           order by created_at desc, job_id desc
           limit :max
         ) as newest
-        join {queue.table} using (job_id)
-        order by newest.sorted_by desc, job_id desc
+        join {queue.table} on {queue.table}.job_id = newest.job_id
+        order by newest.sorted_by desc, newest.job_id desc
         """  # noqa: S608
     query = PageQuery(queue.database, (queue.table,), sql)
     found = await viewer.rows(query, status=status, max=MAX_LISTED) or []

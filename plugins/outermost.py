@@ -1,4 +1,4 @@
-"""Security headers of every response."""
+"""What surrounds everything else: the log, security headers, and limits of requests."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 from datasette import hookimpl
+
+from dailies.http.limits import limited
+from dailies.http.logs import logged
 
 # Datasette's own pages hold inline scripts and styles; none of them evaluates text as code.
 CONTENT_SECURITY_POLICY = (
@@ -33,7 +36,11 @@ Header = tuple[bytes, bytes]
 
 @hookimpl(trylast=True)
 def asgi_wrapper() -> Callable[[Any], Any]:
-    return with_security_headers
+    return surrounded
+
+
+def surrounded(app: Any) -> Any:
+    return logged(with_security_headers(limited(app)))
 
 
 def with_security_headers(app: Any) -> Any:

@@ -6,6 +6,7 @@ Each is tested in tests/dailies/test_datasette_compat.py, which fails when an up
 
 from __future__ import annotations
 
+import csv
 import json
 import logging
 import re
@@ -22,6 +23,7 @@ import datasette.app
 import datasette.database
 import datasette.handle_exception
 import datasette.utils.internal_db
+import datasette.views.base
 import datasette.views.table
 from datasette import NotFound, Request, Response
 from datasette.app import Datasette
@@ -43,6 +45,8 @@ from datasette.utils import (
     escape_sqlite,
     make_slot_function,
     path_with_added_args,
+    tilde_decode,
+    tilde_encode,
     urlsafe_components,
 )
 from datasette.utils.asgi import BadRequest
@@ -79,8 +83,10 @@ INSERT_METADATA = (
     "insert or replace into metadata_columns values (?, ?, ?, ?, ?)",
 )
 # As Datasette has them: importing this module twice must not wrap them twice.
+resolve_database = Datasette.resolve_database
 populate_catalog = datasette.utils.internal_db.populate_schema_tables
 row_sql = datasette.utils.row_sql_params_pks
+TOO_LONG = "This list cannot be sorted by a value of more than {:,} characters"
 table_data = datasette.views.table.table_view_data
 
 in_table_page: ContextVar[bool] = ContextVar("in_table_page", default=False)
@@ -112,6 +118,19 @@ async def replace_queries(instance: Datasette, source: str, queries: list[Stored
         connection.executemany(INSERT_QUERY, rows)
 
     await instance.get_internal_database().execute_write_fn(write)
+
+
+def check_databases_with(check: Callable[[Datasette, str], None]) -> None:
+    """Call `check` with the name of the database before any page or API resolves it.
+
+    Datasette's write API answers 404 by itself, where an exception hook could tell more.
+    """
+
+    async def resolve(self: Datasette, request: Request) -> Database:
+        check(self, tilde_decode(request.url_vars["database"]))
+        return await resolve_database(self, request)
+
+    Datasette.resolve_database = resolve
 
 
 async def store_metadata(instance: Datasette, rows: Iterable[tuple[str, ...]]) -> None:
@@ -249,13 +268,16 @@ def limit_queries_with(time_limit: Callable[[sqlite3.Connection, float], Any]) -
     datasette.database.sqlite_timelimit = time_limit
 
 
-def shorten_table_pages(rows_that_fit: Callable[[Exception], int | None]) -> None:
+def shorten_table_pages(rows_that_fit: Callable[[Exception], int | None], most_html: int) -> None:
     """Read a page again with fewer rows if its query raised an error that says how many fit.
 
-    `in_table_page` is true within the queries of such a page.
+    HTML has at most `most_html` rows. `in_table_page` is true within the queries of such a page.
     """
 
     async def shortened(instance: Datasette, request: Request, *others: Any, **options: Any) -> Any:
+        size = request.args.get("_size") or ""
+        if options.get("context_for_html_hack") and (size == "max" or is_above(size, most_html)):
+            request = with_size(request, most_html)
         token = in_table_page.set(True)
         try:
             return await table_data(instance, request, *others, **options)
@@ -263,12 +285,26 @@ def shorten_table_pages(rows_that_fit: Callable[[Exception], int | None]) -> Non
             rows = rows_that_fit(error)
             if rows is None:
                 raise
-            smaller = with_size(request, rows)
-            return await table_data(instance, smaller, *others, **options)
         finally:
             in_table_page.reset(token)
+        return await table_data(instance, with_size(request, rows), *others, **options)
 
     datasette.views.table.table_view_data = shortened
+
+
+def limit_page_tokens(most: int) -> None:
+    """Refuse to continue a list after a value that is too long for an address."""
+
+    def encode(text: str) -> Any:
+        if len(text) > most:
+            raise BadRequest(TOO_LONG.format(most))
+        return tilde_encode(text)
+
+    datasette.views.table.tilde_encode = encode
+
+
+def is_above(number: str, most: int) -> bool:
+    return len(number) <= 10 and number.isdecimal() and int(number) > most
 
 
 def with_size(request: Request, rows: int) -> Request:
@@ -277,6 +313,16 @@ def with_size(request: Request, rows: int) -> Request:
     others = [(name, value) for name, value in pairs if name != "_size"]
     query = urlencode([*others, ("_size", str(rows))]).encode()
     return Request({**request.scope, "query_string": query}, request.receive)
+
+
+def write_csv_cells_as(shown: Callable[[Any], Any]) -> None:
+    """Have every CSV response hold `shown(value)` in place of each value, headings included."""
+
+    def writer(file: Any) -> Any:
+        rows = csv.writer(file)
+        return SimpleNamespace(writerow=lambda row: rows.writerow([shown(cell) for cell in row]))
+
+    datasette.views.base.csv = SimpleNamespace(writer=writer)
 
 
 def select_listed_columns_of_rows() -> None:

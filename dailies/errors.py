@@ -47,7 +47,8 @@ class RequestError(Exception):
 
 
 # What reading and writing may raise. Rows of other programs may hold more than Python can read.
-FAILURES = (RequestError, sqlite3.Error, ValueError, RecursionError, OverflowError)
+FAILURES = (RequestError, sqlite3.Error, ValueError, RecursionError, OverflowError, MemoryError)
+TOO_MUCH_MEMORY = "The server has no memory for this now: try again, or ask for less"
 
 
 def request_error(error: Exception) -> RequestError:
@@ -56,6 +57,8 @@ def request_error(error: Exception) -> RequestError:
         return error
     if isinstance(error, DomainError):
         return domain_error(error)
+    if isinstance(error, MemoryError):
+        return RequestError(503, TOO_MUCH_MEMORY, RETRY)
     if not isinstance(error, sqlite3.Error):
         return RequestError(400, f"This cannot be read or stored as JSON: {error}")
     if "locked" in str(error) or "busy" in str(error):

@@ -32,6 +32,12 @@ def parse(host: str, port: int, configs: Iterable[Path], options: Iterable[str])
     """UsageError for a wrong option, and for files that cannot be served."""
     from datasette.cli import cli  # here: it is slow to load
 
+    from dailies.http.clients import trusted_proxies
+
+    try:
+        trusted_proxies()
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
     command = cli.commands["serve"]
     given = command.make_context("dailies serve", list(options)).params
     for name, reason in REFUSED.items():
@@ -48,10 +54,18 @@ def parse(host: str, port: int, configs: Iterable[Path], options: Iterable[str])
         "plugins_dir": str(HOME / "plugins"),
         "template_dir": str(HOME / "templates"),
         "static": (("static", str(static)), *given["static"]),
-        "secret": given["secret"] or signing_secret(),
+        "secret": given["secret"] or secret(),
         "cors": True,
     }
     return Arguments({**given, **ours})
+
+
+def secret() -> str:
+    """The secret of this installation; ClickException if its file cannot be used."""
+    try:
+        return signing_secret()
+    except (OSError, ValueError) as error:
+        raise click.ClickException(str(error)) from error
 
 
 def serve(arguments: Arguments) -> None:
@@ -59,9 +73,15 @@ def serve(arguments: Arguments) -> None:
     from datasette.cli import cli
 
     from dailies import background, shutdown
+    from dailies.http import hosts
     from dailies.http.server import use_limits
 
-    use_limits()
+    hosts.served.add(arguments["host"].lower())
+    try:
+        hosts.names_in(hosts.setting())
+        use_limits()
+    except ValueError as error:  # of a setting
+        raise click.UsageError(str(error)) from error
     shutdown.use()
     background.enabled.set()
     callback = cli.commands["serve"].callback

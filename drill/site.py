@@ -14,11 +14,10 @@ from typing import Any
 import httpx2
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "support"))
-from server_process import ServerProcess, run_dailies
+from server_process import CLIENT, ServerProcess, run_dailies
 
 WATCHED = "/api/campaigns?_size=1"
 WATCH_INTERVAL_SECONDS = 0.01
-TIMEOUT_SECONDS = 60
 
 
 class Site(ServerProcess):
@@ -91,7 +90,7 @@ class Site(ServerProcess):
         yield from _while(write, ended, acknowledged)
 
     def client(self) -> httpx2.Client:
-        return httpx2.Client(base_url=self.url, timeout=TIMEOUT_SECONDS, trust_env=False)
+        return httpx2.Client(base_url=self.url, **CLIENT)
 
     def missing(self, acknowledged: list[str], path: Path | None = None) -> int:
         """How many of these campaign jobs the file (by default the one served) does not hold."""

@@ -46,14 +46,22 @@ def sweep(folder: Path, prefix: str) -> None:
         file.unlink(missing_ok=True)
 
 
-def copy_beside(path: Path) -> Path:
-    """A copy of a file or folder beside it, named like a backup."""
-    target = free_name(path.with_name(f"{path.name}.backup-{file_stamp()}"))
+def copy_beside(path: Path, folder: Path | None = None) -> Path:
+    """A copy of a file or folder beside it, or in `folder`, named like a backup."""
+    target = free_name((folder or path.parent) / f"{path.name}.backup-{file_stamp()}")
     if path.is_dir():
         shutil.copytree(path, target)
     else:
         shutil.copy2(path, target)
     return target
+
+
+def copy_to_keep(path: Path, other: Path) -> Path:
+    """A copy beside the file or folder; in the folder `other` if that one cannot be written."""
+    try:
+        return copy_beside(path)
+    except OSError:  # as in a folder that is read-only
+        return copy_beside(path, other)
 
 
 def free_name(path: Path) -> Path:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from loaders import schema
 from loaders.connections import quoted
@@ -43,7 +45,7 @@ def examine(name: str, path: Path) -> Findings:
     try:
         inspect(name, path)
         with closing(connect_to_check(path)) as connection:
-            return examine_open(name, connection)
+            return examine_open(name, connection, can_write=os.access(path, os.W_OK))
     except (ValueError, OSError) as error:
         return Findings([str(error)])
     except sqlite3.DatabaseError as error:
@@ -66,8 +68,10 @@ def connect_to_check(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def examine_open(name: str, connection: sqlite3.Connection) -> Findings:
+def examine_open(name: str, connection: sqlite3.Connection, *, can_write: bool) -> Findings:
     findings = Findings([f"integrity: {message}" for message in damage(connection)])
+    if not can_write:
+        findings.notes.append("search indexes were not checked: the file is read-only")
     if pending := schema.pending(name, connection):
         names = ", ".join(pending)
         findings.problems.append(f"migrations are pending ({names}): run `dailies build {name}`")
@@ -84,33 +88,49 @@ def examine_open(name: str, connection: sqlite3.Connection) -> Findings:
 
 
 def problems_of_rows(name: str, connection: sqlite3.Connection) -> Iterator[str]:
-    for index in stale_search_indexes(connection, name):
+    stale = stale_search_indexes(connection, name)
+    for index in stale:
         yield f"search index {index} does not agree with its table: run `dailies build {name}`"
+    for fault in [] if stale else derived_faults(connection, name):
+        yield f"{fault}: run `dailies build {name}`"
     yield from foreign_keys(connection)
     yield from write_context(connection)
     yield from set_aside(connection)
-    yield from importlib.import_module(f"loaders.{database_spec(name).stem}").check(connection)
+    yield from database_module(name).check(connection)
 
 
 def stale_search_indexes(connection: sqlite3.Connection, name: str) -> list[str]:
     """Search indexes of the database `name` that do not hold what their tables hold.
 
-    FTS5 compares with the table only if `rank` is 1. The check has the form of an insert.
+    FTS5 compares with the table only if `rank` is 1. The check has the form of an insert, and so is
+    not possible in a file that cannot be written.
     """
     stale = []
     for index in [one.name for one in schema.reference(name).values() if one.is_fts]:
-        connection.execute("begin immediate")
         try:
+            connection.execute("begin immediate")
             connection.execute(
                 f"insert into {index} ({index}, rank) values ('integrity-check', 1)"  # noqa: S608
             )
         except sqlite3.DatabaseError as error:
+            if code_of(error) == sqlite3.SQLITE_READONLY:
+                return []
             if code_of(error) not in DAMAGED:
                 raise
             stale.append(index)
         finally:
             connection.rollback()
     return stale
+
+
+def derived_faults(connection: sqlite3.Connection, name: str) -> list[str]:
+    """What disagrees with the rows from which triggers derive it; they may have been missing."""
+    return list(named_rows(connection, database_module(name).DERIVED))
+
+
+def database_module(name: str) -> Any:
+    """The module with the rules of one database."""
+    return importlib.import_module(f"loaders.{database_spec(name).stem}")
 
 
 def foreign_keys(connection: sqlite3.Connection) -> Iterator[str]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import os
 import sqlite3
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -94,12 +95,18 @@ class WatchedConnection(sqlite3.Connection):
             self.check_files()
         return False
 
-    def empty_log(self) -> None:
-        """Move the write-ahead log into the file that is open, wherever that is now.
+    def close(self) -> None:
+        """Close; if the file is elsewhere now, move the write-ahead log into it first.
 
-        A log left beside another file would be taken for a part of it.
+        SQLite would leave the log, which would be taken for a part of the next file at this path.
         """
-        super().execute("pragma wal_checkpoint(truncate)").close()
+        try:
+            self.check_files()
+        except FileChanged:
+            with suppress(sqlite3.Error):
+                self.rollback()
+                super().execute("pragma wal_checkpoint(truncate)").close()
+        super().close()
 
 
 Watched = TypeVar("Watched", bound=WatchedConnection)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 
@@ -25,7 +25,8 @@ class ImportOptions:
     """Options of `dailies import`; ValueError for an unknown conflict policy.
 
     `table` and `format` are detected if None. `rename` maps columns to the fields of the files.
-    `character` is whom a folder of images shows; `actor` is written to the histories.
+    `character` is whom a folder of images shows; `actor` is written to the histories. The
+    database `is_backed_up` if the caller did that.
     """
 
     table: str | None = None
@@ -36,11 +37,16 @@ class ImportOptions:
     rename: Mapping[str, str] = field(default_factory=dict)
     character: str | None = None
     progress: RowProgress = no_progress
+    is_backed_up: bool = False
 
     def __post_init__(self) -> None:
         if self.on_conflict not in POLICIES:
             choices = ", ".join(POLICIES)
             raise ValueError(f'on-conflict must be one of {choices}, not "{self.on_conflict}"')
+
+    @property
+    def needs_backup(self) -> bool:
+        return self.on_conflict == "update" and not (self.dry_run or self.is_backed_up)
 
     @property
     def columns(self) -> dict[str, str]:
@@ -53,13 +59,13 @@ DEFAULT_OPTIONS = ImportOptions()
 
 @contextmanager
 def import_transaction(
-    db: Connection, table: str, options: ImportOptions, report: ImportReport
+    db: Connection, tables: Iterable[str], options: ImportOptions, report: ImportReport
 ) -> Iterator[sqlite3.Connection]:
-    """The transaction of an import into `table`; rolled back at its end if it is a dry run.
+    """The transaction of an import into `tables`; rolled back at its end if it is a dry run.
 
     Before an import that may update rows, the database is backed up.
     """
-    if options.on_conflict == "update" and not options.dry_run and has_rows(db, table):
+    if options.needs_backup and any(has_rows(db, table) for table in tables):
         file = main_file(db)
         # SQLite never finishes a backup from a connection that has a transaction open.
         with exclusive(file.parent), closing(connect(file)) as connection:

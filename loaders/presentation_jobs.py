@@ -13,6 +13,7 @@ from typing import Any
 
 from loaders.checks import named_rows
 from loaders.connections import Connection
+from loaders.queues.checks import derived
 from loaders.queues.queue import JobQueue
 from loaders.queues.table import Row, Table
 
@@ -76,6 +77,8 @@ CHECKS = {
             json_type(created_files), '') not in ('array', 'null')
         """,
 }
+
+DERIVED = derived("presentation_jobs", "completed_at")
 
 
 def with_defaults(_: sqlite3.Connection, job: Row) -> Row:

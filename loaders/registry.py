@@ -14,12 +14,16 @@ SIDE_FILES = ("-wal", "-shm", "-journal")  # what SQLite keeps beside a database
 
 @dataclass(frozen=True)
 class DatabaseSpec:
-    """One database: its name, the tables served, and columns that identify its main table."""
+    """One database: its name, the tables served, and columns that identify its main table.
+
+    `parts` are tables about rows of the main table, which nobody sees who may not see that.
+    """
 
     name: str
     tables: tuple[str, ...]
     signature: tuple[str, ...]
     resource: str | None = None
+    parts: tuple[str, ...] = ()
 
     @property
     def variable(self) -> str:
@@ -49,18 +53,21 @@ DATABASES = {
             ("jobs", "job_history", "job_versions", "deleted_jobs", "set_aside"),
             signature=("id", "job_name"),
             resource="campaigns",
+            parts=("job_history",),
         ),
         DatabaseSpec(
             "yt-builder",
             ("jobs", "job_files", "youtube_uploads", "job_events", "job_attempts", "set_aside"),
             signature=("job_id", "run_id"),
             resource="builds",
+            parts=("job_files", "youtube_uploads", "job_events", "job_attempts"),
         ),
         DatabaseSpec(
             "presentation_jobs",
             ("presentation_jobs", "job_events", "job_attempts", "set_aside"),
             signature=("job_id", "status"),
             resource="presentations",
+            parts=("job_events", "job_attempts"),
         ),
         DatabaseSpec(
             "trends",
@@ -82,6 +89,7 @@ DATABASES = {
                 "set_aside",
             ),
             signature=("file_path",),
+            parts=("image_usage", "collection_images"),
         ),
     )
 }

@@ -9,8 +9,9 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable
 
-from loaders import checks, schema
+from loaders import schema
 from loaders.connections import quoted
+from loaders.errors import DAMAGED, code_of
 from loaders.legacy import tables
 from loaders.migrations import script
 from loaders.registry import database_spec
@@ -153,9 +154,41 @@ def key_columns(connection: sqlite3.Connection, table: str) -> dict[str, str]:
     return dict(rows.fetchall())
 
 
-def rebuild_search_indexes(name: str, connection: sqlite3.Connection) -> list[str]:
-    """Rebuild those that do not agree with their tables, as after a restore from a dump."""
-    stale = checks.stale_search_indexes(connection, name)
-    for index in stale:
+def repair_content(name: str, connection: sqlite3.Connection, damaged: list[str]) -> None:
+    """Replace damaged search indexes, and derive again what triggers derive.
+
+    Within a transaction in which nothing has touched those indexes.
+    """
+    forget(connection, damaged)
+    ours = schema.reference(name).values()
+    before = schema.objects_of(connection).values()
+    triggers = [one for one in before if one.kind == "trigger"]
+    drop(connection, triggers)
+    create(connection, (one for one in ours if one.is_fts))
+    rebuild(name, connection)
+    create(connection, triggers)
+
+
+def rebuild_index(connection: sqlite3.Connection, index: str) -> bool:
+    """False if the index is too damaged for that."""
+    try:
         connection.execute(f"insert into {index} ({index}) values ('rebuild')")  # noqa: S608
-    return [f"search index {index}" for index in stale]
+    except sqlite3.DatabaseError as error:
+        if code_of(error) not in DAMAGED:
+            raise
+        return False
+    return True
+
+
+def forget(connection: sqlite3.Connection, indexes: list[str]) -> None:
+    """Remove damaged search indexes, which cannot be dropped; VACUUM then frees their pages."""
+    if not indexes:
+        return
+    parts = [f"{index}_{part}" for index in indexes for part in schema.SHADOW_TABLES]
+    names = [*indexes, *parts]
+    connection.execute("pragma writable_schema = on")
+    marks = ", ".join("?" * len(names))
+    connection.execute(f"delete from sqlite_master where tbl_name in ({marks})", names)  # noqa: S608
+    connection.execute("pragma writable_schema = reset")
+    if tables.exists(connection, "write_context"):
+        connection.execute("update write_context set vacuum_pending = 1")

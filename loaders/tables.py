@@ -12,17 +12,19 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from loaders import derived
 from loaders.comparison import Comparison
 from loaders.conflicts import resolve_conflict
 from loaders.connections import Connection, reading, snapshot
 from loaders.errors import translated
 from loaders.formats.atomic_write import ExportReport, write_export
 from loaders.formats.files import read
-from loaders.formats.json_form import encode
+from loaders.formats.json_form import decode, encode, is_form
 from loaders.formats.record import FileRecord
 from loaders.import_options import DEFAULT_OPTIONS, ImportOptions, import_transaction
-from loaders.import_report import ImportReport, Origin
+from loaders.import_report import ImportReport, Origin, OtherLists
 from loaders.registry import database_spec
+from loaders.rows import dictionaries, select
 from loaders.times import configured_timezone, to_instant
 
 
@@ -33,11 +35,12 @@ class Table:
         self.connection = connection
         self.name = name
         info = connection.execute(
-            "select name, type, pk from pragma_table_info(:name)", {"name": name}
+            "select name, type, pk, dflt_value from pragma_table_info(:name)", {"name": name}
         ).fetchall()
-        self.types = {column: kind.upper() for column, kind, _ in info}
-        self.primary_key = [column for column, _, place in sorted(info, key=place_of) if place]
+        self.types = {column: kind.upper() for column, kind, *_ in info}
+        self.primary_key = [column for column, _, place, _ in sorted(info, key=place_of) if place]
         self.keys = [self.primary_key, *self.unique_keys()]
+        self.defaults = frozenset(column for column, *_, default in info if default is not None)
 
     def unique_keys(self) -> list[list[str]]:
         rows = self.connection.execute(
@@ -83,10 +86,18 @@ class Table:
                 f"select * from {quoted(self.name)} where {where} limit 1",  # noqa: S608
                 [row[column] for column in key],
             )
-            if found := cursor.fetchone():
-                names = [name for name, *_ in cursor.description]
-                return dict(zip(names, found, strict=True))
+            if found := dictionaries(cursor):
+                return found[0]
         return None
+
+    def differences(self, stored: Mapping[str, Any], row: Mapping[str, Any]) -> list[str]:
+        """The columns of the row that are stored differently; a time may be stored in any form."""
+        return [
+            column
+            for column, value in row.items()
+            if not same(stored.get(column), value)
+            and not (column in self.time_columns and same(to_utc(stored.get(column)), value))
+        ]
 
     def keys_of(self, row: Mapping[str, Any]) -> list[list[str]]:
         """The keys of which the row has all columns."""
@@ -116,7 +127,7 @@ class Table:
         self.execute(sql, [*changes.values(), *(stored[column] for column in key)], row)
 
 
-def place_of(column: tuple[str, str, int]) -> int:
+def place_of(column: tuple[str, str, int, str | None]) -> int:
     return column[2]
 
 
@@ -124,13 +135,16 @@ def quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
+def served_tables(name: str, connection: sqlite3.Connection) -> list[str]:
+    """The tables that a database serves, the main one first; no views."""
+    rows = connection.execute("select name from sqlite_master where type = 'table'")
+    existing = {table for (table,) in rows}
+    return [table for table in database_spec(name).tables if table in existing]
+
+
 def served_table(name: str, connection: sqlite3.Connection, table: str | None) -> Table:
     """The named table, by default the main table; ValueError if the database does not serve it."""
-    choices = [
-        served
-        for (served,) in connection.execute("select name from sqlite_master where type = 'table'")
-        if served in database_spec(name).tables
-    ]
+    choices = served_tables(name, connection)
     if table is None:
         table = database_spec(name).main_table
     if table not in choices:
@@ -150,12 +164,27 @@ def import_rows(
     columns = options.columns
     check_columns(target, columns.values())
     report = ImportReport()
-    with import_transaction(db, target.name, options, report):
-        for record in records_of(target, paths, options.format, columns):
+    with (
+        import_transaction(db, [target.name], options, report) as connection,
+        derived.kept(connection, target.name, options.actor),
+    ):
+        for record in records_of(target, paths, options.format, columns, report.other_lists):
             report.found += 1
             store(target, record, columns, options.on_conflict, report)
             options.progress(1)
     return report
+
+
+def taken_back(target: Table, row: Mapping[str, Any]) -> dict[str, Any] | None:
+    """A row that was moved aside as derived, put back if it is the same as this one."""
+    if target.name not in derived.LOGS or row.get("id") is None:
+        return None
+    sql = "select * from temp.derived where id = :id"
+    found = select(target.connection, sql, {"id": row["id"]})
+    if not found or target.differences(found[0], row):
+        return None
+    target.insert(found[0])
+    return found[0]
 
 
 def check_fields(target: Table, row: Mapping[str, Any]) -> None:
@@ -171,12 +200,17 @@ def check_columns(target: Table, columns: Iterable[str]) -> None:
 
 
 def records_of(
-    target: Table, paths: Iterable[Path], format: str | None, columns: Mapping[str, str]
+    target: Table,
+    paths: Iterable[Path],
+    format: str | None,
+    columns: Mapping[str, str],
+    others: OtherLists,
 ) -> Iterator[FileRecord]:
     texts = target.text_columns
     texts |= {name for name, column in columns.items() if column in texts}
     for path in paths:
-        yield from read(path, format, text_fields=texts, list_key=target.name)
+        found = others.setdefault(path, [])
+        yield from read(path, format, text_fields=texts, list_key=target.name, others=found)
 
 
 def store(
@@ -194,11 +228,11 @@ def store(
     origin = Origin(record.source, record.position, target.key_text(row))
     try:
         check_fields(target, row)
-        stored = target.stored(row)
+        stored = target.stored(row) or taken_back(target, row)
         if stored is None:
             target.insert(row)
             report.imported += 1
-        elif different_columns(stored, row):
+        elif target.differences(stored, row):
             resolve_conflict(policy, report, origin, lambda: target.update(stored, row))
         else:
             report.skipped += 1
@@ -208,16 +242,15 @@ def store(
 
 def sql_row(target: Table, record: Mapping[str, Any], columns: Mapping[str, str]) -> dict[str, Any]:
     """The record as column -> SQL value; times without a zone are in the configured one."""
-    zone = configured_timezone()
     row = {columns.get(name, name): to_sql(value) for name, value in record.items()}
     for column in target.time_columns & row.keys():
-        if isinstance(row[column], str):
-            row[column] = to_instant(row[column], zone)
+        row[column] = to_utc(row[column])
     return row
 
 
-def different_columns(stored: Mapping[str, Any], row: Mapping[str, Any]) -> list[str]:
-    return [column for column, value in row.items() if not same(stored.get(column), value)]
+def to_utc(value: Any) -> Any:
+    """A time as an instant; other values as they are."""
+    return to_instant(value, configured_timezone()) if isinstance(value, str) else value
 
 
 def same(stored: Any, given: Any) -> bool:
@@ -226,8 +259,12 @@ def same(stored: Any, given: Any) -> bool:
 
 
 def to_sql(value: Any) -> Any:
-    """The value itself; a list or mapping as its JSON text."""
-    return json.dumps(value, ensure_ascii=False) if isinstance(value, list | dict) else value
+    """The value itself, or that of a form of `json_form`; other lists and mappings as JSON text."""
+    if not isinstance(value, list | dict):
+        return value
+    if is_form(value) and value.keys() <= {"!!binary", "!!float"}:
+        return decode(value)
+    return json.dumps(value, ensure_ascii=False)
 
 
 def export_rows(
@@ -237,7 +274,9 @@ def export_rows(
     chosen = format or (None if path.suffix else "json")
     with snapshot(db) as connection:
         target = served_table(name, connection, table)
-        return write_export(path, rows_of(target), chosen, list_key=target.name)
+        return write_export(
+            path, rows_of(target), chosen, list_key=target.name, defaults=target.defaults
+        )
 
 
 def rows_of(target: Table) -> Iterator[dict[str, Any]]:
@@ -264,7 +303,7 @@ def verify_rows(
 def compare_all(target: Table, paths: Iterable[Path], format: str | None) -> Comparison:
     comparison = Comparison()
     seen = set()
-    for record in records_of(target, paths, format, {}):
+    for record in records_of(target, paths, format, {}, comparison.other_lists):
         comparison.found += 1
         try:
             stored = compare(target, record, comparison)
@@ -288,6 +327,6 @@ def compare(target: Table, record: FileRecord, comparison: Comparison) -> dict[s
     key = target.key_text(row) or record.position
     if stored is None:
         comparison.missing.append(key)
-    elif columns := different_columns(stored, row):
+    elif columns := target.differences(stored, row):
         comparison.different.append({"id": key, "paths": [f"$.{column}" for column in columns]})
     return stored

@@ -111,10 +111,12 @@ def upgrade(
 ) -> None:
     """Apply pending migrations after a verified backup."""
     backups.need_room(path.parent, room_for(connection, result))
+    damaged = damaged_indexes(path)
     with backed_up(path, connection, result, progress), rollback_journal(connection):
         # The file is rewritten afterwards, so deleted rows need not be overwritten one by one.
         connection.execute("pragma secure_delete = off")
         with schema_changes(connection):
+            repair.forget(connection, damaged)
             migrate(name, connection)
             repair.repair(name, connection)
             connection.execute("update write_context set vacuum_pending = 1")
@@ -128,8 +130,46 @@ def repair_file(
     progress: Progress | None,
 ) -> None:
     """Restore missing and altered objects after a verified backup."""
+    damaged = damaged_indexes(path)
     with backed_up(path, connection, result, progress), schema_changes(connection):
+        repair.forget(connection, damaged)
         result.repaired = repair.repair(name, connection)
+
+
+def repair_content(
+    name: str, path: Path, result: BuildResult, progress: Progress | None = None
+) -> None:
+    """Rebuild search indexes and other derived rows that do not agree with their tables.
+
+    Unlike `build`, this reads the whole file.
+    """
+    with closing(connect(path)) as connection:
+        stale = checks.stale_search_indexes(connection, name)
+        faults = [] if stale else checks.derived_faults(connection, name)
+        if (not stale and not faults) or not os.access(path, os.W_OK):
+            return
+        with (
+            exclusive(path.resolve().parent),
+            backed_up(path, connection, result, progress),
+        ):
+            damaged = [index for index in stale if not rebuild_index(path, index)]
+            with schema_changes(connection):
+                repair.repair_content(name, connection, damaged)
+        wipe_old_pages(connection)
+    result.repaired += [f"search index {index}" for index in stale]
+    result.repaired += [fault.partition(" does not ")[0] for fault in faults]
+
+
+def damaged_indexes(path: Path) -> list[str]:
+    """Search indexes that cannot be read. To ask spoils a connection."""
+    with closing(open_read_only(path)) as connection:
+        return checks.damaged_indexes(connection)
+
+
+def rebuild_index(path: Path, index: str) -> bool:
+    """False if it is too damaged for that, after which a connection is of no more use."""
+    with closing(connect(path)) as connection:
+        return repair.rebuild_index(connection, index)
 
 
 @contextmanager

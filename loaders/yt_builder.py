@@ -14,6 +14,7 @@ from typing import Any
 from loaders.checks import named_rows
 from loaders.connections import Connection, acting_as, transaction
 from loaders.errors import Invalid, translated
+from loaders.queues.checks import derived
 from loaders.queues.instants import instant
 from loaders.queues.queue import JobQueue
 from loaders.queues.table import Row, Table
@@ -117,6 +118,8 @@ CHECKS = {
             not in ('array', 'null')
         """,
 }
+
+DERIVED = derived("jobs", "finished_at")
 
 NEXT_NUMBER = """
 update sqlite_sequence

@@ -13,8 +13,10 @@ from typing import Any
 
 from datasette import Request, Response, hookimpl
 from datasette.app import Datasette
+from datasette.utils import tilde_decode
 
 from dailies.errors import RETRY, error_text
+from dailies.storage.availability import message, unavailable
 
 ROW_API = re.compile(r"/-/(?:insert|upsert|update|delete)\Z")
 # Parts of messages of SQLite and of triggers, for which Datasette responds with 400.
@@ -47,11 +49,21 @@ def asgi_wrapper(datasette: Datasette) -> Callable[[Any], Any]:
         async def wrapped(scope: dict[str, Any], receive: Any, send: Any) -> None:
             if scope["type"] == "http" and is_api(scope, base):
                 send = JsonErrors(send)
+                if name := unavailable_in(datasette, scope["path"].removeprefix(base)):
+                    text = message(name, unavailable(datasette)[name])
+                    await send.error([text], HTTPStatus.SERVICE_UNAVAILABLE)
+                    return
             await app(scope, receive, send)
 
         return wrapped
 
     return wrap
+
+
+def unavailable_in(datasette: Datasette, path: str) -> str | None:
+    """The database of a path of Datasette's API for rows, if it is not available."""
+    name = tilde_decode(path.split("/")[1])
+    return name if ROW_API.search(path) and name in unavailable(datasette) else None
 
 
 def is_api(scope: dict[str, Any], base: str) -> bool:
@@ -79,7 +91,7 @@ class JsonErrors:
             self._replaced = True
             status = message["status"]
             forbidden = status == HTTPStatus.FORBIDDEN
-            await self._send_error([CROSS_SITE if forbidden else HTTPStatus(status).phrase], status)
+            await self.error([CROSS_SITE if forbidden else HTTPStatus(status).phrase], status)
         elif message["type"] == "http.response.start" and message["status"] == 400:
             self._pending = message
         elif self._pending:
@@ -96,9 +108,9 @@ class JsonErrors:
             await self._send(body)
             return
         self._replaced = True
-        await self._send_error(messages, status)
+        await self.error(messages, status)
 
-    async def _send_error(self, messages: list[str], status: int) -> None:
+    async def error(self, messages: list[str], status: int) -> None:
         body = error_text(messages, status).encode()
         headers = [
             (b"content-type", b"application/json; charset=utf-8"),

@@ -5,6 +5,9 @@ JSON, CSV and the other formats for programs are not changed.
 
 from __future__ import annotations
 
+import asyncio
+import time
+from functools import partial
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
@@ -42,7 +45,10 @@ TIMES = frozenset(
 STATUSES = frozenset({"operation", "privacy", "status", "status_from", "status_to"})
 PROGRESS = "progress"
 KEYLESS_VIEWS = frozenset({"deleted_jobs", "latest_video_metrics"})
+MAX_ON_PAGES = 200_000  # characters of any value; to format longer ones delays other requests
 MAX_IN_LISTS = 4_000  # characters; fifty rows with longer texts make a slow page
+
+PAUSE_AFTER_SECONDS = 0.01
 
 # The table whose row a column of a canned query identifies.
 ROW_LINKS = {
@@ -72,6 +78,20 @@ def prepare_jinja2_environment(env: Environment) -> None:
     env.filters |= {**formatting.FILTERS, "tilde_encode": tilde_encode}
 
 
+last_pause = 0.0
+
+
+@hookimpl(tryfirst=True, specname="render_cell")
+def pause() -> Any:
+    """Let other requests go on while a long page is made."""
+    global last_pause
+    now = time.monotonic()
+    if now - last_pause < PAUSE_AFTER_SECONDS:
+        return None
+    last_pause = now
+    return partial(asyncio.sleep, 0)
+
+
 @hookimpl
 def render_cell(
     datasette: Datasette,
@@ -83,6 +103,8 @@ def render_cell(
 ) -> Any:
     if isinstance(value, bytes) and table in KEYLESS_VIEWS:  # no row page to download it from
         return Markup("{:,} bytes").format(len(value))
+    if isinstance(value, str) and len(value) > MAX_ON_PAGES:
+        return None
     if value is None or isinstance(value, bytes | dict):  # a dict is a foreign key with its label
         return None
     if column in TIMES:
@@ -130,14 +152,14 @@ def target_of(
     column: str,
     value: Any,
 ) -> Target | None:
-    key = tilde_encode(str(value))
     if table is None and is_canned(request) and (database, column) in ROW_LINKS:
         named = ROW_LINKS[database, column]
-        return Target(*named, str(datasette.urls.row(*named, key)))
+        return Target(*named, str(datasette.urls.row(*named, tilde_encode(str(value)))))
     if (database, table, column) in FILTER_LINKS:
         return filtered(datasette, database, str(table), column, value)
     if column == "video_id" and database in WITH_VIDEOS:
-        return Target("metrics", "video_metadata", str(datasette.urls.path(f"/-/videos/{key}")))
+        page = datasette.urls.path(f"/-/videos/{tilde_encode(str(value))}")
+        return Target("metrics", "video_metadata", str(page))
     if column == "topic" and database in WITH_TOPICS:
         return filtered(datasette, "trends", "trending_topics", "topic", value)
     return None

@@ -18,12 +18,11 @@ from dailies.datasette_compat import (
     replace_queries,
     select_listed_columns_of_rows,
 )
-from dailies.storage.availability import find_unavailable
-from dailies.storage.databases import AcrossDatabase, ServedDatabase
+from dailies.storage.availability import find_unavailable, message
+from dailies.storage.databases import MEMORY, AcrossDatabase, ServedDatabase
 from dailies.storage.extra import ExtraDatabase, kind_of
 from loaders.registry import DATABASES, database_path
 
-MEMORY = "_memory"
 SOURCE = "canned_queries"
 
 log = logging.getLogger("dailies")
@@ -36,6 +35,8 @@ select_listed_columns_of_rows()
 def attach_databases(datasette: Datasette) -> Any:
     async def attach() -> None:
         broken = find_unavailable(datasette)
+        for name, reason in broken.items():
+            log.warning("%s: run `dailies check %s`", message(name, reason), name)
         files = {name: database_path(name) for name in DATABASES if name not in broken}
         files = {name: path for name, path in files.items() if path.exists()}
         extra = detach_all(datasette)

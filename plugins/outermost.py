@@ -1,4 +1,4 @@
-"""What surrounds everything else: the log, security headers, and limits of requests."""
+"""What surrounds everything else: log, security headers, limits, known hosts, and a place."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import Any
 
 from datasette import hookimpl
 
+from dailies.http.admission import admitted
+from dailies.http.hosts import of_known_host
 from dailies.http.limits import limited
 from dailies.http.logs import logged
 
@@ -40,7 +42,7 @@ def asgi_wrapper() -> Callable[[Any], Any]:
 
 
 def surrounded(app: Any) -> Any:
-    return logged(with_security_headers(limited(app)))
+    return logged(with_security_headers(limited(of_known_host(admitted(app)))))
 
 
 def with_security_headers(app: Any) -> Any:

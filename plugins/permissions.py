@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from datasette import NotFound, Request, Response, hookimpl
@@ -15,7 +16,8 @@ from datasette.permissions import PermissionSQL
 from datasette.utils import tilde_decode
 
 from dailies import datasette_compat
-from dailies.auth.derived import closed_names
+from dailies.auth.derived import closed_names, databases_without_sql
+from dailies.auth.permissions import cached
 from dailies.datasette_compat import add_cors_headers
 from dailies.storage.availability import require_available
 from dailies.storage.databases import ServedDatabase
@@ -67,8 +69,20 @@ async def permission_resources_sql(
 ) -> PermissionSQL | None:
     if action in REFUSED_ACTIONS:
         return PermissionSQL(restriction_sql="select null as parent, null as child where 0")
-    closed = await closed_names(datasette, actor, action)
+    closed = await closed_resources(datasette, actor, action)
     return PermissionSQL(sql=CLOSED, params={"closed": json.dumps(closed)}) if closed else None
+
+
+async def closed_resources(
+    datasette: Datasette, actor: dict[str, Any] | None, action: str
+) -> Sequence[tuple[str, str | None]]:
+    if action != "execute-sql":
+        return await closed_names(datasette, actor, action)
+
+    async def ask() -> list[tuple[str, None]]:
+        return await databases_without_sql(datasette, actor)
+
+    return await cached(datasette, actor, ("SQL",), ask)
 
 
 @hookimpl

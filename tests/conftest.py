@@ -15,9 +15,9 @@ import hypothesis
 import pytest
 import server_process
 from browser_site import Site
-from cli_runner import run_in_process
+from cli_runner import is_setting, run_in_process
 from datasette.app import Datasette
-from in_process import asking, serving
+from in_process import READING, asking, serving
 from jobs_client import serving_jobs, token_of
 from playwright.sync_api import Browser, Page, sync_playwright
 from server_process import RunDailies, ServerProcess
@@ -55,7 +55,7 @@ BROWSER_OPTIONS = [
 @pytest.fixture(scope="session", autouse=True)
 def _no_settings_from_outside() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        for name in filter(server_process.is_setting, list(os.environ)):
+        for name in filter(is_setting, list(os.environ)):
             patch.delenv(name)
         yield
 
@@ -115,7 +115,7 @@ def shared_samples(sample_data: Path, tmp_path_factory: pytest.TempPathFactory) 
 @pytest.fixture(scope="module")
 def shared_datasette(shared_samples: Path) -> Iterator[Datasette]:
     """An instance over the sample rows for the read-only tests of a module."""
-    with serving() as served:
+    with serving(**READING) as served:
         yield served
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -47,7 +47,7 @@ class Versions:
     """Functions of a resource whose every version is kept, in `table`."""
 
     table: str
-    list: Callable[[sqlite3.Connection, str, int | None, int], list[Version]]
+    list: Callable[[sqlite3.Connection, str, int | None, int], Iterator[Version]]
     duplicate: Callable[[sqlite3.Connection, str, str | None], Record]
     restore: Callable[[sqlite3.Connection, str, int | None, str | None, Check | None], Record]
 

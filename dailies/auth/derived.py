@@ -1,4 +1,4 @@
-"""Views and canned queries, which are closed to whoever may not see a table that they read.
+"""What is closed with a table: views and queries that read it, tables about its rows, and SQL.
 
 Datasette itself takes each of them for a grant of its own.
 """
@@ -19,13 +19,15 @@ from dailies.canned_queries import CannedQuery
 from dailies.storage.restricted import quoted, reference, tables_read
 from loaders.registry import DATABASES
 
-KINDS = {"view-table": "view", "view-query": "query"}
+KINDS = {"view-table": "table", "view-query": "query"}
+SET_ASIDE = "set_aside"
+MEMORY = "_memory"
 
 Table = tuple[str, str]  # its database and name
 
 
 class Derived(NamedTuple):
-    """A view or query of a database, and the served tables that it reads."""
+    """A table, view or query of a database, and the served tables that it tells about."""
 
     kind: str
     database: str
@@ -35,14 +37,21 @@ class Derived(NamedTuple):
 
 # Those of which a source is not open to everybody: nothing else needs to be asked about.
 closable: WeakKeyDictionary[Datasette, list[Derived]] = WeakKeyDictionary()
+not_public: WeakKeyDictionary[Datasette, frozenset[Table]] = WeakKeyDictionary()
 checking_sources: ContextVar[bool] = ContextVar("checking_sources", default=False)
 
 
 async def find_closable(datasette: Datasette, queries: Iterable[CannedQuery]) -> None:
-    """Remember views and queries that may be closed; ValueError if a query does not compile."""
+    """Remember what may be closed; ValueError if a query does not compile."""
+    tables = {
+        (name, table)
+        for name in datasette.databases.keys() & DATABASES.keys()
+        for table in reference(name).tables
+    }
+    closed = await closed_to(datasette, None, tables)
     found = await find_derived(datasette, queries)
-    closed = await closed_to(datasette, None, {source for one in found for source in one.sources})
     closable[datasette] = [one for one in found if one.sources & closed]
+    not_public[datasette] = frozenset(closed)
 
 
 async def find_derived(datasette: Datasette, queries: Iterable[CannedQuery]) -> list[Derived]:
@@ -69,16 +78,32 @@ def derived_in(
                 found.append(Derived("query", database, query.name, sources(query.sql)))
             except sqlite3.Error as error:
                 raise ValueError(f'{query.file}: query "{query.name}": {error}') from error
-        for view in sorted(reference(database).views) if database in DATABASES else []:
-            sql = f"select * from {quoted(view)}"  # noqa: S608
-            found.append(Derived("view", database, view, sources(sql)))
+        if database in DATABASES:
+            found += tables_about(database)
+            for view in sorted(reference(database).views):
+                sql = f"select * from {quoted(view)}"  # noqa: S608
+                found.append(Derived("table", database, view, sources(sql)))
         return found
 
     return find
 
 
+def tables_about(database: str) -> list[Derived]:
+    """The tables that hold something about the rows of others."""
+    spec, served = DATABASES[database], reference(database)
+    main = frozenset([(database, spec.main_table)])
+    others = served.tables - served.views - {SET_ASIDE}
+    return [
+        *(Derived("table", database, part, main) for part in spec.parts),
+        Derived("table", database, SET_ASIDE, frozenset((database, table) for table in others)),
+    ]
+
+
 def served_sources(database: str, read: Iterable[tuple[str | None, str]]) -> frozenset[Table]:
-    """The served tables among those read; another table of ours belongs to one of them."""
+    """The served tables among those read; another table of ours belongs to one of them.
+
+    With a part of a main table comes that table itself.
+    """
 
     def sources() -> Iterator[Table]:
         for schema, table in read:
@@ -87,6 +112,8 @@ def served_sources(database: str, read: Iterable[tuple[str | None, str]]) -> fro
                 served = reference(name)
                 if table in served.tables - served.views:
                     yield name, table
+                    if table in DATABASES[name].parts:
+                        yield name, DATABASES[name].main_table
                 elif table in served.columns and table not in served.views:
                     owner = table.partition("_fts")[0]
                     main = DATABASES[name].main_table
@@ -104,6 +131,16 @@ async def closed_names(
         return []
     closed = await closed_to(datasette, actor, {table for item in items for table in item.sources})
     return [(item.database, item.name) for item in items if item.sources & closed]
+
+
+async def databases_without_sql(
+    datasette: Datasette, actor: dict[str, Any] | None
+) -> list[tuple[str, None]]:
+    """The databases in which the actor may run no SQL, since a table is closed to them."""
+    tables = set(not_public.get(datasette, ()))
+    closed = await closed_to(datasette, actor, tables)
+    found = {name for name, _ in closed}
+    return [(name, None) for name in sorted(found | {MEMORY} if found else found)]
 
 
 async def closed_to(

@@ -15,6 +15,7 @@ from loaders.registry import data_dir
 FOLDER = ".dailies"
 FOLDER_MODE = 0o700
 FILE_MODE = 0o600
+MIN_LENGTH = 32  # characters of a secret
 
 
 def private_path(name: str) -> Path:
@@ -39,12 +40,23 @@ def create_private_file(name: str) -> Path:
 
 
 def signing_secret() -> str:
-    """The key that signs cookies, created at its first use; each installation has its own."""
+    """The key that signs cookies, created at its first use; each installation has its own.
+
+    A file left empty, as by a full disk, is replaced: whoever knows the key can sign a cookie.
+    """
     path = private_path("secret")
     if not path.exists():
         write_once(path, secrets.token_hex(32))
     path.chmod(FILE_MODE)
-    return path.read_text()
+    found = path.read_text(errors="replace").strip()
+    if not found:
+        path.unlink()
+        return signing_secret()
+    if len(found) < MIN_LENGTH:
+        raise ValueError(
+            f"{path} has fewer than {MIN_LENGTH} characters: delete it to get a new one"
+        )
+    return found
 
 
 def write_once(path: Path, text: str) -> None:

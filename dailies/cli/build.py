@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from dailies.cli import samples
-from loaders import repair, restore, upgrade
-from loaders.campaigns import files
+from loaders import backups, restore, upgrade
 from loaders.connections import connect
+from loaders.import_export import import_files
 from loaders.import_options import ImportOptions
 from loaders.progress import Progress
 from loaders.registry import database_path
@@ -71,6 +71,8 @@ def build(
         report.created, report.migrations = report.created or result.created, result.migrations
         report.repaired = result.repaired
         report.backup = report.backup or result.backup
+        if not report.created:
+            upgrade.repair_content(name, path, report, progress)
         with closing(connect(path)) as connection:
             fill(connection, report, sample)
     except (ValueError, OSError, sqlite3.Error) as error:
@@ -79,13 +81,12 @@ def build(
 
 
 def fill(connection: sqlite3.Connection, report: BuildReport, sample: bool) -> None:
-    """Rebuild stale search indexes; import from an earlier system into a new file; add samples."""
-    if not report.created:
-        report.repaired += repair.rebuild_search_indexes(report.name, connection)
+    """Import from an earlier system into a new file; add samples."""
     earlier = os.environ.get("CAMPAIGNS_YAML_PATH")
     if report.created and report.name == "campaigns" and earlier:
         source = Path(earlier).expanduser()
-        imported = files.import_jobs(connection, [source], ImportOptions(actor="build"))
-        report.imported = imported.as_dict()
+        backup = backups.copy_to_keep(source, database_path(report.name).parent)
+        imported = import_files(report.name, connection, [source], ImportOptions(actor="build"))
+        report.imported = {**imported.as_dict(), "backup": str(backup)}
     if sample:
         report.sample_rows = samples.add(report.name, connection)

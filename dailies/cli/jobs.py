@@ -95,7 +95,7 @@ def history(name: str, key: str) -> Output:
         if resource.queue:
             found = resource.queue.events(db.conn, key, None, MAX_VERSIONS)
         else:
-            found = versions_of(resource).list(db.conn, key, None, MAX_VERSIONS)
+            found = list(versions_of(resource).list(db.conn, key, None, MAX_VERSIONS))
     if not found:
         raise NotFound(f"There was never a job {quoted(key)}")
     return rows_output([version.text for version in found])

@@ -45,4 +45,3 @@ def build_databases() -> None:
             click.echo(line, err=True)
         if report.error:
             click.echo(f"Error: {report.error}", err=True)
-            click.echo(f"{name} is not served: run `dailies check {name}`", err=True)

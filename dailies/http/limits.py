@@ -60,6 +60,8 @@ def limited(app: App) -> App:
 
 def check_target(scope: Scope) -> None:
     """RequestError if the path is too long, or the query string has too much of something."""
+    if not scope["path"].startswith("/"):  # as in OPTIONS *
+        raise RequestError(400, "The path must begin with a slash")
     if len(scope.get("raw_path") or scope["path"].encode()) > MAX_PATH_BYTES:
         raise RequestError(414, f"The path is longer than {MAX_PATH_BYTES:,} bytes")
     query = scope.get("query_string") or b""

@@ -34,7 +34,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self._reader_timer: asyncio.TimerHandle | None = None
         self._reading_head = True
         self._head_bytes = 0
-        self._waiting_since = self.loop.time()
+        self.waiting_since = self.loop.time()
 
     @property
     def waits(self) -> bool:
@@ -85,7 +85,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self._reading_head = True
 
     def on_response_complete(self) -> None:
-        self._waiting_since = self.loop.time()
+        self.waiting_since = self.loop.time()
         unfinished = self.cycle is not None and self.cycle.more_body
         super().on_response_complete()
         if unfinished:
@@ -112,7 +112,7 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def _check_reader(self, before: int) -> None:
         if before - self.unread < READER_BYTES:
-            self._abort("the client does not read its response")
+            self.abort("the client does not read its response")
         else:
             self._check_reader_later()
 
@@ -139,7 +139,7 @@ class LimitedProtocol(HttpToolsProtocol):
         elif not self.transport.is_closing():
             self.transport.close()
 
-    def _abort(self, reason: str) -> None:
+    def abort(self, reason: str) -> None:
         self._log(reason)
         self.transport.abort()
 
@@ -156,8 +156,8 @@ class LimitedProtocol(HttpToolsProtocol):
 def give_way(connections: set[Any], newest: LimitedProtocol) -> None:
     """Close the connection that has waited longest for a request, or else the newest."""
     waiting = [one for one in connections if one.waits and one is not newest]
-    longest = min(waiting, key=lambda one: one._waiting_since, default=newest)
-    longest._abort("too many connections")
+    longest = min(waiting, key=lambda one: one.waiting_since, default=newest)
+    longest.abort("too many connections")
     connections.discard(longest)
 
 
@@ -168,5 +168,5 @@ def stop_slow_readers(connections: set[Any]) -> None:
     for one in sorted(unread, key=unread.__getitem__, reverse=True):
         if total <= MAX_UNREAD_BYTES:
             return
-        one._abort("too many responses are not read")
+        one.abort("too many responses are not read")
         total -= unread[one]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import resource
 import sys
 from typing import Any
@@ -14,6 +15,7 @@ from dailies.http.clients import trusted_proxies
 from dailies.http.logs import CONFIGURATION, LogStream
 from dailies.http.protocol import MAX_CONNECTIONS, LimitedProtocol
 
+M_MMAP_THRESHOLD, M_ARENA_MAX = -3, -8  # of malloc.h
 FILES_BESIDE = 512  # database files of all threads, at most
 
 
@@ -35,10 +37,18 @@ class Config(uvicorn.Config):
 
 def use_limits() -> None:
     """Have Datasette start uvicorn with `Config`, on a faster event loop than Python's own."""
-    trusted_proxies()  # ValueError now, rather than when everything else has started
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
     allow_files(MAX_CONNECTIONS + FILES_BESIDE)
+    return_memory()
     uvicorn.Config = Config  # type: ignore[assignment,misc]
+
+
+def return_memory() -> None:
+    """Have glibc return the memory of large values at once, rather than keep it for each thread."""
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt:
+        mallopt(M_MMAP_THRESHOLD, 1_000_000)
+        mallopt(M_ARENA_MAX, 2)
 
 
 def allow_files(number: int) -> None:

@@ -40,6 +40,15 @@ def unavailable(datasette: Datasette) -> Mapping[str, str]:
     return _unavailable.get(datasette, {})
 
 
+def mark_unavailable(datasette: Datasette, name: str, reason: str) -> None:
+    """Note why a database is not served from now on; it is if the reason is empty."""
+    reasons = _unavailable.setdefault(datasette, {})
+    if reason:
+        reasons[name] = reason
+    else:
+        reasons.pop(name, None)
+
+
 def require_available(datasette: Datasette, *names: str) -> None:
     """RequestError 503 if one of these databases is not served."""
     lacking = [name for name in names if name in unavailable(datasette)]

@@ -9,16 +9,19 @@ import sqlite3
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from dailies.datasette_compat import QueryInterrupted
+from dailies.datasette_compat import QueryInterrupted, in_table_page
 from dailies.errors import RETRY, RequestError
 from loaders.database_file import WatchedConnection
 
-MAX_RESULT_BYTES = 4_000_000  # but for the last row, which may be the only one
-MAX_LIKE_PATTERN = 500  # bytes; comparing takes the product of pattern and text
+MAX_RESULT_BYTES = 4_000_000  # but for the last row, and one more
+MAX_LIST_BYTES = 2_500_000
+MAX_VALUE_BYTES = 100_000_000  # of a text, a blob or a row, which SQL can also make
+MAX_SQLITE_BYTES = 512_000_000  # of all connections of this process, as for sorting
+MAX_LIKE_PATTERN = 250  # bytes; comparing takes the product of pattern and text
 
 SLOW_SECONDS = 0.05
 SLICE_SECONDS = 0.1
@@ -29,11 +32,12 @@ INSTRUCTIONS = 1000  # of SQLite between two looks at the clock
 BUSY = "Too many slow queries are running: try again later"
 
 
-class TooManyBytes(Exception):
-    """The rows that fit, of a result that is too large."""
+class TooManyBytes(RequestError):
+    """A result is too large; `rows` holds those that fit, if they are needed."""
 
-    def __init__(self, rows: list[Any], description: Any) -> None:
-        super().__init__(f"The result is larger than {MAX_RESULT_BYTES:,} bytes: ask for less")
+    def __init__(self, fit: int, rows: list[Any], description: Any) -> None:
+        super().__init__(400, f"The result is larger than {MAX_RESULT_BYTES:,} bytes: ask for less")
+        self.fit = fit
         self.rows = rows
         self.description = description
 
@@ -42,22 +46,38 @@ class BoundedCursor(sqlite3.Cursor):
     """Raises TooManyBytes instead of fetching a list that is too large."""
 
     def fetchall(self) -> list[Any]:
-        return self._fetch(None)
+        """All rows, as of facets and lists of names: none of them may be large."""
+        rows: list[Any] = []
+        left = MAX_LIST_BYTES
+        for row in self:
+            rows.append(row)
+            left -= size_of(row)
+            if left < 0:
+                del rows[:]
+                raise TooManyBytes(0, rows, self.description)
+        return rows
 
     def fetchmany(self, size: int | None = 1) -> list[Any]:
-        return self._fetch(size)
-
-    def _fetch(self, most: int | None) -> list[Any]:
+        """The rows of a page or query, up to `size`."""
         rows: list[Any] = []
-        left = MAX_RESULT_BYTES
+        left, fit = MAX_RESULT_BYTES, 0
         for row in self:
-            if left <= 0:
-                raise TooManyBytes(rows, self.description)
+            if left <= 0 and len(rows) > fit:  # one row more tells that there is a next page
+                # The traceback of the error would keep all rows in memory.
+                del rows[0 if in_table_page.get() else fit :]
+                raise TooManyBytes(fit, rows, self.description)
             rows.append(row)
-            left -= sum(len(value) for value in row if isinstance(value, str | bytes))
-            if len(rows) == most:
+            if left > 0:
+                fit += 1
+                left -= size_of(row)
+            if len(rows) == size:
                 break
         return rows
+
+
+def size_of(row: Iterable[Any]) -> int:
+    """The length of its texts and blobs."""
+    return sum(len(value) for value in row if isinstance(value, str | bytes))
 
 
 class BoundedConnection(WatchedConnection):

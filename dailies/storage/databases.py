@@ -32,18 +32,23 @@ from loaders.database_file import WatchedFile
 from loaders.errors import NotFound
 from loaders.search import SEARCHES
 
+MEMORY = "_memory"
+
 Result = TypeVar("Result")
 
 QUICK_SECONDS = 0.005
 QUICK_STEPS = 2000  # of SQLite's virtual machine, between two looks at the clock
+MAX_HTML_ROWS = 200
+MAX_TOKEN = 2_000  # characters of a value in the address of the next page
 JOIN_BY_NAME = (
     "USING and NATURAL are refused, since a table has columns that are not served:"
     " write JOIN ... ON ..."
 )
 
 datasette_compat.limit_queries_with(time_limit)
+datasette_compat.limit_page_tokens(MAX_TOKEN)
 datasette_compat.shorten_table_pages(
-    lambda error: len(error.rows) if isinstance(error, TooManyBytes) else None
+    lambda error: (error.fit or None) if isinstance(error, TooManyBytes) else None, MAX_HTML_ROWS
 )
 
 groups: WeakKeyDictionary[Database, GroupCommit] = WeakKeyDictionary()

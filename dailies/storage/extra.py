@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from datasette.app import Datasette
-from datasette.database import Database
 
 from dailies.datasette_compat import keep_open
+from dailies.storage.bounds import BoundedConnection
+from dailies.storage.databases import BoundedDatabase
 from dailies.storage.restricted import set_serving_pragmas, uri_of
 from loaders import checks
 from loaders.connections import BUSY_TIMEOUT_MS
@@ -23,7 +24,7 @@ def kind_of(path: Path) -> str:
         return checks.identify(connection) or ""
 
 
-class ExtraDatabase(Database):
+class ExtraDatabase(BoundedDatabase):
     """A file of the user's own, which other programs may change meanwhile."""
 
     def __init__(self, datasette: Datasette, path: Path) -> None:
@@ -37,6 +38,7 @@ class ExtraDatabase(Database):
             uri=True,
             timeout=BUSY_TIMEOUT_MS / 1000,
             check_same_thread=False,
+            factory=BoundedConnection,
         )
         set_serving_pragmas(connection)
         connection.execute("pragma query_only = on")

@@ -36,19 +36,27 @@ class GroupCommit:
         return await future
 
     async def _write_all(self) -> None:
-        while self._waiting:
-            group, self._waiting = self._waiting, []
-            writes = [write for write, _ in group]
+        group: list[tuple[Write, asyncio.Future[Any]]] = []
+        try:
+            while self._waiting:
+                group, self._waiting = self._waiting, []
+                outcomes = await self._outcomes([write for write, _ in group])
+                for (_, future), outcome in zip(group, outcomes, strict=True):
+                    set_outcome(future, *outcome)
+        finally:
+            # All are done unless this task was cancelled, as when the server ends.
+            for _, future in (*group, *self._waiting):
+                future.cancel()
+            self._waiting = []
 
-            def run(connection: sqlite3.Connection, writes: list[Write] = writes) -> list[Outcome]:
-                return run_together(connection, writes)
-
-            writing = asyncio.ensure_future(self._database.execute_write_fn(run, transaction=False))
-            await asyncio.wait([writing])
-            error = writing.exception()
-            outcomes = [(None, error)] * len(group) if error else writing.result()
-            for (_, future), outcome in zip(group, outcomes, strict=True):
-                set_outcome(future, *outcome)
+    async def _outcomes(self, writes: list[Write]) -> list[Outcome]:
+        try:
+            outcomes: list[Outcome] = await self._database.execute_write_fn(
+                lambda connection: run_together(connection, writes), transaction=False
+            )
+        except Exception as error:  # noqa: BLE001 - each caller gets it
+            return [(None, error)] * len(writes)
+        return outcomes
 
 
 def set_outcome(future: asyncio.Future[Any], result: Any, error: BaseException | None) -> None:

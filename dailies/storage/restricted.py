@@ -19,7 +19,12 @@ from typing import Any
 
 import sqlite_utils
 
-from dailies.storage.bounds import MAX_LIKE_PATTERN, BoundedConnection
+from dailies.storage.bounds import (
+    MAX_LIKE_PATTERN,
+    MAX_SQLITE_BYTES,
+    MAX_VALUE_BYTES,
+    BoundedConnection,
+)
 from loaders import schema
 from loaders.connections import BUSY_TIMEOUT_MS, set_pragmas
 from loaders.database_file import WatchedConnection, WatchedFile, open_file, open_read_only_as
@@ -278,6 +283,7 @@ def connect_across(files: Mapping[str, WatchedFile], authorizer: Authorizer) -> 
     try:
         set_serving_pragmas(connection)
         for name, file in files.items():
+            file.check()
             connection.execute(f"attach database ? as {quoted(name)}", [uri_of(Path(file.path))])
         connection.files = tuple(files.values())
         connection.check_files()
@@ -295,6 +301,8 @@ def uri_of(path: Path, mode: str = "ro") -> str:
 def set_serving_pragmas(connection: sqlite3.Connection) -> None:
     set_pragmas(connection)
     add_functions(connection)
-    connection.execute("pragma temp_store = memory")
+    connection.execute("pragma temp_store = file")
     connection.execute(f"pragma cache_size = -{CACHE_KIB}")
+    connection.execute(f"pragma hard_heap_limit = {MAX_SQLITE_BYTES}")
+    connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAX_VALUE_BYTES)
     connection.setlimit(sqlite3.SQLITE_LIMIT_LIKE_PATTERN_LENGTH, MAX_LIKE_PATTERN)

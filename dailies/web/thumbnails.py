@@ -21,7 +21,8 @@ from loaders.image_library.image_files import BROKEN_IMAGE, MAX_PIXELS, READ
 
 MAX_SIDE = 320  # pixels
 MAX_BYTES = 100_000_000
-MAX_CONCURRENT = 2  # reading a large image takes some hundred MB of memory
+MAX_DECODED = 36_000_000  # pixels, enough for 8K; WebP takes 16 bytes of memory for each
+MAX_CONCURRENT = 2
 MAX_CACHED = 1000  # thumbnails, of about 10 kB each
 FORMAT = "WEBP"
 CONTENT_TYPE = "image/webp"
@@ -115,14 +116,19 @@ def try_to_shrink(file: BinaryIO, size: int) -> bytes | None:
         return None
 
 
+def shrinks_as_read(image: Image.Image) -> bool:
+    """True for JPEG, but for a progressive one: it is never in memory in its full size."""
+    return image.format in ("JPEG", "MPO") and not image.info.get("progressive")
+
+
 def shrink(file: BinaryIO) -> bytes:
     """The thumbnail, rotated as its EXIF data says, without any metadata."""
     with Image.open(file, formats=READ) as image:
-        if image.width * image.height > MAX_PIXELS:
+        if image.width * image.height > (MAX_PIXELS if shrinks_as_read(image) else MAX_DECODED):
             raise ValueError("too many pixels")
         image.draft("RGB", (MAX_SIDE, MAX_SIDE))
+        image.thumbnail((MAX_SIDE, MAX_SIDE))
         small = ImageOps.exif_transpose(image)
-        small.thumbnail((MAX_SIDE, MAX_SIDE))
         written = BytesIO()
         small.convert("RGBA" if small.has_transparency_data else "RGB").save(written, FORMAT)
     return written.getvalue()

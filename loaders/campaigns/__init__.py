@@ -1,6 +1,6 @@
 """Campaign jobs: the Python functions of the database `campaigns`."""
 
-from loaders.campaigns.checks import check
+from loaders.campaigns.checks import DERIVED, check
 from loaders.campaigns.files import export_to_yaml, migrate_from_yaml, verify_migration
 from loaders.campaigns.jobs import (
     JobFilter,
@@ -19,6 +19,7 @@ from loaders.campaigns.jobs import (
 )
 
 __all__ = [
+    "DERIVED",
     "JobFilter",
     "add_job",
     "bulk_add_jobs",

@@ -47,6 +47,26 @@ BROKEN_RULES: Mapping[str, str] = {
 }
 
 
+DERIVED: Mapping[str, str] = {
+    "job_history has no version of a job": """
+        select id
+        from jobs
+        where id not in (select job_id from job_history)
+        """,
+    "job_counts does not agree with jobs": """
+        select group_key
+        from (
+            select json_array(product, persona, language, enabled is 1) as group_key, count(*)
+            from jobs
+            group by 1
+            except
+            select group_key, jobs
+            from job_counts
+          )
+        """,
+}
+
+
 def check(connection: sqlite3.Connection) -> Iterator[str]:
     """Jobs whose columns disagree with their `data`, and values that break a rule."""
     yield from named_rows(connection, {**DRIFTED, **BROKEN_RULES})

@@ -23,7 +23,7 @@ from loaders.formats.atomic_write import ExportReport, write_export
 from loaders.formats.files import read
 from loaders.formats.record import FileRecord
 from loaders.import_options import DEFAULT_OPTIONS, ImportOptions, import_transaction
-from loaders.import_report import ImportReport, Origin
+from loaders.import_report import ImportReport, Origin, OtherLists, unknown_lists
 from loaders.rows import select
 
 TEXT_FIELDS = frozenset({"id"} | {key for f in FIELDS if f.kind != "boolean" for key in f.keys})
@@ -52,12 +52,17 @@ def import_jobs(
     """Load jobs from files and folders; each is counted in the report."""
     columns = options.columns
     texts = TEXT_FIELDS | {name for name, column in columns.items() if column in TEXT_FIELDS}
+    others: OtherLists = {}
     records = (
         renamed(record, columns)
         for path in paths
-        for record in read(path, options.format, text_fields=texts)
+        for record in read(
+            path, options.format, text_fields=texts, others=others.setdefault(path, [])
+        )
     )
-    return load(db, records, options)
+    report = load(db, records, options)
+    report.other_lists = others
+    return report
 
 
 def renamed(record: FileRecord, columns: Mapping[str, str]) -> FileRecord:
@@ -78,7 +83,7 @@ def load(
     report = ImportReport()
     with (
         bulk_cache(db),
-        import_transaction(db, "jobs", options, report) as connection,
+        import_transaction(db, ["jobs"], options, report) as connection,
     ):
         target = Import(connection, options.on_conflict, report)
         is_bulk = bulk_load.is_possible(connection)
@@ -170,7 +175,17 @@ def export_jobs(db: Connection, path: Path, format: str | None = None) -> Export
     """Write every job to a file, or to a folder of one YAML file a job (no suffix)."""
     with snapshot(db) as connection:
         documents = jobs.iterate_documents(connection)
-        return write_export(path, documents, format, "jobs", TEXT_FIELDS)
+        return write_export(path, documents, format, "jobs", TEXT_FIELDS, summary=summary)
+
+
+def summary(job: Mapping[str, Any]) -> dict[str, Any]:
+    """What earlier programs list of a job."""
+    return {
+        "job_name": job.get("job_name") or "",
+        "product": job.get("product") or "",
+        "created_at": job.get("created_at") or "",
+        "enabled": job.get("enabled", True),
+    }
 
 
 def verify_jobs(db: Connection, paths: Iterable[Path], format: str | None = None) -> Comparison:
@@ -184,7 +199,12 @@ def compare_all(
 ) -> Comparison:
     comparison = Comparison()
     seen: set[str] = set()
-    records = (record for path in paths for record in read(path, format, text_fields=TEXT_FIELDS))
+    others = comparison.other_lists
+    records = (
+        record
+        for path in paths
+        for record in read(path, format, TEXT_FIELDS, others=others.setdefault(path, []))
+    )
     report = ImportReport()
     for record in records:
         comparison.found += 1
@@ -217,6 +237,7 @@ def migrate_from_yaml(
     source = Path(path)
     backup = backups.copy_beside(source) if create_backup else None
     report = import_jobs(db, [source])
+    report.fail_all(unknown_lists(report.other_lists, "campaigns", ["jobs"]))
     return {
         "success": report.ok,
         "jobs_found": report.found,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections.abc import Iterator
 from typing import Any
 
 from loaders.campaigns import jobs
@@ -81,11 +82,12 @@ def duplicate_job(db: Connection, job_id: str, actor: str | None = None) -> Reco
 
 def list_versions(
     db: Connection, job_id: str, before: int | None = None, limit: int = -1
-) -> list[Version]:
+) -> Iterator[Version]:
     """Versions of a job below number `before`, newest first."""
     values = {"id": job_id, "before": before, "limit": limit}
     with reading(db) as connection:
-        return [Version(*row) for row in connection.execute(LIST_VERSIONS, values)]
+        for row in connection.execute(LIST_VERSIONS, values):
+            yield Version(*row)
 
 
 def restore_job(

@@ -10,7 +10,7 @@ from typing import Any
 
 from loaders.backups import free_name, sync
 from loaders.formats.files import detect_format, write
-from loaders.formats.folder import write_folder
+from loaders.formats.folder import JOBS, MANIFEST_NAME, Summary, write_document, write_folder
 from loaders.times import file_stamp
 
 
@@ -32,29 +32,50 @@ def write_export(
     format: str | None,
     list_key: str,
     text_fields: frozenset[str] = frozenset(),
+    defaults: frozenset[str] = frozenset(),
+    summary: Summary | None = None,
 ) -> ExportReport:
     """Write `rows` to a file, or to a folder with one YAML file for each row.
 
-    It is a folder if `path` is one, or has no suffix and no format is named.
+    It is a folder if `path` is one, or has no suffix and no format is named. With `summary` it gets
+    a manifest.
     """
+    manifest: dict[str, Any] = {}
     report = ExportReport(str(path))
     counted = count_rows(rows, report)
     partial = free_name(path.with_name(f".{path.name}.partial"))
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         if path.is_dir() or (format is None and not path.suffix):
-            write_folder(partial, counted, text_fields)
+            manifest = write_folder(partial, counted, text_fields, summary)
+            if manifest and path.name != JOBS:
+                write_document(partial / MANIFEST_NAME, manifest)
         else:
-            write(partial, counted, format or detect_format(path), list_key, text_fields)
+            chosen = format or detect_format(path)
+            write(partial, counted, chosen, list_key, text_fields, defaults)
             sync(partial)
         backup = back_up_existing(path)
         partial.rename(path)
+        if manifest and path.name == JOBS:
+            write_manifest_beside(path, manifest)
     except BaseException:
         remove(partial)
         raise
     sync(path.parent)
     report.backup = str(backup) if backup else None
     return report
+
+
+def write_manifest_beside(folder: Path, manifest: dict[str, Any]) -> None:
+    """Write the manifest where earlier programs look for it; an existing one is kept."""
+    target = folder.with_name(MANIFEST_NAME)
+    partial = free_name(target.with_name(f".{target.name}.partial"))
+    for entry in manifest.values():
+        entry["file_path"] = f"{folder.name}/{entry['file_path']}"
+    write_document(partial, manifest)
+    sync(partial)
+    back_up_existing(target)
+    partial.rename(target)
 
 
 def count_rows(rows: Iterable[dict[str, Any]], report: ExportReport) -> Iterator[dict[str, Any]]:

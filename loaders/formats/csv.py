@@ -1,6 +1,8 @@
-"""Reads and writes CSV. It is not lossless: all values are read as text, empty cells as absent.
+"""Reads and writes CSV: all values are read as text, empty cells as absent.
 
-Lists, mappings and numbers are written as JSON.
+Lists, mappings and numbers are written as JSON; only the forms of `json_form` are read back. Null
+is `!!null null` where an empty cell means something else. `!!str ` is written before the empty text
+and before text that looks like one of these.
 """
 
 import csv
@@ -8,20 +10,25 @@ import json
 import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
+from loaders.formats.json_form import is_form
 from loaders.formats.json_writer import json_text
-from loaders.formats.record import NOT_TEXT, FileRecord, open_text
+from loaders.formats.record import NOT_TEXT, FileRecord, lines, open_text
 
 _MAX_CELL = 1 << 27  # characters
+_TEXT = "!!str "
+_NULL = "!!null null"
+_TAGGED = ("!!", '{"!!')
 
 
 def read_csv(path: Path) -> Iterator[FileRecord]:
     """The rows of a CSV file, which has a header."""
     csv.field_size_limit(max(csv.field_size_limit(), _MAX_CELL))
     with open_text(path) as file:
-        reader = csv.reader(file, strict=True)
+        reader = csv.reader(lines(file), strict=True)
         header = _next_row(reader)
         if problem := _header_problem(header):
             yield FileRecord(str(path), "line 1", None, problem)
@@ -67,11 +74,27 @@ def _row_value(
         return None, row
     if len(row) != len(header):
         return None, f"{len(row)} cells where the header has {len(header)}"
-    return {name: cell for name, cell in zip(header, row, strict=True) if cell}, None
+    return {name: _value(cell) for name, cell in zip(header, row, strict=True) if cell}, None
 
 
-def write_csv(file: IO[str], records: Iterable[dict[str, Any]]) -> None:
-    """Write the records, which are buffered in a temporary file until all columns are known."""
+def _value(cell: str) -> Any:
+    if not cell.startswith(_TAGGED):
+        return cell
+    if cell.startswith("!!"):
+        return None if cell == _NULL else cell.removeprefix(_TEXT)
+    with suppress(ValueError, RecursionError):
+        form = json.loads(cell)
+        return form if is_form(form) else cell
+    return cell
+
+
+def write_csv(
+    file: IO[str], records: Iterable[dict[str, Any]], defaults: frozenset[str] = frozenset()
+) -> None:
+    """Write the records, which are buffered in a temporary file until all columns are known.
+
+    Of the columns `defaults`, an empty cell means the default value.
+    """
     columns: dict[str, None] = {}
     with tempfile.TemporaryFile("w+", encoding="utf-8", newline="") as buffer:
         for record in records:
@@ -83,10 +106,13 @@ def write_csv(file: IO[str], records: Iterable[dict[str, Any]]) -> None:
             writer.writerow(columns)
         for line in buffer:
             record = json.loads(line)
-            writer.writerow([_cell(record.get(column)) for column in columns])
+            nulls = dict.fromkeys(defaults & record.keys(), _NULL)
+            writer.writerow([_cell(record.get(name), nulls.get(name, "")) for name in columns])
 
 
-def _cell(value: Any) -> str:
+def _cell(value: Any, null: str) -> str:
     if value is None:
-        return ""
-    return value if isinstance(value, str) else json_text(value)
+        return null
+    if not isinstance(value, str):
+        return json_text(value)
+    return value if value and not value.startswith(_TAGGED) else f"{_TEXT}{value}"

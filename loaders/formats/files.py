@@ -73,19 +73,23 @@ def read(
     format: str | None = None,
     text_fields: frozenset[str] = frozenset(),
     list_key: str = "jobs",
+    others: list[str] | None = None,
 ) -> Iterator[FileRecord]:
     """The records of a file or folder.
 
-    Raises at once ValueError for an unknown format, OSError for a file that cannot be read.
+    JSON and YAML files may hold several lists: only that of `list_key` is read, and the keys of
+    the others are added to `others` meanwhile. Raises at once ValueError for an unknown format,
+    OSError for a file that cannot be read.
     """
     chosen = check_format(format or detect_format(path))
     if path.is_dir():
         return read_folder(path, text_fields, list_key)
     path.open("rb").close()
+    found = [] if others is None else others
     if chosen == "yaml":
-        return read_yaml(path, text_fields, list_key)
+        return read_yaml(path, text_fields, list_key, found)
     if chosen == "json":
-        return read_json(path, text_fields, list_key)
+        return read_json(path, text_fields, list_key, found)
     return read_ndjson(path, text_fields) if chosen == "ndjson" else read_csv(path)
 
 
@@ -95,15 +99,17 @@ def write(
     format: str,
     list_key: str = "jobs",
     text_fields: frozenset[str] = frozenset(),
+    defaults: frozenset[str] = frozenset(),
 ) -> None:
     """Write the records to this path; ValueError for an unknown format.
 
     In YAML, a value in `text_fields` that is not text gets a tag, since it would be read as text.
+    In CSV, null in one of `defaults` gets a tag, since a blank cell means the default.
     """
     check_format(format)
     with path.open("w", encoding="utf-8", newline="") as file:
         if format == "csv":
-            write_csv(file, records)
+            write_csv(file, records, defaults)
         elif format == "yaml":
             file.writelines(yaml_list(records, list_key, text_fields))
         elif format == "ndjson":

@@ -17,7 +17,10 @@ from loaders.formats.record import (
     MANIFEST,
     NOT_TEXT,
     FileRecord,
+    is_file_of_tables,
     is_manifest,
+    lines,
+    lists_of_rows,
     open_text,
 )
 from loaders.formats.yaml_scalars import MAX_DIGITS, float_form
@@ -99,7 +102,7 @@ def read_ndjson(path: Path, text_fields: frozenset[str]) -> Iterator[FileRecord]
     """The objects of a file with one object per line; blank lines are skipped."""
     source, number = str(path), 0
     with open_text(path, newline="\n") as file:
-        for number, line in enumerate(file, 1):
+        for number, line in enumerate(lines(file), 1):
             try:
                 value = _checked(line, _line_value(line), text_fields)
             except (ValueError, RecursionError) as error:
@@ -210,10 +213,13 @@ class _Buffer:
 class _ListReader:
     """Reads an array of objects, an object with such an array under the list key, or objects."""
 
-    def __init__(self, path: Path, text_fields: frozenset[str], list_key: str) -> None:
+    def __init__(
+        self, path: Path, text_fields: frozenset[str], list_key: str, others: list[str]
+    ) -> None:
         self._path = path
         self._text_fields = text_fields
         self._list_key = list_key
+        self._others = others
         self._number = 0
         self._position = ""
 
@@ -264,6 +270,7 @@ class _ListReader:
     def _object(self, buffer: _Buffer) -> Iterator[FileRecord]:
         """Read the array under the list key; without one, the object itself is a record."""
         line, buffer.kept, has_list = buffer.line(), buffer.at, False
+        others: list[str] = []
         buffer.take("{")
         while buffer.peek() != "}":
             key, _ = buffer.value(_LITERAL_DECODER)
@@ -272,27 +279,39 @@ class _ListReader:
                 has_list, buffer.kept = True, None
                 yield from self._array(buffer)
             else:
-                buffer.value(_LITERAL_DECODER)
+                value, _ = buffer.value(_LITERAL_DECODER)
+                others += lists_of_rows({key: value})
             if buffer.peek() != "}":
                 buffer.take(",")
-        if not has_list:
+        if has_list:
+            self._others += others
+        else:
             self._begin(line)
-            yield self._object_record(buffer)
+            yield from self._object_record(buffer)
             self._position = ""
         buffer.take("}")
         buffer.kept = None
 
-    def _object_record(self, buffer: _Buffer) -> FileRecord:
+    def _object_record(self, buffer: _Buffer) -> Iterator[FileRecord]:
         raw = buffer.text[buffer.kept : buffer.at + 1]
         try:
             value = _checked(raw, _DECODER.decode(raw), self._text_fields)
         except ValueError as error:
-            return self._record(None, _reason(error), self._position)
+            yield self._record(None, _reason(error), self._position)
+            return
         if is_manifest(value):
-            return self._record(None, MANIFEST, self._position)
-        return self._record(value, None, self._position)
+            yield self._record(None, MANIFEST, self._position)
+        elif is_file_of_tables(value):
+            self._others += lists_of_rows(value)
+        else:
+            yield self._record(value, None, self._position)
 
 
-def read_json(path: Path, text_fields: frozenset[str], list_key: str) -> Iterator[FileRecord]:
-    """The objects of a JSON file: an array, an object with an array under the key, or objects."""
-    return _ListReader(path, text_fields, list_key).records()
+def read_json(
+    path: Path, text_fields: frozenset[str], list_key: str, others: list[str]
+) -> Iterator[FileRecord]:
+    """The objects of a JSON file: an array, an object with an array under the key, or objects.
+
+    The keys of other arrays of objects beside that of `list_key` are added to `others`.
+    """
+    return _ListReader(path, text_fields, list_key, others).records()

@@ -1,11 +1,13 @@
 """What all readers share: the records they return, and how a file is decoded to text."""
 
 import codecs
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 INCOMPLETE = "the file ends in the middle of this job"
 MANIFEST = "is a manifest of job files: import their folder"
+MAX_LINE = 1 << 26  # characters
 NOT_TEXT = "contains bytes that are not valid UTF-8 (or UTF-16 with a byte order mark)"
 
 
@@ -25,6 +27,23 @@ def is_manifest(value: dict[str, Any]) -> bool:
     )
 
 
+def lists_of_rows(value: dict[str, Any]) -> list[str]:
+    """The keys under which a file with several tables holds rows."""
+    return [
+        key
+        for key, items in value.items()
+        if isinstance(items, list) and any(isinstance(item, dict) for item in items)
+    ]
+
+
+def is_file_of_tables(value: dict[str, Any]) -> bool:
+    """True for a mapping of nothing but lists of rows."""
+    return bool(value) and all(
+        isinstance(items, list) and all(isinstance(item, dict) for item in items)
+        for items in value.values()
+    )
+
+
 def detect_encoding(head: bytes) -> str:
     """The encoding of a file by its first bytes."""
     if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
@@ -39,6 +58,12 @@ def _replace_with_surrogate(error: UnicodeError) -> tuple[str, int]:
 
 
 codecs.register_error("dailies-surrogate", _replace_with_surrogate)
+
+
+def lines(file: IO[str]) -> Iterator[str]:
+    """The lines of a file. One that is too long comes in parts, which readers refuse."""
+    while line := file.readline(MAX_LINE):
+        yield line
 
 
 def open_text(path: Path, newline: str = "") -> IO[str]:

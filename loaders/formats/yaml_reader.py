@@ -23,7 +23,14 @@ from yaml.events import (
 )
 
 from loaders.formats.json_form import check_text
-from loaders.formats.record import INCOMPLETE, MANIFEST, FileRecord, is_manifest
+from loaders.formats.record import (
+    INCOMPLETE,
+    MANIFEST,
+    FileRecord,
+    is_file_of_tables,
+    is_manifest,
+    lists_of_rows,
+)
 from loaders.formats.yaml_builder import NOT_A_MAPPING, Builder, NextEvent, describe
 from loaders.formats.yaml_recovery import (
     MAX_SECTION,
@@ -56,9 +63,14 @@ class Item(NamedTuple):
         return FileRecord(str(source), position, self.value, self.error)
 
 
-def read_yaml(path: Path, text_fields: frozenset[str], list_key: str) -> Iterator[FileRecord]:
-    """The jobs of a YAML file: a list, a mapping with a list, or one job per document."""
-    reader = _Reader(path, text_fields, list_key, one_job=False)
+def read_yaml(
+    path: Path, text_fields: frozenset[str], list_key: str, others: list[str]
+) -> Iterator[FileRecord]:
+    """The jobs of a YAML file: a list, a mapping with a list, or one job per document.
+
+    The keys of other lists in the mapping are added to `others`.
+    """
+    reader = _Reader(path, text_fields, list_key, others, one_job=False)
     common = CommonKeys()
     previous: Item | None = None
     for item in reader.items():
@@ -77,7 +89,7 @@ def read_yaml_job(
     path: Path, text_fields: frozenset[str], list_key: str, common: CommonKeys
 ) -> Iterator[FileRecord]:
     """The job of one file of a folder; nothing for a manifest."""
-    reader = _Reader(path, text_fields, list_key, one_job=True)
+    reader = _Reader(path, text_fields, list_key, [], one_job=True)
     for item in list(reader.items()):
         checked = item
         if not reader.source.ends_in_line_break:
@@ -100,10 +112,17 @@ class _Reader:
     """Reads one file: as a stream, and after a syntax error section by section."""
 
     def __init__(
-        self, path: Path, text_fields: frozenset[str], list_key: str, *, one_job: bool
+        self,
+        path: Path,
+        text_fields: frozenset[str],
+        list_key: str,
+        others: list[str],
+        *,
+        one_job: bool,
     ) -> None:
         self.source = Source(path)
         self._list_key = list_key
+        self._others = others
         self._one_job = one_job
         self._builder = Builder(text_fields, list_key)
         self._builder.line = self.source.line
@@ -179,7 +198,9 @@ class _Reader:
             yield from self._list_value(get(), get)
             builder.error = None
         self._outside = has_list and len(result) > before
-        if not has_list:
+        if has_list or (is_file_of_tables(result) and not self._one_job):
+            self._others += lists_of_rows(result)
+        else:
             yield from self._single(result, line)
 
     def _list_value(self, event: Any, get: NextEvent) -> Iterator[Item]:

@@ -1,6 +1,7 @@
 """Images of the characters: the Python functions of the database `image_library`."""
 
 from loaders.image_library.images import (
+    DERIVED,
     add_image,
     add_to_collection,
     check,
@@ -9,6 +10,7 @@ from loaders.image_library.images import (
 )
 
 __all__ = [
+    "DERIVED",
     "add_image",
     "add_to_collection",
     "check",

@@ -128,7 +128,7 @@ def load(
     report = ImportReport()
     # Files are read before the transaction, so that other writers need not wait for them.
     pictures = list(read_folders(paths, report, options.progress))
-    with import_transaction(db, "image_library", options, report) as connection:
+    with import_transaction(db, ["image_library"], options, report) as connection:
         for picture in pictures:
             store(connection, picture, character, options.on_conflict, report)
     return report

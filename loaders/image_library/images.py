@@ -130,7 +130,11 @@ CHECKS = {
           )
         order by id
         """,
-    "image_library_fts does not agree with image_library: run `dailies build image_library`": """
+}
+
+# What triggers derive from other rows: `dailies build` derives it again.
+DERIVED = {
+    "image_library_fts does not agree with image_library": """
         select id
         from (
             select id, generation_prompt, tags, file_path

@@ -1,6 +1,7 @@
 """Numbers of published videos: the Python functions of the database `metrics`."""
 
 from loaders.metrics.snapshots import (
+    DERIVED,
     add_metadata,
     add_metrics,
     check,
@@ -8,6 +9,7 @@ from loaders.metrics.snapshots import (
 )
 
 __all__ = [
+    "DERIVED",
     "add_metadata",
     "add_metrics",
     "check",

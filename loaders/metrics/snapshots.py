@@ -205,6 +205,10 @@ CHECKS = {
         from (select distinct video_id from video_metrics)
         where video_id not in (select video_id from video_metadata)
         """,
+}
+
+# What triggers derive from other rows: `dailies build` derives it again.
+DERIVED = {
     "latest_video_metrics does not show the newest snapshot": """
         select video_id
         from (
@@ -215,7 +219,7 @@ CHECKS = {
             from video_platforms
           )
         """,
-    "video_metadata_fts does not agree with video_metadata: run `dailies build metrics`": """
+    "video_metadata_fts does not agree with video_metadata": """
         select id
         from (
             select id, title, description

@@ -9,13 +9,9 @@ of the file.
 
 from __future__ import annotations
 
-import codecs
 import csv
-import gzip
-import io
 import json
 import re
-import zlib
 from collections.abc import Iterator
 from datetime import UTC, date
 from operator import itemgetter
@@ -23,9 +19,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from loaders.formats import YOUTUBE_TRENDING
+from loaders.metrics.list_file import ListFile
 from loaders.times import to_instant
-
-GZIP_MARK = b"\x1f\x8b"
 
 NUMBERS = ("views", "likes", "dislikes", "comment_count")
 NEEDED = ("video_id", "trending_date", *NUMBERS)
@@ -114,42 +109,14 @@ class Switches(NamedTuple):
     members: str
 
 
-def read_bytes(path: Path) -> bytes:
-    """The unpacked file, with a line feed at the end of each line and no carriage returns."""
-    data = path.read_bytes()
-    if data.startswith(GZIP_MARK):
-        try:
-            data = gzip.decompress(data)
-        except (OSError, EOFError, zlib.error) as error:
-            raise ValueError(f"cannot be unpacked: {error}") from error
-    return data.replace(b"\r", b"") if b"\n" in data else data.replace(b"\r", b"\n")
-
-
-def is_utf8(data: bytes) -> bool:
-    decoder = codecs.getincrementaldecoder("utf-8")()
-    view = memoryview(data)
-    step = 1 << 20
-    try:
-        for start in range(0, len(view), step):
-            decoder.decode(view[start : start + step], final=start + step >= len(view))
-    except UnicodeDecodeError:
-        return False
-    return True
-
-
 class TrendingList:
-    """One list; ValueError if the file is none.
-
-    It is UTF-8, or else windows-1252, which spreadsheets write.
-    """
+    """One list; ValueError if the file is none."""
 
     def __init__(self, path: Path) -> None:
-        data = read_bytes(path)
-        encoding = "utf-8-sig" if is_utf8(data) else "cp1252"
-        text = io.TextIOWrapper(io.BytesIO(data), encoding, "replace", newline="")
-        self.stream = csv.reader(text)
-        self.lines = data.count(b"\n") + 1
-        self.is_cut = data[data.rfind(b"\n") + 1 :].count(b'"') % 2 == 1
+        file = ListFile(path)
+        self.stream = csv.reader(iter(file))
+        self.lines = file.lines
+        self.is_cut = file.has_open_quote
         names = [name.strip() for name in next(self.stream, [])]
         names = [OTHER_NAMES.get(name, name) for name in names]
         for name in NEEDED[:3]:
@@ -179,6 +146,9 @@ class TrendingList:
             except csv.Error as error:  # the reader goes on with the next line
                 number += 1
                 yield InvalidRow(None, number, f"cannot be read: {error}")
+            except ValueError as error:  # of the file: nothing more can be read
+                yield InvalidRow(None, number + 1, str(error))
+                return
             else:
                 return
 

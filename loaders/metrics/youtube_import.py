@@ -102,7 +102,7 @@ def load(
     with (
         bulk_cache(db),
         without_garbage_collection(),
-        import_transaction(db, "video_metrics", options, report) as connection,
+        import_transaction(db, ["video_metrics"], options, report) as connection,
     ):
         for path in paths:
             try:

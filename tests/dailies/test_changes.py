@@ -11,7 +11,8 @@ from typing import Any
 import httpx2
 import pytest
 import sqlite_utils
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from jobs_client import add, assert_error, bearer, claim, jobs_client, key
 from server_process import run_dailies
@@ -88,7 +89,7 @@ class Reader:
             self.jobs[change["id"]] = change["job"]
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(st.lists(steps, max_size=14), st.booleans(), st.integers(1, 5))
 def test_the_changes_tell_which_jobs_there_are(
     resource: Resource,

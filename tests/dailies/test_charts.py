@@ -16,7 +16,7 @@ import yaml
 from datasette.app import Datasette
 from datasette.plugins import pm
 from datasette.utils import StartupError
-from in_process import READER, ROOT, metadata, serving
+from in_process import READER, READING, ROOT, metadata, serving
 
 from dailies.server import HOME
 from dailies.web.charts import Chart, check_columns, measures, read_chart, read_charts
@@ -296,7 +296,7 @@ async def test_other_pages_lead_to_charts(datasette: Datasette) -> None:
 
 @pytest.mark.parametrize("table", [None, "video_metrics", "video_metadata"])
 async def test_without_permission_for_the_data(samples: Path, table: str | None) -> None:
-    with serving(config=without("root", "metrics", table)) as datasette:
+    with serving(config=without("root", "metrics", table), **READING) as datasette:
         for actor in (None, READER):
             listed = (await get(datasette, "/-/charts", actor=actor)).text
             assert "Growth of a video" not in listed
@@ -313,7 +313,7 @@ async def test_without_permission_for_the_data(samples: Path, table: str | None)
 
 async def test_choices_come_only_from_permitted_queries(samples: Path) -> None:
     """Days are counted in one table, platforms in a view that reads another too."""
-    with serving(config=without("root", "metrics", "video_metadata")) as datasette:
+    with serving(config=without("root", "metrics", "video_metadata"), **READING) as datasette:
         for actor, status, offered in ((None, 403, 0), (ROOT, 200, 3)):
             query = await get(datasette, "/metrics/engagement_by_platform.json", actor=actor)
             assert query.status_code == status
@@ -323,7 +323,7 @@ async def test_choices_come_only_from_permitted_queries(samples: Path) -> None:
 
 
 async def test_a_private_instance_has_no_charts_for_others(samples: Path) -> None:
-    with serving(config=metadata() | {"allow": {"id": "root"}}) as private:
+    with serving(config=metadata() | {"allow": {"id": "root"}}, **READING) as private:
         for path in ("/-/charts", *(f"/-/charts/{name}" for name in CHARTS)):
             response = await get(private, path)
             assert response.status_code == 403

@@ -94,7 +94,10 @@ def test_what_an_old_system_left_is_imported_once(
 ) -> None:
     source = unpack("campaigns_main_sorted.yaml", tmp_path)
     first = document(run_dailies("build", "campaigns", "--json", CAMPAIGNS_YAML_PATH=str(source)))
-    assert first["databases"][0]["imported"]["imported"] == 60
+    imported = first["databases"][0]["imported"]
+    assert imported["imported"] == 60
+    assert Path(imported["backup"]).read_bytes() == source.read_bytes()
+    assert Path(imported["backup"]).parent == tmp_path
     again = document(run_dailies("build", "campaigns", "--json", CAMPAIGNS_YAML_PATH=str(source)))
     assert again["databases"][0]["imported"] is None
     assert (data_dir / "campaigns.db").exists()

@@ -6,11 +6,13 @@ import json
 import re
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from typing import Any
 
 import datasette.app
+import datasette.database
 import datasette.handle_exception
+import datasette.views.table
 import pytest
 from datasette import NotFound, Request, Response
 from datasette.app import Datasette
@@ -40,8 +42,9 @@ class Hiding(Database):
 async def instance(monkeypatch: pytest.MonkeyPatch) -> Iterator[Datasette]:
     monkeypatch.setattr(datasette.app, "row_sql_params_pks", compat.row_sql)
     monkeypatch.setattr(datasette.app, "populate_schema_tables", compat.populate_catalog)
+    monkeypatch.setattr(Datasette, "resolve_database", compat.resolve_database)
     served = Datasette(memory=True)
-    database = served.add_database(Hiding(served, memory_name="compat"), name="d")
+    database = served.add_database(Hiding(served, memory_name=f"compat{id(served)}"), name="d")
     await database.execute_write_script("""
         create table t (id integer primary key, c text, hidden text);
         insert into t values (1, 'a', 'b');
@@ -180,10 +183,70 @@ def test_errors_with_a_default_status_are_known() -> None:
     assert not compat.is_unexplained(ValueError())
 
 
-def test_rich_logs_no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_errors_are_logged_once_and_mistakes_never(
+    instance: Datasette, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     monkeypatch.setattr(datasette.handle_exception, "rich", object())
-    compat.log_errors_without_variables()
+    monkeypatch.setattr(datasette.handle_exception, "traceback", datasette.handle_exception)
+    compat.log_errors(lambda error: isinstance(error, ValueError))
     assert datasette.handle_exception.rich is None
+    for error in (ValueError("mistake"), KeyError("fault")):
+        try:
+            raise error
+        except (ValueError, KeyError):
+            await datasette.handle_exception.handle_exception(instance, Request.fake("/"), error)()
+    assert [record.getMessage() for record in caplog.records] == ["unexpected error"]
+    assert caplog.records[0].exc_info[1].args == ("fault",)
+
+
+async def test_time_limits_surround_queries(
+    instance: Datasette, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limits = []
+
+    @contextmanager
+    def time_limit(connection: sqlite3.Connection, milliseconds: float) -> Iterator[None]:
+        limits.append(milliseconds)
+        yield
+
+    monkeypatch.setattr(datasette.database, "sqlite_timelimit", None)
+    compat.limit_queries_with(time_limit)
+    await instance.databases["d"].execute("select 1", custom_time_limit=7)
+    assert limits == [7]
+
+
+async def test_pages_of_tables_are_shortened(
+    instance: Datasette, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(datasette.views.table, "table_view_data", compat.table_data)
+    await instance.databases["d"].execute_write("insert into t (c) values ('b'), ('c'), ('d')")
+    execute = Hiding.execute
+
+    async def too_much(self: Hiding, sql: str, *args: Any, **options: Any) -> Any:
+        if compat.in_table_page.get() and sql.endswith("limit 4"):
+            raise OverflowError
+        return await execute(self, sql, *args, **options)
+
+    monkeypatch.setattr(Hiding, "execute", too_much)
+    compat.shorten_table_pages(lambda error: 2 if isinstance(error, OverflowError) else None, 1)
+    answer = (await instance.client.get("/d/t.json?_size=3&_shape=array")).json()
+    assert [row["id"] for row in answer] == [1, 2]
+    page = await instance.client.get("/d/t?_size=3")
+    assert page.text.count('class="col-id') == 2  # one row below the heading
+    assert "_next=1" in page.text
+
+
+async def test_page_tokens_are_limited(
+    instance: Datasette, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(datasette.views.table, "tilde_encode", None)
+    compat.limit_page_tokens(3)
+    await instance.databases["d"].execute_write("insert into t (c) values ('long'), ('longer')")
+    answer = await instance.client.get("/d/t.json?_sort=c&_size=2")
+    assert (answer.status_code, answer.json()["error"]) == (
+        400,
+        "This list cannot be sorted by a value of more than 3 characters",
+    )
 
 
 async def test_pages_of_rows_have_the_listed_columns(instance: Datasette) -> None:
@@ -224,12 +287,19 @@ def test_helpers_of_core_do_what_we_use_them_for() -> None:
     assert headers["Access-Control-Allow-Origin"] == "*"
 
 
-def test_a_time_limit_interrupts_a_query() -> None:
-    connection = sqlite3.connect(":memory:")
-    endless = "with recursive n(x) as (select 1 union all select x + 1 from n) select max(x) from n"
-    with (
-        compat.sqlite_timelimit(connection, 5),
-        pytest.raises(sqlite3.OperationalError, match="interrupted"),
+async def test_databases_are_checked_before_they_are_resolved(instance: Datasette) -> None:
+    asked = []
+
+    def check(_: Datasette, name: str) -> None:
+        asked.append(name)
+        if name == "gone":
+            raise PermissionError("it is broken")
+
+    compat.check_databases_with(check)
+    assert (await instance.client.get("/d/t.json")).status_code == 200
+    for answer in (
+        await instance.client.get("/gone/t.json"),
+        await instance.client.post("/gone/t/-/insert", json={"row": {}}),
     ):
-        connection.execute(endless)
-    connection.close()
+        assert (answer.status_code, "it is broken" in answer.text) == (500, True)
+    assert asked == ["d", "gone", "gone"]

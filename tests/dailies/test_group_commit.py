@@ -1,13 +1,17 @@
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from threading import Event
 
 import pytest
+from datasette.app import Datasette
+from datasette.database import Database
 
-from dailies.storage.group_commit import run_together
+from dailies.storage.group_commit import GroupCommit, run_together
 from loaders.connections import connect
 from loaders.database_file import create_file
 
@@ -71,3 +75,52 @@ def test_no_error_of_one_fails_the_others(connection: sqlite3.Connection) -> Non
     outcomes = run_together(connection, [insert("a"), broken, insert("b")])
     assert [result for result, _ in outcomes] == [1, None, 1]
     assert names_on_disk(connection) == ["a", "b"]
+
+
+@pytest.fixture
+def database(connection: sqlite3.Connection, tmp_path: Path) -> Iterator[Database]:
+    datasette = Datasette([str(tmp_path / "any.db")])
+    yield datasette.get_database("any")
+    datasette.close()
+
+
+async def test_a_cancelled_write_leaves_nobody_waiting(database: Database) -> None:
+    """Neither callers that are cancelled, nor the task that writes for all of them."""
+    group, started, go_on = GroupCommit(database), Event(), Event()
+
+    def slow(connection: sqlite3.Connection) -> object:
+        started.set()
+        go_on.wait(10)
+        return insert("slow")(connection)
+
+    first = asyncio.create_task(group.write(slow))
+    await asyncio.to_thread(started.wait, 10)
+    second = asyncio.create_task(group.write(insert("second")))
+    third = asyncio.create_task(group.write(insert("third")))
+    await asyncio.sleep(0)
+    second.cancel()
+    go_on.set()
+    assert (await first, await third) == (1, 1)
+    with pytest.raises(asyncio.CancelledError):
+        await second
+
+
+async def test_callers_do_not_wait_for_a_task_that_was_cancelled(database: Database) -> None:
+    group, started, go_on = GroupCommit(database), Event(), Event()
+
+    def slow(connection: sqlite3.Connection) -> object:
+        started.set()
+        go_on.wait(10)
+        return insert("slow")(connection)
+
+    writes = [asyncio.create_task(group.write(slow))]
+    await asyncio.to_thread(started.wait, 10)
+    writes.append(asyncio.create_task(group.write(insert("waiting"))))
+    await asyncio.sleep(0)
+    assert group._task is not None
+    group._task.cancel()
+    done, _ = await asyncio.wait(writes, timeout=10)
+    assert [task.cancelled() for task in writes] == [True, True]
+    assert done == set(writes)
+    go_on.set()
+    assert await group.write(insert("later")) == 1

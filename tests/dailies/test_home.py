@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from datasette.app import Datasette
-from in_process import READER, ROOT, asking, metadata, serving
+from in_process import READER, READING, ROOT, asking, metadata, serving
 
 from dailies.web.pages import home
 from loaders import campaigns, open_database
@@ -153,7 +153,7 @@ async def test_nothing_from_a_closed_table_is_shown(
 ) -> None:
     config = metadata()
     config["databases"][database]["tables"][table]["allow"] = {"id": "root"}
-    with serving(config=config) as datasette:
+    with serving(config=config, **READING) as datasette:
         for actor in (None, READER):
             page = await get(datasette, actor=actor)
             main = page[page.index("<main") : page.index("</main>")]
@@ -165,7 +165,7 @@ async def test_nothing_from_a_closed_table_is_shown(
 async def test_requests_without_permission_checks_are_not_cached(samples: Path) -> None:
     config = metadata()
     config["databases"]["trends"]["tables"]["trending_topics"]["allow"] = {"id": "root"}
-    with serving(config=config) as datasette:
+    with serving(config=config, **READING) as datasette:
         await datasette.invoke_startup()
         own = await datasette.client.get("/", skip_permission_checks=True)
         assert "AI trends 2026" in own.text
@@ -174,7 +174,7 @@ async def test_requests_without_permission_checks_are_not_cached(samples: Path) 
 
 
 async def test_a_private_instance_shows_nothing(samples: Path) -> None:
-    with serving(config=metadata() | {"allow": {"id": "root"}}) as datasette:
+    with serving(config=metadata() | {"allow": {"id": "root"}}, **READING) as datasette:
         async with asking(datasette, None) as client:
             response = await client.get("/")
             assert response.status_code == 403

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -39,10 +38,8 @@ JOB = {
 
 
 @pytest.fixture
-def datasette(data_dir: Any) -> Iterator[Datasette]:
-    open_database("campaigns").close()
-    with serving() as served:
-        yield served
+def datasette(empty_site: Datasette) -> Datasette:
+    return empty_site
 
 
 @pytest.fixture

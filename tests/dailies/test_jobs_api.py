@@ -14,13 +14,15 @@ from urllib.parse import quote
 
 import pytest
 from datasette.app import Datasette
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from in_process import metadata, serving
 from jobs_client import REVOKED, SIGN_IN, assert_error, bearer
 from server_process import ServerProcess
 
 from dailies.auth import tokens
+from dailies.datasette_compat import signed_session
 from loaders import open_database
 from loaders.connections import connect
 from loaders.registry import database_path
@@ -210,7 +212,10 @@ async def test_skipped_permission_checks_are_not_remembered(datasette: Datasette
 
 
 async def test_other_sites_cannot_write_with_a_cookie(datasette: Datasette, token: str) -> None:
-    cookies = {"ds_actor": datasette.sign({"a": tokens.verify(token)}, "actor")}
+    actor = tokens.verify(token)
+    session = tokens.start_session(actor["token"], 60)
+    cookies = {"ds_actor": signed_session(datasette, actor, session, 60)}
+    assert (await ask(datasette, "DELETE", MISSING, cookies=cookies)).status_code == 404
     await create(datasette, token, JOB)
     for name, (method, path, document) in REQUESTS.items():
         if method == "GET":
@@ -275,7 +280,7 @@ IDS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12)
 def test_any_job_under_any_key_makes_the_round_trip(datasette: Datasette, token: str) -> None:
     taken = set()
 
-    @settings(max_examples=60)
+    @examples(60)
     @given(IDS, JOBS)
     def check(job_id: str, job: dict[str, Any]) -> None:
         if job_id in taken or job_id in (".", ".."):
@@ -407,7 +412,7 @@ def test_no_body_breaks_the_server(datasette: Datasette, token: str) -> None:
     headers = bearer(token, **{"Content-Type": "application/json"})
     asyncio.run(create(datasette, token, {"id": "1", "job_name": "x"}))
 
-    @settings(max_examples=60)
+    @examples(60)
     @given(st.binary(max_size=60) | JSON_LIKE | VALUES.map(json.dumps).map(str.encode))
     def check(body: bytes) -> None:
         for method, path in (
@@ -839,7 +844,7 @@ async def test_parameters_where_none_belong(datasette: Datasette, token: str) ->
 def test_no_parameter_breaks_the_server(datasette: Datasette) -> None:
     names = st.sampled_from(["q", "_sort", "_size", "_next", "product", "enabled", "created_at"])
 
-    @settings(max_examples=80)
+    @examples(80)
     @given(st.dictionaries(names, st.text(st.characters(exclude_categories=["Cs"]), max_size=8)))
     def check(given: dict[str, str]) -> None:
         query = "&".join(f"{name}={quote(value)}" for name, value in given.items())

@@ -15,7 +15,7 @@ from urllib.parse import quote
 import pytest
 from datasette.app import Datasette
 from datasette.resources import DatabaseResource, TableResource
-from in_process import READER, ROOT, WORKER, asking, metadata, paths, serving
+from in_process import READER, READING, ROOT, WORKER, asking, metadata, paths, serving
 
 from dailies.auth.derived import closable, find_derived
 from dailies.canned_queries import FOLDER, read_queries
@@ -144,7 +144,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Datasette]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DAILIES_DATA_DIR", str(tmp_path_factory.mktemp("shared")))
         plant()
-        with serving() as served:
+        with serving(**READING) as served:
             yield served
 
 
@@ -390,6 +390,33 @@ GUESS = f"(select '{SENTINEL}' as api_key)"
 async def test_no_join_compares_a_hidden_column(shared: Datasette, database: str, sql: str) -> None:
     answer = await ask(shared, sql, database)
     assert (answer["status"], answer["error"]) == (400, JOIN_BY_NAME)
+
+
+JSON_BOMB = """
+with recursive r(n) as (select 1 union all select n + 1 from r where n < 9000)
+select length(json_group_array(hex(zeroblob(100000)))) from r
+"""
+
+
+@pytest.mark.parametrize(
+    ("sql", "status", "message"),
+    [
+        ("select zeroblob(900000000)", 400, "string or blob too big"),
+        ("select length(randomblob(900000000))", 400, "string or blob too big"),
+        ("select length(hex(zeroblob(60000000)))", 400, "string or blob too big"),
+        (
+            "select length(replace(hex(zeroblob(50000)), '0', hex(zeroblob(50000))))",
+            *(400, "string or blob too big"),
+        ),
+        (JSON_BOMB, 503, "The server has no memory for this now: try again, or ask for less"),
+    ],
+)
+async def test_sql_takes_no_more_memory_than_it_may(
+    shared: Datasette, sql: str, status: int, message: str
+) -> None:
+    for database in ("campaigns", "_memory"):
+        answer = await ask(shared, sql, database)
+        assert (answer["status"], answer["error"]) == (status, message)
 
 
 async def test_words_of_joins_are_no_joins(shared: Datasette) -> None:
@@ -697,7 +724,7 @@ async def test_a_private_instance_names_nothing(planted: Path) -> None:
     private = metadata() | {"allow": {"id": "root"}}
     values = {"format": ["", ".json"], "pks": ["spring"], "table": ["jobs", "recent_jobs"]}
     names = ("job_history", "Spring launch", "jobs_by_product", "deleted_jobs")
-    with serving(config=private) as datasette:
+    with serving(config=private, **READING) as datasette:
         for actor in (None, READER):
             async with asking(datasette, actor) as client:
                 for path in paths(datasette, route_values() | values):
@@ -732,7 +759,7 @@ BENEATH = ("recent_jobs", "search_jobs", "jobs_by_product", "job_statistics")
 
 
 async def test_a_closed_table_closes_what_is_made_from_it(planted: Path) -> None:
-    with serving(config=config_closing(jobs={"id": "worker"})) as datasette:
+    with serving(config=config_closing(jobs={"id": "worker"}), **READING) as datasette:
         for actor, status in ((None, 403), (READER, 403), (WORKER, 200)):
             async with asking(datasette, actor) as client:
                 for name in ("jobs", *BENEATH, "job_versions"):
@@ -747,7 +774,7 @@ async def test_a_closed_table_closes_what_is_made_from_it(planted: Path) -> None
 
 
 async def test_a_closed_history_closes_what_is_made_from_it(planted: Path) -> None:
-    with serving(config=config_closing(job_history=False)) as datasette:
+    with serving(config=config_closing(job_history=False), **READING) as datasette:
         async with asking(datasette, ROOT) as client:
             for name in ("job_history", "job_versions", "deleted_jobs", "job_changes"):
                 assert (await client.get(f"/campaigns/{name}.json")).status_code == 403, name
@@ -761,6 +788,7 @@ async def test_nothing_that_all_may_ask_reads_what_only_root_may(shared: Dataset
     assert closable[shared] == []
     queries = [query for query in read_queries(FOLDER) if query.database == "campaigns"]
     found = [one for one in await find_derived(shared, queries) if one.database == "campaigns"]
-    assert len(found) == len(queries) + len(reference("campaigns").views)
+    tables = {*reference("campaigns").views, *DATABASES["campaigns"].parts, "set_aside"}
+    assert {one.name for one in found} == {query.name for query in queries} | tables
     assert [one.name for one in found if not one.sources] == []
     assert ("campaigns", "set_aside") not in {table for one in found for table in one.sources}

@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 import pytest
 from datasette.app import Datasette
 from html_form import Form
-from in_process import READER, ROOT, WORKER, metadata, serving
+from in_process import READER, READING, ROOT, WORKER, metadata, serving
 
 from dailies.web.row_actions import ROW_ACTIONS, RowAction
 from loaders import campaigns, image_library, open_database, presentation_jobs, trends, yt_builder
@@ -69,7 +69,7 @@ def add_rows() -> None:
 @pytest.fixture(scope="module")
 def datasette(rows_folder: Path) -> Iterator[Datasette]:
     """For tests that change nothing."""
-    with serving() as served:
+    with serving(**READING) as served:
         yield served
 
 
@@ -131,7 +131,7 @@ async def test_actors_who_may_not_see_the_table(rows_folder: Path) -> None:
     for action in ROW_ACTIONS:
         table = config["databases"][action.database]["tables"][action.table]
         table.setdefault("permissions", {})["view-table"] = {"id": "root"}
-    with serving(config=config) as served:
+    with serving(config=config, **READING) as served:
         for action in ROW_ACTIONS:
             answer = await served.client.get(page_of(action), actor=WORKER)
             assert answer.status_code == 403, action.name

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from datasette.app import Datasette
-from in_process import READER, ROOT, asking, metadata, serving
+from in_process import READER, READING, ROOT, asking, metadata, serving
 from legacy import unpack
 
 from loaders import campaigns, open_database, presentation_jobs, upgrade, yt_builder
@@ -228,7 +228,7 @@ async def test_nothing_from_a_closed_table_is_shown(
     database, table = closed
     config = metadata()
     config["databases"][database]["tables"][table]["allow"] = {"id": "root"}
-    with serving(config=config) as datasette:
+    with serving(config=config, **READING) as datasette:
         for actor in (None, READER):
             shown = await get(datasette, page, actor)
             assert [text for text in absent if text in shown] == []
@@ -239,7 +239,7 @@ async def test_nothing_from_a_closed_table_is_shown(
 async def test_the_page_of_a_closed_table_shows_nothing(samples: Path) -> None:
     config = metadata()
     config["databases"]["metrics"]["tables"]["video_metadata"]["allow"] = {"id": "root"}
-    with serving(config=config) as datasette:
+    with serving(config=config, **READING) as datasette:
         async with asking(datasette, None) as client:
             for path in (VIDEO, "/-/videos/dly_vid_001", "/-/videos/nothing"):
                 response = await client.get(path)
@@ -271,7 +271,7 @@ async def test_every_record_of_earlier_systems_has_a_page(data_dir: Path) -> Non
         unpack(file, data_dir).replace(database_path(name))
         upgrade.build(name, database_path(name))
     seen = 0
-    with serving() as datasette:
+    with serving(**READING) as datasette:
         async with asking(datasette, None) as client:
             for table in (path.rpartition("/")[0] for path in RECORDS):
                 list_page = (await client.get(f"{table}?_size=200")).text

@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 
 import pytest
 from datasette.app import Datasette
-from in_process import READER, ROOT, asking, metadata, serving
+from in_process import READER, READING, ROOT, asking, metadata, serving
 
 from dailies.web.pages import search
 from loaders import open_database
@@ -127,7 +127,7 @@ async def test_a_closed_table_has_no_hits(
 ) -> None:
     config = metadata()
     config["databases"][database]["tables"][table]["allow"] = {"id": "root"}
-    with serving(config=config) as datasette:
+    with serving(config=config, **READING) as datasette:
         for actor in (None, READER):
             page = await look_for(datasette, text, actor)
             assert [word for word in absent if word in page] == []
@@ -136,7 +136,7 @@ async def test_a_closed_table_has_no_hits(
 
 
 async def test_a_private_instance_searches_nothing(samples: Path) -> None:
-    with serving(config=metadata() | {"allow": {"id": "root"}}) as datasette:
+    with serving(config=metadata() | {"allow": {"id": "root"}}, **READING) as datasette:
         async with asking(datasette, None) as client:
             response = await client.get("/-/search?q=shaky")
     assert response.status_code == 403

@@ -12,7 +12,7 @@ from typing import Any
 import httpx2
 import pytest
 from jobs_client import clearing
-from server_process import ServerProcess, run_dailies
+from server_process import CLIENT, ServerProcess, run_dailies
 
 NUMBER_OF_STREAMS = 3
 STREAM = {"Accept": "text/event-stream"}
@@ -41,7 +41,7 @@ def stream(
 ) -> Iterator[tuple[httpx2.Response, Iterator[dict[str, Any]]]]:
     """The answer and its events; each event is waited for as long as it takes."""
     with (
-        httpx2.Client(base_url=site.url, timeout=30, trust_env=False) as client,
+        httpx2.Client(base_url=site.url, **CLIENT) as client,
         client.stream("GET", path, headers=STREAM | headers) as answer,
     ):
         yield answer, events(answer)

@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 from datasette.app import Datasette
+from empty_databases import create_databases
 from hypothesis import given
 from hypothesis import strategies as st
-from in_process import READER, metadata, serving
+from in_process import READER, READING, metadata, serving
 from PIL import Image
 
 from dailies.web.thumbnails import MAX_SIDE, Thumbnails, candidates
@@ -34,8 +35,8 @@ def images(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def datasette(images: Path) -> Iterator[Datasette]:
-    open_database("image_library").close()
-    with serving() as served:
+    create_databases(["image_library"])
+    with serving(**READING) as served:
         yield served
 
 
@@ -197,3 +198,19 @@ def test_the_cache_is_bounded(images: Path, monkeypatch: pytest.MonkeyPatch) -> 
         Image.new("RGB", (4, 4)).save(images / f"{number}.png")
         assert store.find(f"{number}.png")
     assert len(store._cache) == 2
+
+
+def test_an_image_too_large_for_memory_has_no_thumbnail(images: Path) -> None:
+    """But a JPEG that is shrunk as it is read has one."""
+    Image.new("L", (6001, 6000)).save(images / "large.png")
+    Image.new("L", (6000, 6000)).save(images / "fits.png")
+    Image.new("L", (6001, 6000)).save(images / "large.jpg")
+    Image.new("L", (6001, 6000)).save(images / "progressive.jpg", progressive=True)
+    store = Thumbnails(images)
+    found = {path.name: store.find(path.name) is not None for path in images.glob("*.*g")}
+    assert found == {
+        "large.png": False,
+        "fits.png": True,
+        "large.jpg": True,
+        "progressive.jpg": False,
+    }

@@ -21,7 +21,8 @@ from legacy import unpack, unpack_jobs
 from loaders import campaigns, checks, open_database
 from loaders.campaigns import bulk_load, files
 from loaders.campaigns.normal_form import COLUMNS, FIELDS, TIMES
-from loaders.connections import Connection, connect
+from loaders.connections import Connection, set_pragmas
+from loaders.database_file import WatchedConnection
 from loaders.import_options import ImportOptions
 from loaders.import_report import ImportReport
 
@@ -43,7 +44,8 @@ def db(tmp_path: Path) -> Iterator[sqlite_utils.Database]:
 
 def empty_in_memory() -> closing[sqlite3.Connection]:
     """An empty campaigns database, which need not be built."""
-    connection = connect(":memory:")
+    connection = sqlite3.connect(":memory:", isolation_level=None, factory=WatchedConnection)
+    set_pragmas(connection)
     with closing(sqlite3.connect(built() / "campaigns.db")) as empty:
         empty.backup(connection)
     return closing(connection)
@@ -108,6 +110,7 @@ def test_the_real_file(db: sqlite_utils.Database, tmp_path: Path) -> None:
     assert list(campaigns.check(db.conn)) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["out.yaml", "out", "out.json", "out.ndjson"])
 def test_the_real_jobs_out_and_back(
     real_jobs: sqlite_utils.Database, tmp_path: Path, name: str
@@ -130,6 +133,44 @@ def test_the_real_folder(db: sqlite_utils.Database, tmp_path: Path) -> None:
         "5776130be9234e41a0f07dec95a8dc43.yaml",
         "6bf38cf1cbb44fd2b20196ba511ddb76.yaml",
     ]
+
+
+def seed_list(config: Path) -> dict[str, Any]:
+    """What the earlier system lists: the entries of the manifest, each with its file's job."""
+    manifest = yaml.safe_load((config / "jobs_manifest.yaml").read_text())
+    files = {key: yaml.safe_load((config / one["file_path"]).read_text())
+             for key, one in manifest.items()}  # fmt: skip
+    assert {key: file["id"] for key, file in files.items()} == {key: key for key in files}
+    return {key: {name: value for name, value in one.items() if name != "file_path"}
+            for key, one in manifest.items()}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["jobs", "out"])
+def test_a_folder_has_the_manifest_of_the_earlier_system(
+    db: sqlite_utils.Database, tmp_path: Path, name: str
+) -> None:
+    config = tmp_path / "config"
+    campaigns.bulk_add_jobs(db, [
+        {"id": "20251017", "job_name": "no", "product": "p", "enabled": False,
+         "created_at": "2025-10-17 14:03"},
+        {"id": "jobs_manifest", "job_name": "é"},
+    ])  # fmt: skip
+    (config / "settings").mkdir(parents=True)
+    (config / "jobs_manifest.yaml").write_text("old: {file_path: jobs/old.yaml}\n")
+    for _ in range(2):
+        files.export_jobs(db, config / name)
+    assert seed_list(config if name == "jobs" else config / name) == {
+        "20251017": {"job_name": "no", "product": "p", "enabled": False,
+                     "created_at": "2025-10-17 14:03"},
+        "jobs_manifest": {"job_name": "é", "product": "", "enabled": True, "created_at": ""},
+    }  # fmt: skip
+    kept = [file.read_text() for file in config.glob("jobs_manifest.yaml*")]
+    assert len(kept) == (3 if name == "jobs" else 1)
+    assert "old: {file_path: jobs/old.yaml}\n" in kept
+    with open_database("campaigns", tmp_path / "again.db") as again:
+        report = load(again, config if name == "jobs" else config / name)
+        assert counts(report) == (2, 2, 0, 0, 0)
+        assert sorted(stored(again), key=str) == sorted(stored(db), key=str)
 
 
 def test_a_file_cut_off_in_its_middle(db: sqlite_utils.Database, tmp_path: Path) -> None:

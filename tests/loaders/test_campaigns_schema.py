@@ -403,9 +403,8 @@ def test_an_ignored_write_leaves_nothing_behind(connection: sqlite3.Connection) 
     )
     connection.execute("""update jobs set data = '{"job_name": "y"}' where id = 'b'""")
     assert_in_step(connection)
-    connection.execute(
-        """update or ignore jobs set id = 'a', data = '{"job_name": "z"}', product = 'p' where id = 'b'"""
-    )
+    write = "update or ignore jobs set id = 'a', data = ?, product = 'p' where id = 'b'"
+    connection.execute(write, ('{"job_name": "z"}',))
     connection.execute("""update jobs set data = '{"job_name": "new"}' where id = 'a'""")
     assert_in_step(connection)
     found = rows_of(connection, "select job_name, product from jobs order by id")

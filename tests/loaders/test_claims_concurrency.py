@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import httpx2
 import pytest
-from server_process import ServerProcess
+from empty_databases import create_databases
+from jobs_client import clearing
+from server_process import CLIENT, ServerProcess
 
 from dailies.api.resources import Resource
+from dailies.auth import tokens
 from loaders import presentation_jobs, yt_builder
 from loaders.connections import connect
 from loaders.registry import database_path
@@ -23,13 +25,33 @@ JOBS = 120
 SERVERS = 2
 WORKERS_OF_EACH = 4
 PROGRAMS = 2
+QUEUES = ("yt-builder", "presentation_jobs")
 QUEUE_MODULES: dict[str, ModuleType] = {"builds": yt_builder, "presentations": presentation_jobs}
 
 
+@pytest.fixture(scope="module")
+def running(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[tuple[list[ServerProcess], Callable[[], None]]]:
+    """Servers of the same files for all tests, and a function that empties the queues."""
+    data_dir = tmp_path_factory.mktemp("claims") / "data"
+    with ExitStack() as stack, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DAILIES_DATA_DIR", str(data_dir))
+        create_databases(QUEUES)
+        clear = clearing(database_path(name) for name in QUEUES)
+        yield [stack.enter_context(ServerProcess(data_dir)) for _ in range(SERVERS)], clear
+
+
 @pytest.fixture
-def servers(data_dir: Path) -> Iterator[list[ServerProcess]]:
-    with ExitStack() as stack:
-        yield [stack.enter_context(ServerProcess(data_dir)) for _ in range(SERVERS)]
+def servers(running: tuple[list[ServerProcess], Callable[[], None]]) -> list[ServerProcess]:
+    servers, clear = running
+    clear()
+    return servers
+
+
+@pytest.fixture
+def token(running: Any) -> str:
+    return tokens.create("worker")[1]
 
 
 def fill(server: ServerProcess, queue: Resource, token: str) -> list[Any]:
@@ -45,7 +67,7 @@ def fill(server: ServerProcess, queue: Resource, token: str) -> list[Any]:
 def claim_over_http(server: ServerProcess, queue: Resource, token: str, worker: str) -> list[Any]:
     found = []
     headers = {"Authorization": f"Bearer {token}"}
-    with httpx2.Client(base_url=server.url, headers=headers, trust_env=False, timeout=60) as client:
+    with httpx2.Client(base_url=server.url, headers=headers, **CLIENT) as client:
         while True:
             answer = client.post(f"/api/{queue.name}/claim", json={"worker": worker})
             if answer.status_code == 204:
@@ -64,8 +86,9 @@ def claim_in_python(queue: Resource, worker: str) -> list[Any]:
     return found
 
 
-def test_no_job_is_given_out_twice(servers: list[ServerProcess], queue: Resource) -> None:
-    token = servers[0].token("worker")
+def test_no_job_is_given_out_twice(
+    servers: list[ServerProcess], token: str, queue: Resource
+) -> None:
     oldest_first = fill(servers[0], queue, token)
     with ThreadPoolExecutor(SERVERS * WORKERS_OF_EACH + PROGRAMS) as threads:
         claims = [
@@ -87,8 +110,9 @@ def test_no_job_is_given_out_twice(servers: list[ServerProcess], queue: Resource
     assert None not in workers.values()
 
 
-def test_each_claim_is_a_lease_of_its_own(servers: list[ServerProcess], queue: Resource) -> None:
-    token = servers[0].token("worker")
+def test_each_claim_is_a_lease_of_its_own(
+    servers: list[ServerProcess], token: str, queue: Resource
+) -> None:
     fill(servers[0], queue, token)
 
     def claim(number: int) -> dict[str, Any]:
@@ -111,10 +135,9 @@ def test_each_claim_is_a_lease_of_its_own(servers: list[ServerProcess], queue: R
 
 
 def test_an_acknowledged_write_survives_a_crash(
-    servers: list[ServerProcess], queue: Resource
+    servers: list[ServerProcess], token: str, queue: Resource
 ) -> None:
     server, other = servers
-    token = server.token("worker")
     fill(server, queue, token)
 
     def work(number: int) -> tuple[Any, int] | None:

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 
 from loaders import image_library, upgrade
@@ -138,7 +139,7 @@ def attempt(connection: sqlite3.Connection, sql: str, values: list[Any]) -> bool
     return True
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(st.lists(writes(), min_size=1, max_size=12))
 def test_any_sequence_of_writes_ends_alike_under_every_pragma(
     empty_database: bytes, sequence: list[tuple[str, list[Any]]]

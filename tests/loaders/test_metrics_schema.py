@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 import sqlite_utils
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 
 from loaders import open_database
@@ -350,7 +351,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("recursive_triggers", ["on", "off"])
-@settings(max_examples=150)
+@examples(150)
 @given(writes=st.lists(WRITES, max_size=12))
 def test_newest_snapshot_after_every_write(
     shared: Path, recursive_triggers: str, writes: list[tuple[str, dict[str, Any]]]

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from life_cycles import LIFE_CYCLES, LifeCycle
 
@@ -153,7 +154,7 @@ def statement(verb: str, job_id: int, row: dict[str, Any]) -> tuple[str, dict[st
     return f"{verb} into jobs ({names}) values ({marks})", values
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(st.lists(writes, min_size=1, max_size=12), st.booleans(), st.booleans())
 def test_everything_keeps_in_step(
     empty_builder: Path,

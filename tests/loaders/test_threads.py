@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import sqlite_utils
+from empty_databases import built
 
 from loaders import (
     campaigns,
@@ -28,7 +29,6 @@ from loaders.campaigns import versions
 from loaders.connections import BUSY_TIMEOUT_MS, acting_as, set_pragmas, transaction
 from loaders.import_export import export_files, import_files, verify_files
 from loaders.import_options import ImportOptions
-from tests.support.empty_databases import built
 
 THREADS = 4
 ROUNDS = 12

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 
 from loaders import trends, upgrade
@@ -76,7 +77,7 @@ def statement_for(verb: str, row_id: int, row: dict[str, Any]) -> tuple[str, lis
     return f"{verb} into trending_topics ({names}) values ({marks})", [*row.values()]
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(st.lists(writes, min_size=1, max_size=10), st.booleans())
 def test_the_search_index_follows_any_sequence_of_writes(
     empty_database: bytes, sequence: list[Any], old_program: bool

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 
 from loaders.formats import yaml_reader
@@ -456,7 +457,7 @@ jobs = st.dictionaries(keys, nested, max_size=5)
 
 
 @given(documents=st.lists(jobs, min_size=1, max_size=4), style=st.sampled_from([None, False, True]))
-@settings(max_examples=150, deadline=None)
+@examples(150)
 def test_any_document_comes_back_equal(
     tmp_path_factory: pytest.TempPathFactory, documents: list[object], style: bool | None
 ) -> None:
@@ -477,13 +478,13 @@ def test_any_document_comes_back_equal(
 
 
 @given(value=nested)
-@settings(max_examples=200, deadline=None)
+@examples(200)
 def test_decode_reverses_encode(value: object) -> None:
     assert decode(encode(value)) == value
 
 
 @given(texts=st.lists(texts, max_size=5))
-@settings(max_examples=100, deadline=None)
+@examples(100)
 def test_any_text_of_a_text_field_survives(
     tmp_path_factory: pytest.TempPathFactory, texts: list[str]
 ) -> None:

@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 import sqlite_utils
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 
 from loaders import metrics, open_database
@@ -428,7 +429,7 @@ LISTS = st.lists(
 )
 
 
-@settings(max_examples=40)
+@examples(40)
 @given(lists=st.lists(LISTS, min_size=1, max_size=3))
 def test_any_lists_one_after_the_other(
     tmp_path_factory: pytest.TempPathFactory, lists: list[list[dict[str, str]]]

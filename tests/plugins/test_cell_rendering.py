@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import sqlite_utils
 from datasette.app import Datasette
-from in_process import asking, metadata, serving
+from in_process import READING, asking, metadata, serving
 
 from dailies.web.pages import formatting
 from loaders import open_database
@@ -155,7 +155,7 @@ async def test_cells_link_to_other_records(datasette: Datasette, page: str, targ
 async def test_no_cell_links_to_a_closed_table(samples: Path) -> None:
     config = metadata()
     config["databases"]["trends"]["tables"]["trending_topics"]["allow"] = {"id": "root"}
-    with serving(config=config) as datasette:
+    with serving(config=config, **READING) as datasette:
         page = await get(datasette, "/metrics/video_metadata")
     assert "matcha morning routine" in page
     assert "trending_topics" not in page
@@ -224,7 +224,7 @@ async def test_no_stored_value_becomes_markup(
     hostile: dict[tuple[str, str], list[str]], samples: Path
 ) -> None:
     assert sum(map(len, hostile.values())) > 100
-    with serving() as datasette:
+    with serving(**READING) as datasette:
         for database, table in hostile:
             page = await get(datasette, f"/{database}/{table}")
             assert running(page) == [], table

@@ -17,7 +17,7 @@ from canned import bare_scans, plan
 from datasette.app import Datasette
 from datasette.utils import StartupError
 from empty_databases import create_databases
-from in_process import ROOT, serving
+from in_process import READING, ROOT, serving
 
 from dailies.canned_queries import read_queries
 from dailies.server import HOME
@@ -85,7 +85,7 @@ def jobs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[dict[str, An
 
 @pytest.fixture(scope="module")
 def datasette(jobs: list[dict[str, Any]]) -> Iterator[Datasette]:
-    with serving() as served:
+    with serving(**READING) as served:
         yield served
 
 

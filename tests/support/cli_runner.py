@@ -8,9 +8,12 @@ from contextlib import chdir
 from pathlib import Path
 
 from click.testing import CliRunner
-from server_process import is_setting
 
 from dailies.cli.main import main
+
+
+def is_setting(name: str) -> bool:
+    return name.startswith(("DAILIES_", "CAMPAIGNS_")) or name.endswith("_DB_PATH")
 
 
 def run_in_process(

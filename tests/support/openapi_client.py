@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import quote
 
 import httpx2
+from server_process import CLIENT
 
 
 class RefusedError(Exception):
@@ -19,7 +20,7 @@ class RefusedError(Exception):
 def client(url: str, token: str) -> Iterator[SimpleNamespace]:
     """A function for each operation: `call.read_build(key=1)`, `call.create_builds({...})`."""
     headers = {"Authorization": f"Bearer {token}"}
-    with httpx2.Client(base_url=url, headers=headers, trust_env=False) as http:
+    with httpx2.Client(base_url=url, headers=headers, **CLIENT) as http:
         document = http.get("/api/openapi.json").json()
         yield SimpleNamespace(
             **{

@@ -15,7 +15,10 @@ from types import TracebackType
 from typing import Any, Protocol
 
 import httpx2
+from cli_runner import is_setting, run_in_process
 
+# Plain HTTP: to read the certificates of this machine takes a client longer than most requests.
+CLIENT: dict[str, Any] = {"timeout": 60, "trust_env": False, "verify": False}
 COMMAND = Path(sys.executable).with_name("dailies")
 READY_WITHIN_SECONDS = 60
 READY_LINE = "Uvicorn running on"
@@ -32,10 +35,6 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
-
-
-def is_setting(name: str) -> bool:
-    return name.startswith(("DAILIES_", "CAMPAIGNS_")) or name.endswith("_DB_PATH")
 
 
 def environment(data_dir: Path, **settings: str) -> dict[str, str]:
@@ -107,7 +106,7 @@ class ServerProcess:
     def token(self, actor: str, *can: str) -> str:
         """A new token for `actor`, limited to the actions in `can` if there are any."""
         limits = [word for action in can for word in ("--can", action)]
-        done = run_dailies(self.data_dir, "token", actor, *limits, **self._settings)
+        done = run_in_process(self.data_dir, "token", actor, *limits, **self._settings)
         if done.returncode:
             raise RuntimeError(f"dailies token: {done.stderr}")
         return done.stdout.strip()
@@ -119,7 +118,7 @@ class ServerProcess:
         headers = dict(options.pop("headers", {}))
         if token is not None:
             headers["Authorization"] = f"Bearer {token}"
-        with httpx2.Client(base_url=self.url, timeout=60, trust_env=False) as client:
+        with httpx2.Client(base_url=self.url, **CLIENT) as client:
             return client.request(method, path, headers=headers, **options)
 
     def __enter__(self) -> ServerProcess:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from datasette import Response
 
 from dailies.api.dispatch import JobRequest, row_if
-from dailies.api.pagination import Position, format_token, parse_numbered_page
+from dailies.api.pagination import MAX_BYTES, Position, format_token, parse_numbered_page
 from dailies.api.request import parse_optional
 from dailies.api.resources import Versions
 from dailies.api.responses import JSONResponse, one_row
@@ -25,16 +25,28 @@ async def list_job_versions(job: JobRequest) -> Response:
 
 async def numbered_page(
     job: JobRequest,
-    read: Callable[[sqlite3.Connection, str, int | None, int], list[Version]],
+    read: Callable[[sqlite3.Connection, str, int | None, int], Iterable[Version]],
     missing: str,
 ) -> Response:
     """A page of the versions or events of a job, newest first; 404 if there are none."""
     size, before = parse_numbered_page(job.parameters)
-    found = await job.read(lambda conn: read(conn, job.key, before, size + 1))
+    found, more = await job.read(lambda conn: first(size, read(conn, job.key, before, size + 1)))
     if not found and before is None:
         raise NotFound(f"{missing} {quoted(job.key)}")
-    token = format_token(Position(found[size - 1].number, 0)) if len(found) > size else None
-    return job.page((version.text for version in found[:size]), token)
+    token = format_token(Position(found[-1].number, 0)) if more else None
+    return job.page((version.text for version in found), token)
+
+
+def first(size: int, versions: Iterable[Version]) -> tuple[list[Version], bool]:
+    """The first versions, up to so many and to `MAX_BYTES`, and whether there are more."""
+    found: list[Version] = []
+    left = MAX_BYTES
+    for version in versions:
+        if len(found) == size or left <= 0:
+            return found, True
+        found.append(version)
+        left -= len(version.text)
+    return found, False
 
 
 async def duplicate_job(job: JobRequest) -> Response:

@@ -1,0 +1,128 @@
+"""How many requests are worked on at once.
+
+Everything but queries runs in one thread: pages and lists that are made at the same time delay
+each other and all others. So only a few are; where more arrive, the newest is next, since who
+sends one request at a time then hardly waits for who sends many.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextvars import ContextVar
+
+from dailies.errors import RETRY, RequestError
+from dailies.http.limits import App, Message, Receive, Scope, Send, send_error
+
+MAX_WAITING = 200
+WAIT_SECONDS = 10.0
+BUSY = RequestError(503, "Too many requests at once: try again later", RETRY)
+
+inside: ContextVar[bool] = ContextVar("inside", default=False)
+
+
+class Places:
+    """Places for requests of one kind."""
+
+    def __init__(self, number: int) -> None:
+        self._free = number
+        self._waiting: list[asyncio.Future[None]] = []
+
+    async def enter(self) -> None:
+        """Take a place; RequestError if there is none for too long."""
+        if self._free:
+            self._free -= 1
+            return
+        if len(self._waiting) >= MAX_WAITING:
+            self._waiting.pop(0).set_exception(BUSY)
+        turn = asyncio.get_running_loop().create_future()
+        self._waiting.append(turn)
+        try:
+            async with asyncio.timeout(WAIT_SECONDS):
+                await turn
+        except TimeoutError:
+            raise BUSY from None
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled() and not turn.exception():
+                self.leave()
+            raise
+        finally:
+            if turn in self._waiting:
+                self._waiting.remove(turn)
+
+    def leave(self) -> None:
+        while self._waiting:
+            turn = self._waiting.pop()
+            if not turn.done():
+                turn.set_result(None)
+                return
+        self._free += 1
+
+
+class Kinds:
+    """The kinds of requests; small files and streams of events need no place."""
+
+    def __init__(self) -> None:
+        self.pages = Places(10)
+        self.exports = Places(4)  # they are made while they are sent
+        self.api = Places(8)
+
+    def of(self, scope: Scope) -> Places | None:
+        path = scope["path"]
+        if "/static/" in path or path.startswith("/-/static") or path == "/-/health":
+            return None
+        if path.endswith(".csv"):
+            return self.exports
+        if "/api/" in path:
+            return None if path.endswith("/changes") and accepts_events(scope) else self.api
+        return self.pages
+
+
+def accepts_events(scope: Scope) -> bool:
+    return any(
+        name == b"accept" and b"text/event-stream" in value for name, value in scope["headers"]
+    )
+
+
+def admitted(app: App) -> App:
+    """Let a request wait for a place, unless it is part of another; 503 if it waits too long."""
+    kinds = Kinds()
+
+    async def wrapped(scope: Scope, receive: Receive, send: Send) -> None:
+        places = kinds.of(scope) if scope["type"] == "http" and not inside.get() else None
+        if places is None:
+            await app(scope, receive, send)
+            return
+        try:
+            await places.enter()
+        except RequestError as error:
+            await send_error(send, error)
+            return
+        place = Place(places, send, until_end=places is kinds.exports)
+        token = inside.set(True)
+        try:
+            await app(scope, receive, place.send)
+        finally:
+            inside.reset(token)
+            place.leave()
+
+    return wrapped
+
+
+class Place:
+    """A place that is left when the response is made: to send it may take as long as it takes."""
+
+    def __init__(self, places: Places, send: Send, *, until_end: bool) -> None:
+        self._places = places
+        self._send = send
+        self._until_end = until_end
+        self._held = True
+
+    async def send(self, message: Message) -> None:
+        if not self._until_end:
+            self.leave()
+        await self._send(message)
+
+    def leave(self) -> None:
+        if self._held:
+            self._held = False
+            self._places.leave()

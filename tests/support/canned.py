@@ -72,10 +72,11 @@ async def questions(database: str) -> AsyncIterator[Ask]:
     It returns every row; the answer must be strictly JSON.
     """
     datasette, folder = await shared()
+    queries = queries_of(database)
     async with asking(datasette, None) as client:
 
         async def ask_one(name: str, /, **parameters: str) -> list[dict[str, Any]]:
-            copy_databases(needed_by(database), folder)
+            copy_databases(needed_by(queries[name]), folder)
             response = await client.get(f"/{database}/{name}.json?{urlencode(parameters)}")
             assert response.status_code == 200, response.text
             answer = json.loads(response.text, parse_constant=refuse_constant)

@@ -86,7 +86,7 @@ def plugins_dir() -> str | None:
 @contextmanager
 def serving(**changes: Any) -> Iterator[Datasette]:
     """An instance over the data folder of the test; `changes` replace what it is made with."""
-    options = {
+    options: dict[str, Any] = {
         "files": [],
         "config": metadata(),
         "plugins_dir": plugins_dir(),
@@ -95,7 +95,9 @@ def serving(**changes: Any) -> Iterator[Datasette]:
         "secret": signing_secret(),
         "cors": True,
     }
-    datasette = Datasette(**(options | changes))
+    options |= changes
+    settings = options["config"].get("settings", {}) | options.pop("settings", {})
+    datasette = Datasette(**options | {"config": options["config"] | {"settings": settings}})
     datasette.get_jinja_environment().bytecode_cache = COMPILED_TEMPLATES
     datasette.app = cache(datasette.app)  # `datasette.client` asks for it at each request
     try:

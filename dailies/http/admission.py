@@ -1,19 +1,18 @@
 """How many requests are worked on at once.
 
 Everything but queries runs in one thread: pages and lists that are made at the same time delay
-each other and all others. So only a few are; where more arrive, the newest is next, since who
-sends one request at a time then hardly waits for who sends many.
+each other and all others. So only a few are; some more wait for their turn, others get 503 at once.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from contextvars import ContextVar
 
 from dailies.errors import RETRY, RequestError
 from dailies.http.limits import App, Message, Receive, Scope, Send, send_error
 
-MAX_WAITING = 200
 WAIT_SECONDS = 10.0
 SLOW_SECONDS = 1.0  # of sending a part of an export
 BUSY = RequestError(503, "Too many requests at once: try again later", RETRY)
@@ -24,17 +23,18 @@ inside: ContextVar[bool] = ContextVar("inside", default=False)
 class Places:
     """Places for requests of one kind."""
 
-    def __init__(self, number: int) -> None:
+    def __init__(self, number: int, waiting: int) -> None:
         self._free = number
-        self._waiting: list[asyncio.Future[None]] = []
+        self._most_waiting = waiting
+        self._waiting: deque[asyncio.Future[None]] = deque()
 
     async def enter(self) -> None:
-        """Take a place; RequestError if there is none for too long."""
+        """Take a place; RequestError if there is none for too long, or too many wait already."""
         if self._free:
             self._free -= 1
             return
-        if len(self._waiting) >= MAX_WAITING:
-            self._waiting.pop(0).set_exception(BUSY)
+        if len(self._waiting) >= self._most_waiting:
+            raise BUSY
         turn = asyncio.get_running_loop().create_future()
         self._waiting.append(turn)
         try:
@@ -43,7 +43,7 @@ class Places:
         except TimeoutError:
             raise BUSY from None
         except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled() and not turn.exception():
+            if turn.done() and not turn.cancelled():
                 self.leave()
             raise
         finally:
@@ -52,7 +52,7 @@ class Places:
 
     def leave(self) -> None:
         while self._waiting:
-            turn = self._waiting.pop()
+            turn = self._waiting.popleft()
             if not turn.done():
                 turn.set_result(None)
                 return
@@ -63,9 +63,9 @@ class Kinds:
     """The kinds of requests; small files and streams of events need no place."""
 
     def __init__(self) -> None:
-        self.pages = Places(10)
-        self.exports = Places(4)  # they are made while they are sent
-        self.api = Places(8)
+        self.pages = Places(10, 50)
+        self.exports = Places(4, 20)  # they are made while they are sent
+        self.api = Places(8, 100)
 
     def of(self, scope: Scope) -> Places | None:
         path = scope["path"]

@@ -269,8 +269,8 @@ def test_a_wrong_size_is_refused(monkeypatch: pytest.MonkeyPatch, text: str) -> 
         job_size.max_job_bytes()
 
 
-async def test_the_newest_request_is_next() -> None:
-    places, order = Places(1), []
+async def test_requests_wait_in_line() -> None:
+    places, order = Places(1, 3), []
     await places.enter()
 
     async def work(name: str) -> None:
@@ -280,17 +280,19 @@ async def test_the_newest_request_is_next() -> None:
 
     tasks = [asyncio.ensure_future(work(name)) for name in "abc"]
     await asyncio.sleep(0)
+    with pytest.raises(RequestError, match="Too many requests at once: try again later"):
+        await places.enter()
     tasks[1].cancel()
     await asyncio.sleep(0)
     places.leave()
     await asyncio.gather(*tasks, return_exceptions=True)
-    assert order == ["c", "a"]
+    assert order == ["a", "c"]
     await places.enter()
 
 
 async def test_who_waits_too_long_gets_503(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("dailies.http.admission.WAIT_SECONDS", 0.0)
-    places = Places(1)
+    places = Places(1, 1)
     await places.enter()
     with pytest.raises(RequestError, match="Too many requests at once: try again later"):
         await places.enter()

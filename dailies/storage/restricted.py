@@ -27,7 +27,7 @@ from dailies.storage.bounds import (
 )
 from loaders import schema
 from loaders.connections import BUSY_TIMEOUT_MS, set_pragmas
-from loaders.database_file import WatchedConnection, WatchedFile, open_file, open_read_only_as
+from loaders.database_file import WatchedConnection, WatchedFile, open_as_allowed, open_read_only_as
 from loaders.registry import database_spec
 from loaders.search import add_functions
 
@@ -259,7 +259,7 @@ def connect_served(
     timeout = BUSY_TIMEOUT_MS / 1000
     connection: WatchedConnection
     if write:
-        connection = open_file(file, timeout=timeout)
+        connection = open_as_allowed(file, timeout)
     else:
         connection = open_read_only_as(BoundedConnection, file, timeout)
     try:

@@ -183,6 +183,14 @@ def test_errors_with_a_default_status_are_known() -> None:
     assert not compat.is_unexplained(ValueError())
 
 
+async def test_a_database_that_was_closed(instance: Datasette) -> None:
+    database = instance.get_database("d")
+    database.close()
+    with pytest.raises(RuntimeError) as raised:
+        await database.execute("select 1")
+    assert compat.is_closed(raised.value)
+
+
 async def test_errors_are_logged_once_and_mistakes_never(
     instance: Datasette, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

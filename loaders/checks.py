@@ -256,7 +256,19 @@ def identify(connection: sqlite3.Connection) -> str | None:
         if {column for (column,) in found} >= set(spec.signature):
             return name
     tables = connection.execute("select count(*) from sqlite_master").fetchone()[0]
-    return None if tables else ""
+    return built_as(connection) if tables else ""
+
+
+def built_as(connection: sqlite3.Connection) -> str | None:
+    """The database whose migrations were applied, whatever happened to its main table since."""
+    try:
+        rows = connection.execute(
+            "select distinct migration_set from _sqlite_migrations"
+        ).fetchall()
+    except sqlite3.OperationalError:
+        return None
+    names = [name for (name,) in rows if name in DATABASES]
+    return names[0] if len(names) == 1 else None
 
 
 def refuse_damaged(path: Path, connection: sqlite3.Connection) -> None:

@@ -160,7 +160,7 @@ def test_unknown_tables_and_columns(data_dir: Path, run_dailies: RunDailies, wor
     )  # fmt: skip
     listed = run_dailies("jobs", "list", "yt-builder", "--where", "colour=red")
     assert listed.returncode == 1
-    known = "known are job_id, run_id, run_dir, status, progress,"
+    known = "use one of job_id, run_id, run_dir, status, progress,"
     assert listed.stderr.startswith(f'Error: unknown parameter "colour": {known}')
 
 

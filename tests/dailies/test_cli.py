@@ -45,7 +45,7 @@ def test_a_file_goes_in_and_comes_out(run_dailies: RunDailies, tmp_path: Path) -
     assert report.returncode == 1
     result = document(report)
     assert list(result) == [
-        "ok", "failed", "found", "imported", "updated", "skipped", "errors", "backup",
+        "ok", "found", "imported", "updated", "skipped", "failed", "errors", "backup",
     ]  # fmt: skip
     assert (result["ok"], result["imported"], result["failed"]) == (False, 571, 5)
     assert set(result["errors"][0]) == {"source", "position", "id", "reason"}

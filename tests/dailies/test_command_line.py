@@ -130,6 +130,7 @@ USAGE = {
     "restore campaigns missing.db": "missing.db: No such file or directory",
     "import campaigns data --format xml": "'xml' is not one of 'yaml', 'json', 'ndjson', 'csv', "
     "'tsv', 'youtube-trending'.",
+    "export campaigns - --format json": "name a file: - is standard input, which cannot be",
     "export campaigns x.xml": "x.xml has none of the suffixes .yaml, .yml, .json, .ndjson, "
     ".jsonl, .csv, .tsv: add --format",
     "jobs list builds": 'unknown database "builds": choose from campaigns, yt-builder, presen',

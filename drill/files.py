@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import lzma
 import os
 import shutil
 import signal
@@ -24,6 +25,7 @@ from loaders.restore import restore
 
 NAME = "campaigns.db"
 WITHIN_SECONDS = 15
+OLD_FILE = Path(__file__).parent.parent / "tests" / "data" / "legacy" / "trends.db.xz"
 CALLS = "link,linkat,rename,renameat,unlink,unlinkat,ftruncate,fsync,fdatasync,pwrite64"
 RESTORE = """
 import sys
@@ -264,40 +266,57 @@ def small_disk(run: Run, folder: Path, *options: str) -> Iterator[Path | None]:
         subprocess.run(["umount", "-l", str(disk)], check=True)
 
 
-@case("full disk during restore, reset, upgrade and backup")
+@case("full disk during restore, reset, import, backup and upgrade")
 def full(run: Run) -> None:
     for folder in run.repeat(1):
-        with small_disk(run, folder, "size=4m") as disk:
+        with small_disk(run, folder, "size=6m") as disk:
             if disk is None:
                 return
             old, backup = with_log(folder), make(folder / "new.db", "new")
-            legacy = Path(__file__).parent.parent / "tests" / "data" / "legacy"
+            (folder / "jobs.json").write_text(f'[{{"id": "old1", "job_name": "{"y" * 10**6}"}}]')
             commands: list[list[str | Path]] = [
                 ["restore", "campaigns", backup],
                 ["build", "campaigns", "--reset", "--yes"],
                 ["backup", "campaigns", "--to", disk / "backups"],
                 ["import", "campaigns", "--on-conflict", "update", folder / "jobs.json"],
             ]
-            (folder / "jobs.json").write_text('[{"id": "old1", "job_name": "%s"}]' % ("y" * 10**6))
             for command in commands:
-                for free in (0, 100_000) if run.quick else range(0, 400_000, 20_000):
-                    data = disk / "data"
-                    shutil.copytree(old, data)
-                    fill(disk, free)
-                    done = run_in_process(data, *command)
-                    (disk / "filler").unlink()
-                    output = done.stdout + done.stderr
-                    assert done.returncode in (0, 1), output
-                    assert "damaged" not in output, output
-                    assert "Traceback" not in output, output
-                    if done.returncode:
-                        assert ids(data / NAME) == {f"old{n}" for n in range(30)}
-                        assert not list(disk.rglob("*.partial*")), "partial files were left"
-                        assert "disk" in output, output
-                    shutil.rmtree(data)
-                    shutil.rmtree(disk / "backups", ignore_errors=True)
-                    run.tries += 1
-            assert legacy.exists()
+                for free in (0, 200_000) if run.quick else range(0, 400_000, 20_000):
+                    run_on_full_disk(run, disk, old, free, command)
+            legacy = folder / "legacy"
+            legacy.mkdir()
+            (legacy / "trends.db").write_bytes(lzma.decompress(OLD_FILE.read_bytes()))
+            for free in (0, 1_000_000) if run.quick else range(0, 4_000_000, 100_000):
+                run_on_full_disk(run, disk, legacy, free, ["build", "trends"])
+
+
+def run_on_full_disk(run: Run, disk: Path, old: Path, free: int, command: list[str | Path]) -> None:
+    """Run a command with so many bytes free: if it fails, nothing has changed."""
+    data = disk / "data"
+    before = content_of(shutil.copytree(old, data))
+    shutil.rmtree(data)
+    shutil.copytree(old, data)
+    fill(disk, free)
+    done = run_in_process(data, *command)
+    (disk / "filler").unlink()
+    output = done.stdout + done.stderr
+    assert done.returncode in (0, 1), output
+    assert "damaged" not in output, output
+    if done.returncode:
+        assert "disk" in output, output
+        assert content_of(data) == before
+        left = [file.name for file in disk.rglob("*.partial*")]
+        assert not left, f"{command[0]} with {free:,} bytes free left {left}"
+    shutil.rmtree(data)
+    shutil.rmtree(disk / "backups", ignore_errors=True)
+    run.tries += 1
+
+
+def content_of(data: Path) -> list[str]:
+    """Every row of the campaigns, or of the trends of an earlier system."""
+    [path] = data.glob("*.db")
+    with closing(sqlite3.connect(path)) as connection:
+        return list(connection.iterdump())
 
 
 def fill(disk: Path, free: int) -> None:

@@ -18,7 +18,9 @@ from loaders.formats import FORMATS, IMPORT_FORMATS
 @click.command("import")
 @NAME
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--table", help="Table to import into. Default: the main table of the database.")
+@click.option(
+    "--table", help="Table to import into. Default: the main table, and others that a file names."
+)
 @click.option("--format", type=click.Choice(IMPORT_FORMATS), help="Default: by file name suffix.")
 @click.option(
     "--map",
@@ -43,8 +45,9 @@ def import_files(
 ) -> Output:
     """Import files into a database, and report every row that was not stored.
 
-    Campaigns are read from YAML (a file, or a folder with one file per job), JSON, NDJSON and CSV;
-    other tables from JSON, NDJSON and CSV. Image folders need --character.
+    Rows are read from YAML, JSON, NDJSON and CSV; campaigns also from a folder with one YAML file
+    per job. A YAML or JSON file may hold several tables, as lists named after them. Image folders
+    need --character.
     """
     from dailies.cli.progress import row_counter
     from loaders.import_export import import_files
@@ -85,7 +88,7 @@ def report_lines(report: Mapping[str, Any]) -> Iterator[str]:
 @click.option("--format", type=click.Choice(FORMATS), help="Default: by file name suffix.")
 @command
 def export(name: str, path: Path, table: str | None, format: str | None) -> Output:
-    """Write the rows of a table to a file, or to a folder with one YAML file per job.
+    """Write rows of a table to a file, or jobs to a folder of YAML files with a manifest.
 
     An existing file is kept under another name.
     """

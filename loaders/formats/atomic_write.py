@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from loaders.backups import free_name, second_name, sync
+from loaders.formats.csv import PLAIN, Cells
 from loaders.formats.files import detect_format, write
 from loaders.formats.folder import JOBS, MANIFEST_NAME, Summary, write_document, write_folder
 from loaders.times import file_stamp
@@ -32,7 +33,7 @@ def write_export(
     format: str | None,
     list_key: str,
     text_fields: frozenset[str] = frozenset(),
-    defaults: frozenset[str] = frozenset(),
+    cells: Cells = PLAIN,
     summary: Summary | None = None,
 ) -> ExportReport:
     """Write `rows` to a file, or to a folder with one YAML file for each row.
@@ -52,7 +53,7 @@ def write_export(
                 write_document(partial / MANIFEST_NAME, manifest)
         else:
             chosen = format or detect_format(path)
-            write(partial, counted, chosen, list_key, text_fields, defaults)
+            write(partial, counted, chosen, list_key, text_fields, cells)
             sync(partial)
         backup = back_up_existing(path)
         partial.replace(path)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from loaders.formats import FORMATS
-from loaders.formats.csv import read_csv, write_csv
+from loaders.formats.csv import PLAIN, Cells, read_csv, write_csv
 from loaders.formats.folder import read_folder
 from loaders.formats.json_reader import read_json, read_ndjson
 from loaders.formats.json_writer import json_lines, json_list
@@ -99,17 +99,17 @@ def write(
     format: str,
     list_key: str = "jobs",
     text_fields: frozenset[str] = frozenset(),
-    defaults: frozenset[str] = frozenset(),
+    cells: Cells = PLAIN,
 ) -> None:
     """Write the records to this path; ValueError for an unknown format.
 
     In YAML, a value in `text_fields` that is not text gets a tag, since it would be read as text.
-    In CSV, null in one of `defaults` gets a tag, since a blank cell means the default.
+    `cells` says the same of CSV.
     """
     check_format(format)
     with path.open("w", encoding="utf-8", newline="") as file:
         if format == "csv":
-            write_csv(file, records, defaults)
+            write_csv(file, records, cells)
         elif format == "yaml":
             file.writelines(yaml_list(records, list_key, text_fields))
         elif format == "ndjson":

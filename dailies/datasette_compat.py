@@ -31,6 +31,7 @@ from datasette.csrf import CrossOriginProtectionMiddleware
 from datasette.database import Database, DatasetteClosedError, QueryInterrupted
 from datasette.default_actions import register_actions
 from datasette.facets import ColumnFacet
+from datasette.filters import FilterArguments, Filters
 from datasette.permissions import _skip_permission_checks
 from datasette.plugins import pm
 from datasette.tokens import TokenInvalid
@@ -56,6 +57,8 @@ __all__ = [
     "BadRequest",
     "ColumnFacet",
     "CustomJSONEncoder",
+    "FilterArguments",
+    "Filters",
     "InvalidSql",
     "QueryInterrupted",
     "add_cors_headers",

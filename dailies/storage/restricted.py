@@ -25,6 +25,7 @@ from dailies.storage.bounds import (
     MAX_VALUE_BYTES,
     BoundedConnection,
 )
+from dailies.storage.job_size import limit_jobs
 from loaders import schema
 from loaders.connections import BUSY_TIMEOUT_MS, set_pragmas
 from loaders.database_file import WatchedConnection, WatchedFile, open_as_allowed, open_read_only_as
@@ -266,6 +267,8 @@ def connect_served(
         set_serving_pragmas(connection)
         if not waiting:
             connection.execute("pragma busy_timeout = 0")
+        if write:
+            limit_jobs(connection)
         connection.set_authorizer(authorizer)
         # Only now: setting it up must not wait for a lock, since Datasette tries only once.
         connection.isolation_level = "IMMEDIATE" if write else "DEFERRED"

@@ -44,6 +44,8 @@ async def instance(monkeypatch: pytest.MonkeyPatch) -> Iterator[Datasette]:
     monkeypatch.setattr(datasette.app, "populate_schema_tables", compat.populate_catalog)
     monkeypatch.setattr(Datasette, "resolve_database", compat.resolve_database)
     served = Datasette(memory=True)
+    # First: other tests may have registered our plugins, which then detach other databases.
+    await served.invoke_startup()
     database = served.add_database(Hiding(served, memory_name=f"compat{id(served)}"), name="d")
     await database.execute_write_script("""
         create table t (id integer primary key, c text, hidden text);

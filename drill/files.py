@@ -10,6 +10,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -19,8 +20,9 @@ from cli_runner import run_in_process
 
 from drill.case import Run, case
 from drill.site import Site
-from loaders import campaigns, checks, open_database
+from loaders import campaigns, open_database
 from loaders import restore as restoring
+from loaders.backups import back_up_file
 from loaders.restore import restore
 
 NAME = "campaigns.db"
@@ -231,16 +233,36 @@ def traced(run: Run) -> None:
 @case("backup of a file that is written all the time")
 def written(run: Run) -> None:
     for folder in run.repeat(1):
-        with run.serving(folder) as site, site.writing() as acknowledged:
-            add_megabytes(folder / "data" / NAME, 30 if run.quick else 1000)
-            before = len(acknowledged)
-            start = time.monotonic()
-            done = site.dailies("backup", "campaigns", "--to", folder / "backups")
-            assert done.returncode == 0, done.stderr
-            run.notes.append(f"{time.monotonic() - start:.1f} s")
-            [copy] = (folder / "backups").iterdir()
-            run.lost += site.missing(acknowledged[:before], copy)
-            assert checks.check("campaigns", copy) == []
+        path = make(folder / NAME, "old", 10)
+        add_megabytes(path, 30 if run.quick else 1000)
+        with adding(path) as added:
+            wait_for(lambda: len(added) > 5)
+            before, start = len(added), time.monotonic()
+            copy = back_up_file("campaigns", path, folder / "backups")
+            run.notes.append(f"{time.monotonic() - start:.1f} s, {len(added) - before} jobs added")
+        run.lost += len(set(added[:before]) - ids(copy)) + len(set(added) - ids(path))
+        restore("campaigns", folder / "restored.db", copy)
+
+
+@contextmanager
+def adding(path: Path) -> Iterator[list[str]]:
+    """Have a thread add jobs all the time; the list of their ids."""
+    ended, added = threading.Event(), []
+
+    def add() -> None:
+        with closing(open_database("campaigns", path)) as db:
+            while not ended.wait(0.005):
+                key = f"new{len(added)}"
+                campaigns.add_job(db, {"id": key, "job_name": "x"})
+                added.append(key)
+
+    thread = threading.Thread(target=add, name="drill")
+    thread.start()
+    try:
+        yield added
+    finally:
+        ended.set()
+        thread.join()
 
 
 def add_megabytes(path: Path, megabytes: int) -> None:

@@ -64,7 +64,7 @@ def test_an_old_file_is_upgraded_where_it_lies(run_dailies: RunDailies, data_dir
     )
     pending = run_dailies("check", "campaigns")
     assert pending.returncode == 1
-    assert "pending (m001_create): run `dailies build campaigns`" in pending.stdout
+    assert "pending (m001_create" in pending.stdout
     built = document(run_dailies("build", "campaigns", "--json"))["databases"][0]
     assert (built["ok"], built["created"], built["migrations"]) == (
         True,

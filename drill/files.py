@@ -347,7 +347,7 @@ def fill(disk: Path, free: int) -> None:
     (disk / "filler").write_bytes(b"\0" * size)
 
 
-@case("commands that read on a read-only disk")
+@case("commands that read, and a server, on a read-only disk")
 def read_only(run: Run) -> None:
     for folder in run.repeat(1):
         with small_disk(run, folder) as disk:
@@ -357,6 +357,7 @@ def read_only(run: Run) -> None:
             assert run_in_process(data, "build", "--sample").returncode == 0
             done = run_in_process(data, "export", "campaigns", folder / "jobs.yaml")
             assert done.returncode == 0, done.stderr
+            token = run_in_process(data, "token", "root").stdout.strip()
             subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
             reading: list[list[str | Path]] = [
                 ["check"],
@@ -373,6 +374,19 @@ def read_only(run: Run) -> None:
                 done = run_in_process(data, *command)
                 assert done.returncode == 1, command
                 assert "read-only" in done.stderr, done.stderr
+            if not run.quick:
+                serve_read_only(run, folder, data, token)
+
+
+def serve_read_only(run: Run, folder: Path, data: Path, token: str) -> None:
+    with run.serving(folder, DAILIES_DATA_DIR=str(data)) as site:
+        for path in ("/", "/campaigns/jobs.json", "/api/campaigns", "/_memory/topic_engagement"):
+            assert site.request("GET", path).status_code == 200, path
+        job = {"id": "new", "job_name": "x"}
+        refused = site.request("POST", "/api/campaigns", token=token, json=job)
+        assert refused.json()["error"] == "The database is read-only"
+        assert refused.status_code == 503
+        run.tries += 1
 
 
 @case("one damaged file beside five sound ones")

@@ -17,6 +17,7 @@ from loaders.database_file import create_folder, has_log, open_read_only
 from loaders.errors import describe_error
 from loaders.folder_lock import exclusive
 from loaders.progress import Progress
+from loaders.registry import SIDE_FILES
 from loaders.times import file_stamp
 
 PAGES_AT_ONCE = 4096
@@ -155,10 +156,15 @@ def copy(connection: sqlite3.Connection, wanted: Path, progress: Progress | None
     except sqlite3.Error as error:
         raise ValueError(f"{wanted} {describe_error(error)}: nothing was changed") from error
     finally:
-        for suffix in ("", "-journal"):
-            partial.with_name(partial.name + suffix).unlink(missing_ok=True)
+        remove(partial)
     sync(target.parent)
     return target
+
+
+def remove(path: Path) -> None:
+    """Delete a temporary database with what SQLite keeps beside it."""
+    for suffix in ("", *SIDE_FILES):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
 
 
 def write_copy(

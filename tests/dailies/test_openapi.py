@@ -6,34 +6,27 @@ import json
 import re
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import Any
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 import httpx2
-import jsonschema_rs
 import openapi_client
 import pytest
 import requests
-import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from hypothesis.errors import Unsatisfiable
 from in_process import metadata
 from jobs_client import SIGN_IN, assert_error, jobs_client, token_of
-from schemathesis import GenerationMode
-from schemathesis.checks import not_a_server_error
-from schemathesis.specs.openapi.checks import (
-    content_type_conformance,
-    negative_data_rejection,
-    response_headers_conformance,
-    response_schema_conformance,
-    status_code_conformance,
-)
-from schemathesis.specs.openapi.definitions import OPENAPI_31
 from server_process import ServerProcess
 
 from dailies.api.openapi import describe
 from dailies.api.resources import RESOURCES
 from dailies.api.routes import views
+
+if TYPE_CHECKING:
+    import schemathesis
+    from schemathesis import GenerationMode
 
 # What is wrong with these, the server's HTTP parser answers before it is an application's turn.
 OF_THE_CONNECTION = {
@@ -47,17 +40,7 @@ OF_THE_CONNECTION = {
 }
 EXAMPLES = 6
 DOCUMENT = describe(RESOURCES)
-SCHEMA = schemathesis.openapi.from_dict(DOCUMENT)
-OPERATIONS = {
-    one.ok().definition.raw["operationId"]: one.ok() for one in SCHEMA.get_all_operations()
-}
-CONFORMANCE = [
-    not_a_server_error,
-    status_code_conformance,
-    content_type_conformance,
-    response_schema_conformance,
-    response_headers_conformance,
-]
+NAMES = [one["operationId"] for path in DOCUMENT["paths"].values() for one in path.values()]
 # What is right for a sound request, too: keys are made up, and so are jobs' states and tags.
 RIGHT_FOR_GOOD_DATA = (404, 409, 412, 422)
 RESERVED = "is not a documented form"  # keys that begin with "!!" mean values of YAML
@@ -80,12 +63,23 @@ def session(site: ServerProcess) -> Iterator[requests.Session]:
 # Every operation
 
 
-@pytest.mark.parametrize("mode", GenerationMode, ids=lambda mode: mode.value)
-@pytest.mark.parametrize("name", OPERATIONS)
+@cache
+def operations() -> dict[str, Any]:
+    import schemathesis  # takes a second, which most workers need not spend
+
+    schema = schemathesis.openapi.from_dict(DOCUMENT)
+    found = [one.ok() for one in schema.get_all_operations()]
+    return {operation.definition.raw["operationId"]: operation for operation in found}
+
+
+@pytest.mark.parametrize("kind", ["positive", "negative"])
+@pytest.mark.parametrize("name", NAMES)
 def test_every_operation_is_as_described(
-    site: ServerProcess, session: requests.Session, name: str, mode: GenerationMode
+    site: ServerProcess, session: requests.Session, name: str, kind: str
 ) -> None:
-    operation = OPERATIONS[name]
+    from schemathesis import GenerationMode
+
+    operation, mode = operations()[name], GenerationMode(kind)
     keys = [*jobs_for(site, session, operation.tags[0]), None]
     cases = st.tuples(operation.as_strategy(generation_mode=mode), st.sampled_from(keys))
 
@@ -136,11 +130,32 @@ def nothing_to_negate(operation: Any) -> bool:
     return "requestBody" not in said and kinds <= {"string"}
 
 
+@cache
+def conformance() -> list[Any]:
+    from schemathesis.checks import not_a_server_error
+    from schemathesis.specs.openapi.checks import (
+        content_type_conformance,
+        response_headers_conformance,
+        response_schema_conformance,
+        status_code_conformance,
+    )
+
+    return [
+        not_a_server_error,
+        status_code_conformance,
+        content_type_conformance,
+        response_schema_conformance,
+        response_headers_conformance,
+    ]
+
+
 def assert_as_described(case: schemathesis.Case, answer: Any, mode: GenerationMode) -> None:
-    case.validate_response(answer, checks=CONFORMANCE)
+    case.validate_response(answer, checks=conformance())
     if answer.status_code >= 400:
         assert_error_shape(answer)
     elif mode.is_negative:
+        from schemathesis.specs.openapi.checks import negative_data_rejection
+
         case.validate_response(answer, checks=[negative_data_rejection])
     if mode.is_positive and not uses_made_up_token(case):
         good = answer.status_code < 400 or answer.status_code in RIGHT_FOR_GOOD_DATA
@@ -164,11 +179,13 @@ def uses_made_up_token(case: schemathesis.Case) -> bool:
 
 
 def test_the_document_is_valid() -> None:
+    import jsonschema_rs
+    from schemathesis.specs.openapi.definitions import OPENAPI_31
+
     jsonschema_rs.validator_for(OPENAPI_31).validate(DOCUMENT)
     for schema in DOCUMENT["components"]["schemas"].values():
         jsonschema_rs.meta.validate(schema)
-    names = [one["operationId"] for path in DOCUMENT["paths"].values() for one in path.values()]
-    assert len(set(names)) == len(names)
+    assert len(set(NAMES)) == len(NAMES)
     said = set(re.findall(r"#/components/schemas/(\w+)", json.dumps(DOCUMENT)))
     assert said == set(DOCUMENT["components"]["schemas"])
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import sqlite_utils
 import yaml
-from empty_databases import built
+from empty_databases import in_memory
 from hypothesis import given
 from hypothesis import strategies as st
 from legacy import unpack, unpack_jobs
@@ -40,15 +40,6 @@ VALUES = st.recursive(
 def db(tmp_path: Path) -> Iterator[sqlite_utils.Database]:
     with open_database("campaigns", tmp_path / "campaigns.db") as opened:
         yield opened
-
-
-def empty_in_memory() -> closing[sqlite3.Connection]:
-    """An empty campaigns database, which need not be built."""
-    connection = sqlite3.connect(":memory:", isolation_level=None, factory=WatchedConnection)
-    set_pragmas(connection)
-    with closing(sqlite3.connect(built() / "campaigns.db")) as empty:
-        empty.backup(connection)
-    return closing(connection)
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +72,8 @@ def test_any_yaml_comes_out_equal(
     folder = tmp_path_factory.mktemp("yaml")
     jobs = [{"id": str(i), "job_name": "n", "settings": one} for i, one in enumerate(settings)]
     (folder / "in.yaml").write_text(yaml.safe_dump({"jobs": jobs}, sort_keys=False))
-    with empty_in_memory() as db:
+    with in_memory("campaigns", WatchedConnection) as db:
+        set_pragmas(db)
         report = load(db, folder / "in.yaml")
         assert counts(report) == (len(jobs), len(jobs), 0, 0, 0)
         files.export_jobs(db, folder / "out.yaml")
@@ -300,7 +292,11 @@ def test_a_load_into_an_empty_table_equals_one_through_triggers(
     file.write_text(json.dumps(numbered), encoding="utf-8")
     results = []
     for is_possible in (bulk_load.is_possible, never):
-        with empty_in_memory() as connection, pytest.MonkeyPatch.context() as patch:
+        with (
+            in_memory("campaigns", WatchedConnection) as connection,
+            pytest.MonkeyPatch.context() as patch,
+        ):
+            set_pragmas(connection)
             patch.setattr(bulk_load, "is_possible", is_possible)
             report = load(connection, file, actor="importer")
             contents = [connection.execute(sql).fetchall() for sql in CONTENTS]

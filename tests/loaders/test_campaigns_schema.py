@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -12,11 +11,12 @@ from typing import Any
 
 import pytest
 import sqlite_utils
+from empty_databases import create_at, in_memory
 from examples import examples
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loaders import campaigns, upgrade
+from loaders import campaigns
 from loaders.campaigns.normal_form import COLUMNS, FIELDS, SEARCHED
 from loaders.checks import stale_search_indexes
 from loaders.connections import connect
@@ -59,22 +59,9 @@ writes = st.tuples(
 
 @pytest.fixture
 def connection(tmp_path: Path) -> Iterator[sqlite3.Connection]:
-    path = tmp_path / "campaigns.db"
-    upgrade.build("campaigns", path)
+    path = create_at("campaigns", tmp_path / "campaigns.db")
     with closing(connect(path)) as opened:
         yield opened
-
-
-@pytest.fixture(scope="module")
-def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database just built, to begin each example with."""
-    path = tmp_path_factory.mktemp("empty") / "campaigns.db"
-    upgrade.build("campaigns", path)
-    with closing(sqlite3.connect(path)) as opened:
-        opened.execute("pragma journal_mode = delete")
-        # Of the jobs that follow some are in the index of parts of words at once, others not yet.
-        opened.execute("update write_context set trigrams_to = 2")
-    return path
 
 
 def rows_of(connection: sqlite3.Connection, sql: str, *values: Any) -> list[dict[str, Any]]:
@@ -171,12 +158,11 @@ def statement_for(verb: str, job_id: str, values: dict[str, Any]) -> tuple[str, 
 @examples(150)
 @given(st.lists(writes, min_size=1, max_size=8))
 def test_any_sequence_of_writes_keeps_everything_in_step(
-    empty_database: Path, tmp_path_factory: pytest.TempPathFactory, sequence: list[Any]
+    sequence: list[Any],
 ) -> None:
-    path = tmp_path_factory.mktemp("writes") / "campaigns.db"
-    shutil.copy(empty_database, path)
-    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        connection.execute("pragma synchronous = off")
+    with in_memory("campaigns") as connection:
+        # Of the jobs that follow some are in the index of parts of words at once, others not yet.
+        connection.execute("update write_context set trigrams_to = 2")
         for verb, job_id, document, given, recursive, foreign in sequence:
             connection.execute(f"pragma recursive_triggers = {recursive}")
             connection.execute(f"pragma foreign_keys = {foreign}")
@@ -393,6 +379,22 @@ def test_search_is_right_after_vacuum(connection: sqlite3.Connection) -> None:
         """
     )
     assert found.fetchall() == [("150",)]
+
+
+def test_an_ignored_write_leaves_nothing_behind(connection: sqlite3.Connection) -> None:
+    for key in ("a", "b"):
+        connection.execute("insert into jobs (id, job_name) values (?, 'n')", (key,))
+    connection.execute(
+        """insert or ignore into jobs (id, data) values ('a', '{"job_name": "x"}')"""
+    )
+    connection.execute("""update jobs set data = '{"job_name": "y"}' where id = 'b'""")
+    assert_in_step(connection)
+    write = "update or ignore jobs set id = 'a', data = ?, product = 'p' where id = 'b'"
+    connection.execute(write, ('{"job_name": "z"}',))
+    connection.execute("""update jobs set data = '{"job_name": "new"}' where id = 'a'""")
+    assert_in_step(connection)
+    found = rows_of(connection, "select job_name, product from jobs order by id")
+    assert found == [{"job_name": "new", "product": None}, {"job_name": "y", "product": None}]
 
 
 @pytest.mark.parametrize("verb", ["insert", "insert or replace"])

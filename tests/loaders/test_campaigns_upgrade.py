@@ -46,11 +46,21 @@ def without_surrogates(mapping: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-@pytest.mark.parametrize("name", OLD_FILES)
-def test_every_old_job_is_there_with_all_it_said(tmp_path: Path, name: str) -> None:
-    path = unpack(name, tmp_path)
+@pytest.fixture(scope="module", params=OLD_FILES)
+def upgraded(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[list[dict[str, Any]], Path]:
+    """The jobs of an old file, and the file after its upgrade, to be read."""
+    path = unpack(request.param, tmp_path_factory.mktemp("upgraded"))
     before = rows(path, "select * from jobs order by rowid")
     upgrade.build("campaigns", path)
+    return before, path
+
+
+def test_every_old_job_is_there_with_all_it_said(
+    upgraded: tuple[list[dict[str, Any]], Path],
+) -> None:
+    before, path = upgraded
     after = rows(path, "select * from jobs order by rowid")
     assert [job["id"] for job in after] == [job["id"] for job in before]
     for old, new in zip(before, after, strict=True):
@@ -62,11 +72,10 @@ def test_every_old_job_is_there_with_all_it_said(tmp_path: Path, name: str) -> N
         assert checks.stale_search_indexes(connection, "campaigns") == []
 
 
-@pytest.mark.parametrize("name", OLD_FILES)
-def test_columns_follow_data_and_old_values_stay_in_the_history(tmp_path: Path, name: str) -> None:
-    path = unpack(name, tmp_path)
-    before = rows(path, "select * from jobs order by rowid")
-    upgrade.build("campaigns", path)
+def test_columns_follow_data_and_old_values_stay_in_the_history(
+    upgraded: tuple[list[dict[str, Any]], Path],
+) -> None:
+    before, path = upgraded
     projection = rows(path, "select * from jobs_projection order by job_rowid")
     after = rows(path, "select * from jobs order by rowid")
     history = {
@@ -138,7 +147,7 @@ def test_a_second_run_changes_nothing(tmp_path: Path, name: str) -> None:
     first = upgrade.build("campaigns", path)
     content = path.read_bytes()
     second = upgrade.build("campaigns", path)
-    assert first.migrations == ["m001_create", "m002_parts_of_words"]
+    assert first.migrations == ["m001_create", "m002_parts_of_words", "m003_updated_at_index"]
     assert second.migrations == []
     assert second.backup is None
     assert path.read_bytes() == content

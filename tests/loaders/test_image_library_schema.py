@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from empty_databases import create_at
 from examples import examples
 from hypothesis import given
 from hypothesis import strategies as st
@@ -79,8 +80,7 @@ def writes(draw: st.DrawFn) -> tuple[str, list[Any]]:
 
 @pytest.fixture
 def connection(tmp_path: Path) -> Iterator[sqlite3.Connection]:
-    path = tmp_path / "image_library.db"
-    upgrade.build("image_library", path)
+    path = create_at("image_library", tmp_path / "image_library.db")
     with closing(connect(path)) as opened:
         yield opened
 

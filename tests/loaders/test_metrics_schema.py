@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import sqlite_utils
+from empty_databases import create_at
 from examples import examples
 from hypothesis import given
 from hypothesis import strategies as st
@@ -35,9 +36,7 @@ def connect(path: Path, recursive_triggers: str = "off", foreign_keys: str = "of
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    file = tmp_path / "metrics.db"
-    open_database("metrics", file).close()
-    return file
+    return create_at("metrics", tmp_path / "metrics.db")
 
 
 @pytest.fixture(params=["on", "off"])

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from empty_databases import create_at, in_memory
 from examples import examples
 from hypothesis import given
 from hypothesis import strategies as st
@@ -71,12 +72,6 @@ def build(name: str, path: Path) -> Path:
     return path
 
 
-@pytest.fixture(scope="module")
-def empty_builder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database just built, to begin each example with."""
-    return build("yt-builder", tmp_path_factory.mktemp("empty") / "yt-builder.db")
-
-
 @pytest.fixture(params=LIFE_CYCLES)
 def cycle(request: pytest.FixtureRequest) -> LifeCycle:
     return LIFE_CYCLES[request.param]
@@ -85,8 +80,7 @@ def cycle(request: pytest.FixtureRequest) -> LifeCycle:
 @pytest.fixture
 def connection(cycle: LifeCycle, tmp_path: Path) -> Iterator[sqlite3.Connection]:
     name = next(name for name, known in LIFE_CYCLES.items() if known is cycle)
-    path = tmp_path / "jobs.db"
-    upgrade.build(name, path)
+    path = create_at(name, tmp_path / "jobs.db")
     with closing(connect(path)) as opened:
         opened.row_factory = sqlite3.Row
         yield opened
@@ -94,8 +88,7 @@ def connection(cycle: LifeCycle, tmp_path: Path) -> Iterator[sqlite3.Connection]
 
 @pytest.fixture
 def builder(tmp_path: Path) -> Iterator[sqlite3.Connection]:
-    path = tmp_path / "yt-builder.db"
-    upgrade.build("yt-builder", path)
+    path = create_at("yt-builder", tmp_path / "yt-builder.db")
     with closing(connect(path)) as opened:
         opened.row_factory = sqlite3.Row
         yield opened
@@ -157,18 +150,13 @@ def statement(verb: str, job_id: int, row: dict[str, Any]) -> tuple[str, dict[st
 @examples(300)
 @given(st.lists(writes, min_size=1, max_size=12), st.booleans(), st.booleans())
 def test_everything_keeps_in_step(
-    empty_builder: Path,
-    tmp_path_factory: pytest.TempPathFactory,
     statements: list[tuple[str, int, dict[str, Any]]],
     recursive_triggers: bool,
     foreign_keys: bool,
 ) -> None:
-    path = tmp_path_factory.mktemp("jobs") / "yt-builder.db"
-    path.write_bytes(empty_builder.read_bytes())
-    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+    with in_memory("yt-builder") as connection:
         connection.execute(f"pragma recursive_triggers = {recursive_triggers:d}")
         connection.execute(f"pragma foreign_keys = {foreign_keys:d}")
-        connection.execute("pragma synchronous = off")
         for verb, job_id, row in statements:
             with suppress(sqlite3.IntegrityError):
                 connection.execute(*statement(verb, job_id, row))

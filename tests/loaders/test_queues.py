@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from empty_databases import create_at
 
 from loaders import presentation_jobs, upgrade, yt_builder
 from loaders.connections import connect
@@ -44,9 +45,7 @@ def queue(name: str) -> JobQueue:
 
 @pytest.fixture
 def path(name: str, tmp_path: Path) -> Path:
-    file = tmp_path / "jobs.db"
-    upgrade.build(name, file)
-    return file
+    return create_at(name, tmp_path / "jobs.db")
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from empty_databases import create_at
 from examples import examples
 from hypothesis import given
 from hypothesis import strategies as st
@@ -46,8 +47,7 @@ writes = st.tuples(st.sampled_from(VERBS), ids, values)
 
 @pytest.fixture
 def connection(tmp_path: Path) -> Iterator[sqlite3.Connection]:
-    path = tmp_path / "trends.db"
-    upgrade.build("trends", path)
+    path = create_at("trends", tmp_path / "trends.db")
     with closing(connect(path)) as opened:
         yield opened
 

@@ -16,7 +16,7 @@ from datasette.utils import named_parameters
 from empty_databases import create_databases
 from in_process import READING, asking, serving
 
-from dailies.canned_queries import CannedQuery, read_queries
+from dailies.canned_queries import CannedQuery, needed_by, read_queries
 from dailies.server import HOME
 from loaders.registry import DATABASES, database_path
 from loaders.search import add_functions
@@ -72,10 +72,11 @@ async def questions(database: str) -> AsyncIterator[Ask]:
     It returns every row; the answer must be strictly JSON.
     """
     datasette, folder = await shared()
+    queries = queries_of(database)
     async with asking(datasette, None) as client:
 
         async def ask_one(name: str, /, **parameters: str) -> list[dict[str, Any]]:
-            copy_databases(DATABASES if database == "_memory" else [database], folder)
+            copy_databases(needed_by(queries[name]), folder)
             response = await client.get(f"/{database}/{name}.json?{urlencode(parameters)}")
             assert response.status_code == 200, response.text
             answer = json.loads(response.text, parse_constant=refuse_constant)

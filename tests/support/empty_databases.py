@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import atexit
 import shutil
+import sqlite3
 import tempfile
 from collections.abc import Iterable
+from contextlib import closing
 from functools import cache
 from pathlib import Path
 
@@ -23,10 +25,24 @@ def built() -> Path:
     return folder
 
 
+def in_memory(
+    name: str, factory: type[sqlite3.Connection] = sqlite3.Connection
+) -> closing[sqlite3.Connection]:
+    """An empty database without a file, for a test that makes many of them."""
+    connection = sqlite3.connect(":memory:", isolation_level=None, factory=factory)
+    with closing(sqlite3.connect(built() / DATABASES[name].filename)) as empty:
+        empty.backup(connection)
+    return closing(connection)
+
+
 def create_databases(names: Iterable[str] = DATABASES) -> None:
     """Create the databases that do not exist yet where the environment says they belong."""
     for name in names:
         path = database_path(name)
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(built() / DATABASES[name].filename, path)
+            create_at(name, path)
+
+
+def create_at(name: str, path: Path) -> Path:
+    return shutil.copyfile(built() / DATABASES[name].filename, path)

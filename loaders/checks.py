@@ -18,6 +18,7 @@ from loaders.errors import DAMAGED, code_of, describe_error
 from loaders.registry import DATABASES, database_spec
 
 SQLITE_HEADER = b"SQLite format 3\x00"
+NOT_SQLITE = "is not a SQLite file: it was left as it is"
 MAX_KEYS = 20  # in one message
 MAX_MESSAGES = 20  # about damage
 # Rows of an old file may break the constraints of their own table, and a search index that
@@ -211,6 +212,10 @@ def is_damage(message: str) -> bool:
 
 def inspect(name: str, path: Path) -> None:
     """ValueError if the file is no database `name`, or is damaged and due for a change."""
+    # The file itself is not opened: closing it would end the locks of this process's connections
+    # to it, so that another program could delete the log with their latest transactions.
+    if path.stat().st_size == 0:
+        raise ValueError(f"{path} {NOT_SQLITE}")
     roll_back_unfinished(path)
     try:
         with closing(open_read_only(path)) as connection:
@@ -220,10 +225,10 @@ def inspect(name: str, path: Path) -> None:
             if identity == name and needs_work(name, connection):
                 refuse_damaged(path, connection)
     except sqlite3.DatabaseError as error:
-        reason = describe_error(error)
         if code_of(error) == sqlite3.SQLITE_NOTADB:
-            reason = "is not a SQLite file"
-        raise ValueError(f"{path} {reason}: it was left as it is") from error
+            raise ValueError(f"{path} {NOT_SQLITE}") from error
+        message = f"{path} {describe_error(error)}: it was left as it is"
+        raise ValueError(message) from error
     if identity is None:
         raise ValueError(f"{path} holds other tables than {name}: it was left as it is")
     if identity not in ("", name):

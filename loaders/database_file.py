@@ -222,7 +222,8 @@ def create_file(path: Path) -> None:
             f"{path} is gone, but its log is there ({path.name}-wal): put the file back, "
             "or move the log away"
         )
-    os.close(os.open(path, os.O_CREAT | os.O_RDWR, FILE_MODE))
+    if not path.exists():  # closing a file ends the locks of this process's connections to it
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR, FILE_MODE))
 
 
 def create_folder(folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""Reads and writes CSV: all values are read as text, empty cells as absent.
+"""Reads and writes CSV, and TSV with tabs: all values are read as text, empty cells as absent.
 
 Lists, mappings and numbers are written as JSON, after `!!json ` where they would not be read back
 otherwise. Null is `!!null null` where an empty cell means something else. `!!str ` is written
@@ -25,11 +25,11 @@ _JSON = "!!json "
 _TAGGED = ("!!", '{"!!')
 
 
-def read_csv(path: Path) -> Iterator[FileRecord]:
+def read_csv(path: Path, dialect: str = "excel") -> Iterator[FileRecord]:
     """The rows of a CSV file, which has a header."""
     csv.field_size_limit(max(csv.field_size_limit(), _MAX_CELL))
     with open_text(path) as file:
-        reader = csv.reader(lines(file), strict=True)
+        reader = csv.reader(lines(file), dialect, strict=True)
         header = _next_row(reader)
         if header == [] and all(row == [] for row in iter(lambda: _next_row(reader), None)):
             return
@@ -115,7 +115,12 @@ class Cells(NamedTuple):
 PLAIN = Cells()
 
 
-def write_csv(file: IO[str], records: Iterable[dict[str, Any]], cells: Cells = PLAIN) -> None:
+def write_csv(
+    file: IO[str],
+    records: Iterable[dict[str, Any]],
+    cells: Cells = PLAIN,
+    dialect: str = "excel",
+) -> None:
     """Write the records, which are buffered in a temporary file until all columns are known.
 
     Without records there is one empty line, since an empty file is one that was cut off.
@@ -126,7 +131,7 @@ def write_csv(file: IO[str], records: Iterable[dict[str, Any]], cells: Cells = P
             columns.update(dict.fromkeys(record))
             buffer.write(f"{json_text(record)}\n")
         buffer.seek(0)
-        writer = csv.writer(file)
+        writer = csv.writer(file, dialect)
         writer.writerow(columns)
         for line in buffer:
             record = json.loads(line)

@@ -398,6 +398,7 @@ def test_how_files_look(tmp_path: Path) -> None:
         "yaml": "jobs:\n- id: é\n  l:\n  - 1\n  - a: null\n- x: '1e3'\n",
         "json": json.dumps({"jobs": jobs}, indent=2, ensure_ascii=False) + "\n",
         "ndjson": '{"id": "é", "l": [1, {"a": null}]}\n{"x": "1e3"}\n',
+        "tsv": 'id\tl\tx\r\né\t"[1, {""a"": null}]"\t\r\n\t\t1e3\r\n',
         "csv": 'id,l,x\r\né,"[1, {""a"": null}]",\r\n,,1e3\r\n',
     }
     assert set(expected) == set(FORMATS)

@@ -31,7 +31,10 @@ SENTINEL = "FAKE-SECRET-DO-NOT-SERVE"
 DEFAULT = "FAKE-DEFAULT"  # in definitions, which root may read
 STRANGER = "STRANGERS-FILE"
 SERVED = ("jobs", "job_history", "deleted_jobs", "set_aside")
-INTERNAL = ("jobs_fts", "jobs_fts_data", "write_context", "sqlite_stat1", "sqlite_master")
+INTERNAL = (
+    "jobs_fts", "jobs_fts_data", "jobs_trigrams", "jobs_trigrams_data", "jobs_in_trigrams",
+    "write_context", "sqlite_stat1", "sqlite_master",
+)  # fmt: skip
 UNSERVED = ("youtube_credentials", "v_credentials", "credentials_fts", "pinned", "api_key")
 
 PLANT = f"""
@@ -81,6 +84,8 @@ ATTACKS = (
     "select * from jobs_fts_data",
     "select * from [jobs_fts_docsize]",
     'select * from "main"."jobs_fts_idx"',
+    "select * from jobs_trigrams_data",
+    "select * from jobs_in_trigrams",
     "select * from sqlite_stat1",
     "select * from write_context",
     "select * from jobs_before",

@@ -19,6 +19,7 @@ from loaders.database_file import (
     open_read_only_as,
 )
 from loaders.errors import Locked, code_of
+from loaders.search import add_functions
 
 MIN_SQLITE = (3, 38, 0)
 BUSY_TIMEOUT_MS = 5000
@@ -52,6 +53,7 @@ def with_pragmas(connection: Watched, *, wal: bool) -> Watched:
         if wal:
             connection.execute("pragma journal_mode = wal")
         set_pragmas(connection)
+        add_functions(connection)
     except BaseException:
         connection.close()
         raise

@@ -91,9 +91,10 @@ def parse_filters(resource: Resource, filters: Mapping[str, Any]) -> tuple[ListQ
     """The filters as a query and as a condition in SQL. Invalid if there are none."""
     refuse_unknown(filters, ("q", *resource.columns), "column")
     query = parse_query(resource, {name: text_of(value) for name, value in filters.items()})
-    if not query.conditions:
+    conditions = (*query.conditions, *([resource.search.condition] if query.text else []))
+    if not conditions:
         raise Invalid("filter: at least one filter is required")
-    return query, " and ".join(query.conditions)
+    return query, " and ".join(conditions)
 
 
 def text_of(value: Any) -> str:

@@ -87,11 +87,12 @@ def allowed_methods(calls: Mapping[str, Call]) -> str:
     return ", ".join((*calls, *head, "OPTIONS"))
 
 
-def parse_parameters(request: Request, known: Iterable[str]) -> dict[str, str]:
-    """Parameters of the query string. Invalid for an unknown one and one that comes twice."""
+def parse_parameters(request: Request, known: Iterable[str] | None) -> dict[str, str]:
+    """Parameters of the query string. Invalid for one that comes twice or is not `known`."""
     pairs = parse_qsl(request.query_string, keep_blank_values=True)
     given = dict(pairs)
-    refuse_unknown(given, known, "parameter")
+    if known is not None:
+        refuse_unknown(given, known, "parameter")
     if len(given) < len(pairs):
         raise Invalid("A parameter is given twice")
     return given

@@ -11,27 +11,24 @@ import binascii
 import json
 import re
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from dailies.api.request import refuse_unknown
+from dailies.api.filters import Value, parse_filters, refuse_unknown_filters
 from dailies.api.resources import Resource
 from loaders.errors import Invalid
 from loaders.messages import quoted
 from loaders.rows import Record
-from loaders.times import INSTANT, configured_timezone, to_instant
+from loaders.search import MAX_TERMS, holds_words, terms_of
 
 DEFAULT_SIZE = 100
 MAX_ROWS = 1000
 MAX_BYTES = 4_000_000  # of a page, but for its last row
-MAX_WORDS = 100
+SEGMENT = "/* segment */"  # in SQL: where the condition of a segment goes
+MAX_READ = 2_000  # rows that may be read in vain before the search index is asked
 MAX_INTEGER = 2**63 - 1
 PARAMETERS = ("q", "_sort", "_size", "_next")
-BOOLEANS = {"true": 1, "false": 0, "1": 1, "0": 0}
-NUMBER = re.compile(r"-?[0-9]{1,400}(\.[0-9]{1,400})?([eE][+-]?[0-9]{1,4})?", re.ASCII)
-
-Value = str | int | float | None
 
 
 class Position(NamedTuple):
@@ -55,50 +52,39 @@ class Page(NamedTuple):
 
 @dataclass(frozen=True)
 class ListQuery:
-    """One page of a list; `conditions` are SQL with the parameters `values`."""
+    """One page of a list: rows that hold the `text`, and for which all `conditions` are true.
+
+    The parameters of these, which are SQL, are `values`.
+    """
 
     sort: str
     descending: bool
     size: int
     after: Position | None
+    text: str = ""
     conditions: tuple[str, ...] = ()
     values: Mapping[str, Value] = field(default_factory=dict)
 
 
 def parse_query(resource: Resource, given: Mapping[str, str]) -> ListQuery:
     """The page that these parameters ask for. Invalid, naming the first one that is wrong."""
-    refuse_unknown(given, (*PARAMETERS, *resource.columns), "parameter")
+    refuse_unknown_filters(resource, given, *PARAMETERS)
     sort, descending = parse_sort(resource, given.get("_sort", "-created_at"))
     conditions, values = parse_filters(resource, given)
-    words = given.get("q", "").replace("\0", " ").split()
-    if len(words) > MAX_WORDS:
-        raise Invalid(f"q: at most {MAX_WORDS} words")
-    if words:
-        search = parse_words(resource, words)
-        conditions.append(search.condition)
-        values.update(search.values)
+    text = given.get("q", "")
+    if len(text.split()) > MAX_TERMS:
+        raise Invalid(f"q: at most {MAX_TERMS} words")
+    if terms_of(text):
+        values["q"] = text
     return ListQuery(
         sort=sort,
         descending=descending,
         size=parse_size(given.get("_size")),
         after=parse_token(given["_next"]) if given.get("_next") else None,
+        text=text if "q" in values else "",
         conditions=tuple(conditions),
         values=values,
     )
-
-
-def parse_words(resource: Resource, words: list[str]) -> Segment:
-    """Rows that contain every word: as a word, or where there is no search index, as any text."""
-    if index := resource.search_index:
-        found = f"select rowid from {index} where {index} match :q"  # noqa: S608
-        quoted_words = " ".join('"' + word.replace('"', '""') + '"' for word in words)
-        return Segment(f"{resource.table}.rowid in ({found})", {"q": quoted_words})
-    text = " || char(10) || ".join(
-        f"coalesce({resource.table}.{column}, '')" for column in resource.searched
-    )
-    values = {f"q{number}": word for number, word in enumerate(words)}
-    held = (f"instr(lower({text}), lower(:{name}))" for name in values)
-    return Segment(" and ".join(held), values)
 
 
 def parse_numbered_page(given: Mapping[str, str]) -> tuple[int, int | None]:
@@ -124,47 +110,6 @@ def parse_size(text: str | None) -> int:
     if not re.fullmatch(r"[0-9]{1,4}", text, re.ASCII) or not 1 <= int(text) <= MAX_ROWS:
         raise Invalid(f"_size: must be a number from 1 to {MAX_ROWS}, not {quoted(text)}")
     return int(text)
-
-
-def parse_filters(
-    resource: Resource, given: Mapping[str, str]
-) -> tuple[list[str], dict[str, Value]]:
-    conditions = []
-    values: dict[str, Value] = {}
-    for column, kind in resource.columns.items():
-        if column not in given:
-            continue
-        conditions.append(equal(resource, column))
-        value = parse_value(column, kind, given[column])
-        if column in resource.instants:
-            value = resource.instant_value(str(value))
-        values[column] = value
-    return conditions, values
-
-
-def parse_value(column: str, kind: str, text: str) -> Value:
-    """The value to compare a column of this kind with. Invalid if it cannot hold such a value."""
-    if kind == "boolean":
-        if text not in BOOLEANS:
-            raise Invalid(f"{column}: must be true, false, 1 or 0, not {quoted(text)}")
-        return BOOLEANS[text]
-    if kind == "time":
-        instant = to_instant(text, configured_timezone())
-        if not INSTANT.fullmatch(instant):
-            example = "2026-11-20T07:15:00Z"
-            raise Invalid(f"{column}: must be a time such as {example}, not {quoted(text)}")
-        return instant
-    if kind == "number" and not NUMBER.fullmatch(text):
-        raise Invalid(f"{column}: must be a number, not {quoted(text)}")
-    return text
-
-
-def equal(resource: Resource, column: str) -> str:
-    """SQL: true for rows whose column has the value of the parameter of its name."""
-    if column in resource.sorted_times:
-        found = f"select job_id from job_times where {column} = :{column}"  # noqa: S608
-        return f"{resource.table}.job_id in ({found})"
-    return f"{resource.instants.get(column, f'{resource.table}.{column}')} = :{column}"
 
 
 def sort_value(resource: Resource, column: str) -> str:
@@ -201,12 +146,11 @@ def read_page(connection: sqlite3.Connection, resource: Resource, query: ListQue
     records: list[Record] = []
     last = Position(None, 0)
     bytes_left = MAX_BYTES
+    statements = statements_of(connection, resource, query)
     for condition, values in segments(resource, query):
         limit = query.size + 1 - len(records)
         parameters = {**query.values, **values, "limit": limit}
-        for *row, value, number in connection.execute(
-            page_sql(resource, query, condition), parameters
-        ):
+        for *row, value, number in read_rows(connection, statements, condition, parameters):
             if len(records) == query.size or bytes_left <= 0:
                 return Page(records, format_token(last))
             record = resource.to_record(row)
@@ -214,6 +158,21 @@ def read_page(connection: sqlite3.Connection, resource: Resource, query: ListQue
             last = Position(sortable(value), number)
             bytes_left -= len(record.text)
     return Page(records, None)
+
+
+def read_rows(
+    connection: sqlite3.Connection,
+    statements: list[str],
+    condition: str,
+    parameters: Mapping[str, Value],
+) -> Iterable[tuple[Any, ...]]:
+    """The rows of the last statement, or of one before it that gives as many as are wanted."""
+    *shortcuts, last = (sql.replace(SEGMENT, condition) for sql in statements)
+    for sql in shortcuts:
+        rows = connection.execute(sql, parameters).fetchall()
+        if len(rows) == parameters["limit"]:
+            return rows
+    return connection.execute(last, parameters)
 
 
 def sortable(value: Any) -> Value:
@@ -240,26 +199,56 @@ def segments(resource: Resource, query: ListQuery) -> list[Segment]:
     return [rest, nulls] if query.descending else [rest]
 
 
-def page_sql(resource: Resource, query: ListQuery, condition: str) -> str:
-    """SQL: the rows in their order. Whole rows are read of the page only."""
+def statements_of(
+    connection: sqlite3.Connection, resource: Resource, query: ListQuery
+) -> list[str]:
+    """SQL: the rows of a segment in their order, whole rows of the page only.
+
+    A text that many rows hold is likely to be in those that come first: these are read before.
+    """
+    if not query.text:
+        return [page_sql(resource, query, query.conditions)]
+    search = resource.search
+    if not search.finds_many(connection, query.text):
+        return [page_sql(resource, query, (*query.conditions, search.condition))]
+    found = page_sql(resource, query, (*query.conditions, search.condition_in_order(query.text)))
+    first = page_sql(resource, query, query.conditions, search.holds)
+    return [first, found] if holds_words(query.text) else [found]
+
+
+def page_sql(
+    resource: Resource, query: ListQuery, conditions: Iterable[str], among_first: str = ""
+) -> str:
+    """SQL: the rows in their order; only those of the first that are `among_first`, if given."""
     column = sort_value(resource, query.sort)
     direction = "desc" if query.descending else "asc"
+    order = f"order by sorted_by {direction}, number {direction}"
     times = "join job_times using (job_id)" if query.sort in resource.sorted_times else ""
-    return f"""
-        select
-          {resource.select},
-          page.sorted_by,
-          page.number
-        from (
+    page = f"""
           select
             {column} as sorted_by,
             {resource.table}.rowid as number
           from {resource.table}
           {times}
-          where {" and ".join((condition, *query.conditions))}
-          order by sorted_by {direction}, number {direction}
+          where {" and ".join((SEGMENT, *conditions))}
+          {order}
+          limit {MAX_READ if among_first else ":limit"}
+        """  # noqa: S608
+    if among_first:
+        page = f"""
+          select sorted_by, number
+          from ({page}) as first
+          join {resource.table} on {resource.table}.rowid = first.number
+          where {among_first}
+          {order}
           limit :limit
-        ) as page
+        """  # noqa: S608
+    return f"""
+        select
+          {resource.select},
+          page.sorted_by,
+          page.number
+        from ({page}) as page
         join {resource.table} on {resource.table}.rowid = page.number
         order by page.sorted_by {direction}, page.number {direction}
         """  # noqa: S608

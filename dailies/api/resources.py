@@ -10,13 +10,14 @@ from typing import Any
 
 from dailies.api import schemas
 from dailies.api.schemas import Model, validate
-from loaders import presentation_jobs, yt_builder
+from loaders import presentation_jobs, search, yt_builder
 from loaders.campaigns import jobs as campaigns
 from loaders.campaigns import versions
 from loaders.campaigns.normal_form import FIELDS
 from loaders.queues.instants import instant
 from loaders.queues.queue import JobQueue
 from loaders.rows import Change, Check, Record, Version
+from loaders.search import Search
 from loaders.times import milliseconds
 
 
@@ -58,7 +59,7 @@ class Resource:
     `columns` (name -> text, number, boolean, time or json) are those that lists filter and sort
     by; `instants` holds the SQL by which times in columns are compared, with what `instant_value`
     makes of a time, and `sorted_times` names those that the table `job_times` holds as instants,
-    with indexes. Words are looked up in `search_index`, or without one in the columns `searched`.
+    with indexes. `search` finds rows by a text.
     `select` is the SQL list that `to_record` takes. `actions` are those on many jobs.
     """
 
@@ -70,6 +71,7 @@ class Resource:
     select: str
     models: Models
     log: Log
+    search: Search
     actions: tuple[str, ...]
     to_record: Callable[[Sequence[Any]], Record]
     get: Callable[[sqlite3.Connection, str], Record]
@@ -80,8 +82,6 @@ class Resource:
     instants: Mapping[str, str] = field(default_factory=dict)
     instant_value: Callable[[str], str | int] = str
     sorted_times: tuple[str, ...] = ()
-    search_index: str | None = None
-    searched: tuple[str, ...] = ()
     queue: JobQueue | None = None
     versions: Versions | None = None
 
@@ -101,6 +101,7 @@ CAMPAIGNS = Resource(
         bulk=schemas.bulk_model("Campaigns", ("delete",), CAMPAIGN_COLUMNS),
     ),
     log=Log(table="job_history", time="changed_at", permitted_on="job_history"),
+    search=search.CAMPAIGNS,
     actions=("delete",),
     to_record=campaigns.to_record,
     get=campaigns.get_record,
@@ -110,7 +111,6 @@ CAMPAIGNS = Resource(
     remove=campaigns.remove_job,
     instants={"created_at": "jobs.created_instant"},
     instant_value=milliseconds,
-    search_index="jobs_fts",
     versions=Versions(
         table="job_history",
         list=versions.list_versions,
@@ -135,6 +135,7 @@ def queue_resource(
         select=queue.columns,
         models=models,
         log=Log(table="job_changes", time="at", permitted_on="job_events"),
+        search=search.BUILDS if name == "builds" else search.PRESENTATIONS,
         actions=actions,
         to_record=queue.to_record,
         get=queue.get_record,
@@ -148,7 +149,6 @@ def queue_resource(
             if kind == "time"
         },
         sorted_times=("created_at", queue.finished),
-        searched=tuple(column for column, kind in columns.items() if kind in ("text", "json")),
         queue=queue,
     )
 

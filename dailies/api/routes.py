@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache, partial
 from typing import Any
@@ -14,6 +14,7 @@ from datasette.app import Datasette
 from dailies.api import schemas
 from dailies.api.changes import LATEST, TOKEN
 from dailies.api.dispatch import JobRequest, parse_parameters, respond
+from dailies.api.filters import COMPARING, LISTS, MAX_PATTERN, OPERATORS
 from dailies.api.handlers import bulk, changes, files, jobs, queue, versions
 from dailies.api.handlers.changes import EVENT_STREAM
 from dailies.api.handlers.files import FILES, UPLOADS
@@ -102,6 +103,27 @@ FILTERS: dict[str, dict[str, Any]] = {
 }
 
 
+LISTED: dict[str, dict[str, Any]] = {
+    "boolean": {"type": "string", "pattern": r"^(true|false|0|1)(,(true|false|0|1))*$"},
+    "number": {"type": "string", "pattern": r"^-?[0-9]{1,9}(,-?[0-9]{1,9})*$"},
+    "time": FILTERS["time"],
+    "text": {"type": "string", "pattern": r"^[^\[]*$"},
+    "json": {"type": "string", "pattern": r"^[^\[]*$"},
+}
+
+
+def filter_patterns(resource: Resource) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The names of filters with operators, as patterns, and the schemas of their values."""
+    others = [one for one in OPERATORS if one not in {*COMPARING, *LISTS, "date"}]
+    for kind in FILTERS:
+        if columns := "|".join(name for name, its in resource.columns.items() if its == kind):
+            yield f"^({columns})__({'|'.join(sorted(COMPARING))})$", FILTERS[kind]
+            yield f"^({columns})__({'|'.join(sorted(LISTS))})$", LISTED[kind]
+    every = "|".join(resource.columns)
+    yield f"^({every})__date$", {"type": "string", "format": "date"}
+    yield f"^({every})__({'|'.join(others)})$", {"type": "string", "maxLength": MAX_PATTERN}
+
+
 def list_parameters(resource: Resource) -> tuple[Parameter, ...]:
     columns = [*resource.columns, *(f"-{column}" for column in resource.columns)]
     return (
@@ -109,7 +131,17 @@ def list_parameters(resource: Resource) -> tuple[Parameter, ...]:
             Parameter(column, f"Only rows with this `{column}`.", FILTERS[kind])
             for column, kind in resource.columns.items()
         ),
-        Parameter("q", "Only rows that contain all of these words."),
+        Parameter(
+            "filters",
+            "Only rows for which these are true: `column__operator=value`, as on Datasette's "
+            f"table pages. The operators are {', '.join(OPERATORS)}.",
+            {
+                "type": "object",
+                "patternProperties": dict(filter_patterns(resource)),
+                "additionalProperties": False,
+            },
+        ),
+        Parameter("q", "Only rows that contain all of these words, their beginnings or parts."),
         Parameter(
             "_sort",
             "A column, with `-` before it for descending order; `-created_at` by default.",
@@ -374,5 +406,8 @@ async def handle(datasette: Datasette, request: Request, route: Route) -> Respon
 
 
 @cache
-def parameter_names(route: Route, name: str) -> frozenset[str]:
+def parameter_names(route: Route, name: str) -> frozenset[str] | None:
+    """The known parameters; None for lists, which check theirs."""
+    if route.parameters is list_parameters:
+        return None
     return frozenset(parameter.name for parameter in route.parameters(RESOURCES[name]))

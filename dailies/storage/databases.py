@@ -30,6 +30,7 @@ from dailies.storage.restricted import (
 )
 from loaders.database_file import WatchedFile
 from loaders.errors import NotFound
+from loaders.search import SEARCHES
 
 MEMORY = "_memory"
 
@@ -118,6 +119,8 @@ class ServedDatabase(BoundedDatabase):
         return [column for column in columns if self.served.readable(table, column.name)]
 
     async def fts_table(self, table: str) -> str | None:
+        if (self.name, table) in SEARCHES:
+            return None  # plugins/search.py searches it
         found: str | None = await super().fts_table(table)
         return found if found and fold(found) in self.served.columns else None
 

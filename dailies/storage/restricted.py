@@ -29,6 +29,7 @@ from loaders import schema
 from loaders.connections import BUSY_TIMEOUT_MS, set_pragmas
 from loaders.database_file import WatchedConnection, WatchedFile, open_file, open_read_only_as
 from loaders.registry import database_spec
+from loaders.search import add_functions
 
 CACHE_KIB = 1000  # of each file of each connection, and each thread has its own
 
@@ -299,6 +300,7 @@ def uri_of(path: Path, mode: str = "ro") -> str:
 
 def set_serving_pragmas(connection: sqlite3.Connection) -> None:
     set_pragmas(connection)
+    add_functions(connection)
     connection.execute("pragma temp_store = file")
     connection.execute(f"pragma cache_size = -{CACHE_KIB}")
     connection.execute(f"pragma hard_heap_limit = {MAX_SQLITE_BYTES}")

@@ -30,6 +30,7 @@ from loaders.errors import Invalid, NotFound, for_each, translated
 from loaders.formats.json_form import MAX_DEPTH, check_forms, encode
 from loaders.messages import but_is, quoted
 from loaders.rows import Change, Check, Job, Record, Statistics, select
+from loaders.search import CAMPAIGNS, add_functions, terms_of
 from loaders.times import now
 
 ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
@@ -49,16 +50,26 @@ json_type(jobs.data, '$.updated_at')
 FIND_RECORD = f"select {RECORD} from jobs where id = :id"  # noqa: S608
 
 SEARCH_JOBS = f"""
+with found as (
+  select rowid as number, rank
+  from jobs_fts
+  where jobs_fts match search_words(:q)
+  union all
+  select rowid, 0
+  from ({CAMPAIGNS.with_parts})
+)
 {SELECT_JOB}
 where rowid in (
-    select rowid
-    from jobs_fts
-    where jobs_fts match :query
-    order by rank
+    select number
+    from found
+    group by number
+    order by min(rank), number
     limit :limit
   )
 order by created_instant desc, id
 """  # noqa: S608
+
+PRODUCT_HOLDS = "instr(lower(product), lower(:product)) > 0"
 
 STATISTICS = """
 select
@@ -93,7 +104,10 @@ order by count(*) desc, {column}
 
 @dataclass(frozen=True)
 class JobFilter:
-    """Which jobs `list_jobs` returns; a field left None does not filter."""
+    """Which jobs `list_jobs` returns; a field left None does not filter.
+
+    `product` is a part of the product, whatever its case.
+    """
 
     enabled: bool | None = None
     product: str | None = None
@@ -276,7 +290,8 @@ def list_jobs(db: Connection, job_filter: JobFilter | None = None) -> list[Job]:
     conditions = wanted.conditions()
     clauses = [SELECT_JOB]
     if conditions:
-        clauses.append("where " + " and ".join(f"{name} = :{name}" for name in conditions))
+        tests = (PRODUCT_HOLDS if name == "product" else f"{name} = :{name}" for name in conditions)
+        clauses.append("where " + " and ".join(tests))
     clauses.append(order_clause(wanted))
     clauses.append("limit :limit offset :offset")
     limit = -1 if wanted.limit is None else wanted.limit
@@ -295,12 +310,12 @@ def order_clause(wanted: JobFilter) -> str:
 
 
 def search_jobs(db: Connection, q: str, limit: int = 20) -> list[Job]:
-    """Jobs in which every word of `q` occurs, newest first; the best `limit` of them."""
-    words = q.replace("\0", " ").split()
-    if not words:
+    """Jobs with all words of `q` or parts of words, newest first; the best `limit` of them."""
+    if not terms_of(q):
         return list_jobs(db, JobFilter(limit=limit))
-    query = " ".join('"' + word.replace('"', '""') + '"' for word in words)
-    return query_jobs(db, SEARCH_JOBS, {"query": query, "limit": limit})
+    with reading(db) as connection:
+        add_functions(connection)  # it may not be a connection of `connect`
+    return query_jobs(db, SEARCH_JOBS, {"q": q, "limit": limit})
 
 
 def get_job_statistics(db: Connection) -> Statistics:

@@ -112,7 +112,7 @@ async def test_more_hits_link_to_the_table(samples: Path) -> None:
 @pytest.mark.parametrize(
     ("database", "table", "text", "absent"),
     [
-        ("campaigns", "jobs", "shaky", ["Matcha Starter", "Campaigns", "Coffee"]),
+        ("campaigns", "jobs", "shaky", ["Campaigns: Jobs", "/campaigns/jobs/"]),
         ("campaigns", "jobs", "spring-matcha", ["Matcha Starter", "Campaigns"]),
         ("yt-builder", "jobs", "run-13", ["d7aaf551", "YouTube builder"]),
         ("yt-builder", "youtube_uploads", "dly_vid_001", ["YouTube builder", "spring launch"]),

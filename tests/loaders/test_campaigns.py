@@ -196,8 +196,52 @@ def test_search_answers_whatever_is_typed(db: sqlite_utils.Database, q: str) -> 
     campaigns.add_job(db, {"id": "a", "job_name": f"about {q} and more", "created_at": times[0]})
     campaigns.add_job(db, {"id": "b", "job_name": "something else", "created_at": times[1]})
     found = [job["id"] for job in campaigns.search_jobs(db, q)]
-    has_words = any(character.isalnum() for character in q)
-    assert found == (["a"] if has_words else ["b", "a"] if not q else [])
+    assert found == (["a"] if q else ["b", "a"])
+
+
+PARTS = {
+    "matcha": "Matcha kit", "café": "Cafe\u0301 noir", "抹茶": "新鮮な抹茶スイーツ",
+    "thai": "ที่นี่ดีมาก",
+    "emoji": "hot🔥deal", "russian": "Новая Матча", "german": "KÜHLSCHRANK",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("indexed", [True, False], ids=["indexed", "in the last batch"])
+@pytest.mark.parametrize(
+    ("q", "expected"),
+    [
+        ("match", ["matcha"]), ("atch", ["matcha"]), ("TCHA it", ["matcha"]),
+        ("ch", ["german", "matcha"]),
+        ("cafe", ["café"]), ("CAFÉ", ["café"]), ("afé", ["café"]), ("café oir", ["café"]),
+        ("抹茶", ["抹茶"]), ("茶ス", ["抹茶"]), ("茶", ["抹茶"]), ("抹茶スイーツ", ["抹茶"]),
+        ("抹イ", []),
+        ("ดีม", ["thai"]), ("ที่นี่", ["thai"]), ("ทนี", []), ("🔥", ["emoji"]), ("🔥deal", ["emoji"]),
+        ("t🔥d", ["emoji"]), ("🔥kit", []), ("матч", ["russian"]), ("АТЧА", ["russian"]),
+        ("kuhl", ["german"]), ("ühlschr", ["german"]), ("matcha noir", []), ("mat cha", ["matcha"]),
+        ("achm", []),
+    ],
+)  # fmt: skip
+def test_words_beginnings_and_parts_are_found(
+    db: sqlite_utils.Database, q: str, expected: list[str], indexed: bool
+) -> None:
+    for key, text in PARTS.items():
+        campaigns.add_job(db, {"id": key, "job_name": "n", "hook": text})
+    if indexed:
+        db.execute("update write_context set trigrams_to = (select max(rowid) from jobs)")
+        db.execute("insert into jobs_trigrams (jobs_trigrams) values ('rebuild')")
+    assert [job["id"] for job in campaigns.search_jobs(db, q)] == expected
+
+
+def test_a_product_is_found_by_a_part_of_it(db: sqlite_utils.Database) -> None:
+    for key, product in {"a": "Matcha 50% kit", "b": "match", "c": None}.items():
+        campaigns.add_job(db, {"id": key, "job_name": "n", "product": product})
+
+    def ids(product: str) -> list[str]:
+        return sorted(job["id"] for job in campaigns.list_jobs(db, JobFilter(product=product)))
+
+    assert ids("ATCH") == ["a", "b"]
+    assert ids("50% k") == ["a"]
+    assert ids("a_c") == []
 
 
 def test_jobs_are_sorted_by_instants(db: sqlite_utils.Database) -> None:
@@ -247,7 +291,7 @@ def test_database_facts(db: sqlite_utils.Database) -> None:
     facts = campaigns.get_database_info(db)
     assert facts["job_count"] == 1
     assert facts["size_mb"] > 0
-    assert facts["schema_version"] == "m001_create"
+    assert facts["schema_version"] == "m002_parts_of_words"
     sizes = campaigns.vacuum_database(db)
     assert 0 < sizes["size_after"] <= sizes["size_before"]
 

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from loaders import campaigns
 from loaders.campaigns.normal_form import COLUMNS, FIELDS, SEARCHED
+from loaders.checks import stale_search_indexes
 from loaders.connections import connect
 
 IDS = ("a", "b", "ü c")
@@ -63,6 +64,21 @@ def connection(tmp_path: Path) -> Iterator[sqlite3.Connection]:
         yield opened
 
 
+<<<<<<< HEAD
+=======
+@pytest.fixture(scope="module")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database just built, to begin each example with."""
+    path = tmp_path_factory.mktemp("empty") / "campaigns.db"
+    upgrade.build("campaigns", path)
+    with closing(sqlite3.connect(path)) as opened:
+        opened.execute("pragma journal_mode = delete")
+        # Of the jobs that follow some are in the index of parts of words at once, others not yet.
+        opened.execute("update write_context set trigrams_to = 2")
+    return path
+
+
+>>>>>>> main
 def rows_of(connection: sqlite3.Connection, sql: str, *values: Any) -> list[dict[str, Any]]:
     cursor = connection.execute(sql, values)
     names = [name for name, *_ in cursor.description]
@@ -115,7 +131,11 @@ def assert_in_step(connection: sqlite3.Connection) -> None:
     for job_id, count, highest, lowest in versions:
         assert (count, lowest) == (highest, 1), job_id
     assert connection.execute("select paused from write_context").fetchall() == [(0,)]
-    connection.execute("insert into jobs_fts (jobs_fts, rank) values ('integrity-check', 1)")
+    assert_indexed(connection)
+
+
+def assert_indexed(connection: sqlite3.Connection) -> None:
+    assert stale_search_indexes(connection, "campaigns") == []
 
 
 def assert_counts(connection: sqlite3.Connection) -> None:
@@ -363,7 +383,7 @@ def test_search_is_right_after_vacuum(connection: sqlite3.Connection) -> None:
     )
     connection.execute("delete from jobs where id < '100'")
     connection.execute("vacuum")
-    connection.execute("insert into jobs_fts (jobs_fts, rank) values ('integrity-check', 1)")
+    assert_indexed(connection)
     found = connection.execute(
         """
         select id
@@ -372,6 +392,35 @@ def test_search_is_right_after_vacuum(connection: sqlite3.Connection) -> None:
         """
     )
     assert found.fetchall() == [("150",)]
+
+
+@pytest.mark.parametrize("verb", ["insert", "insert or replace"])
+@pytest.mark.parametrize("recursive", ["on", "off"])
+def test_parts_of_words_are_indexed_in_batches(
+    connection: sqlite3.Connection, verb: str, recursive: str
+) -> None:
+    connection.execute(f"pragma recursive_triggers = {recursive}")
+    write = f"{verb} into jobs (id, job_name, product) values (?, ?, ?)"
+    connection.executemany(write, [(f"{i:04}", f"word{i}", "Matcha") for i in range(2100)])
+    assert indexed_to(connection) == 2000
+    connection.execute("update jobs set job_name = 'changed' || rowid where rowid % 700 = 1")
+    connection.execute("update jobs set id = 'renamed' where id = '0002'")
+    connection.execute("delete from jobs where rowid > 1900")
+    connection.execute("delete from jobs where id = '0009'")
+    connection.execute("insert or replace into jobs (id, job_name) values ('0003', 'replaced')")
+    connection.execute("insert into jobs (id, job_name) values ('new', 'below the last one')")
+    assert indexed_to(connection) == 2000
+    assert_indexed(connection)
+    connection.execute("vacuum")
+    assert_indexed(connection)
+    found = connection.execute(
+        "select rowid from jobs_trigrams where jobs_trigrams match 'han AND ang AND nge AND ged'"
+    )
+    assert found.fetchall() == [(1,), (701,), (1401,)]
+
+
+def indexed_to(connection: sqlite3.Connection) -> Any:
+    return connection.execute("select trigrams_to from write_context").fetchone()[0]
 
 
 def test_the_seed_columns_and_defaults_are_there(connection: sqlite3.Connection) -> None:

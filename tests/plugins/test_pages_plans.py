@@ -13,6 +13,7 @@ from in_process import asking, serving
 
 from dailies.web.pages.viewer import PageQuery, Viewer
 from loaders.registry import database_path
+from loaders.search import add_functions
 
 PAGES = (
     "/",
@@ -70,6 +71,6 @@ async def test_no_page_reads_a_whole_table_that_grows(
 
 def plan(query: PageQuery, values: dict[str, Any]) -> list[str]:
     with closing(sqlite3.connect(database_path(query.database))) as connection:
-        connection.create_function("escape_fts", 1, str)
+        add_functions(connection)
         explained = connection.execute(f"explain query plan {query.sql}", values)
         return [row[3] for row in explained]

@@ -176,13 +176,12 @@ async def test_storage_by_format(images: list[Row]) -> None:
     }
 
 
-@pytest.mark.parametrize("word", ["squirrel", "dog", "014", "café", "cafe"])
+@pytest.mark.parametrize("word", ["squirrel", "dog", "014", "quirre", "café", "cafe"])
 async def test_search_images(images: list[Row], word: str) -> None:
     def holds(image: Row) -> bool:
         texts = (image["generation_prompt"], image["tags"], image["file_path"])
         text = " ".join(filter(None, texts)).lower().replace("é", "e")
-        words = "".join(letter if letter.isalnum() else " " for letter in text).split()
-        return word.replace("é", "e") in words
+        return word.replace("é", "e") in text
 
     found = await ask("image_library", "search_images", q=word)
     expected = {image["id"] for image in images if holds(image)}

@@ -129,14 +129,11 @@ async def test_topic_usage(topics: list[Row]) -> None:
     assert {row["usage"]: row["topics"] for row in found} == expected
 
 
-@pytest.mark.parametrize("word", ["matcha", "night", "trump"])
+@pytest.mark.parametrize("word", ["matcha", "night", "atch", "trump"])
 async def test_search_topics(topics: list[Row], word: str) -> None:
-    def holds(topic: Row) -> bool:
-        letters = "".join(c if c.isalnum() else " " for c in topic["topic"].lower())
-        return word in letters.split()
-
     found = await ask("trends", "search_topics", q=word)
-    assert {row["id"] for row in found} == {topic["id"] for topic in topics if holds(topic)}
+    expected = {topic["id"] for topic in topics if word in topic["topic"].lower()}
+    assert {row["id"] for row in found} == expected
 
 
 async def test_search_history_summary(path: Path) -> None:
@@ -165,7 +162,7 @@ def test_the_queries_are_those_of_the_contract() -> None:
 @pytest.mark.parametrize("name", QUERIES)
 def test_no_query_scans_a_table_without_an_index(data_dir: Path, name: str) -> None:
     create_databases(["trends"])
-    assert bare_scans(plan("trends", name), "trending_topics_fts", "flags") == []
+    assert bare_scans(plan("trends", name), "trending_topics_fts", "flags", "found") == []
 
 
 async def test_infinity_is_left_out(data_dir: Path) -> None:

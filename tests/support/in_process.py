@@ -96,8 +96,9 @@ def serving(**changes: Any) -> Iterator[Datasette]:
         "cors": True,
     }
     options |= changes
-    settings = options["config"].get("settings", {}) | options.pop("settings", {})
-    datasette = Datasette(**options | {"config": options["config"] | {"settings": settings}})
+    for name in options.get("settings") or {}:  # Datasette takes each once
+        options["config"].get("settings", {}).pop(name, None)
+    datasette = Datasette(**options)
     datasette.get_jinja_environment().bytecode_cache = COMPILED_TEMPLATES
     datasette.app = cache(datasette.app)  # `datasette.client` asks for it at each request
     try:
@@ -110,7 +111,7 @@ def serving(**changes: Any) -> Iterator[Datasette]:
 async def asking(
     datasette: Datasette, actor: dict[str, str] | None
 ) -> AsyncIterator[httpx2.AsyncClient]:
-    """A client for many requests: Datasette's own sets the application up again for each."""
+    """A client for many requests of this actor."""
     await datasette.invoke_startup()
     cookies = {"ds_actor": datasette.client.actor_cookie(actor)} if actor else {}
     transport = httpx2.ASGITransport(app=datasette.app())

@@ -1,9 +1,9 @@
-"""Search everything: words and their beginnings, and beginnings of names and ids."""
+"""Search everything: words, their beginnings and parts, and beginnings of names and ids."""
 
 from __future__ import annotations
 
 import re
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from urllib.parse import urlencode
 
 from datasette.app import Datasette
@@ -12,12 +12,14 @@ from markupsafe import Markup, escape
 
 from dailies.auth.permissions import Actor
 from dailies.web.pages.viewer import PageQuery, Row, Viewer
+from loaders.search import SEARCHES, Search, terms_of
 
 TIME_LIMIT_MS = 500
 MAX_HITS = 5
 MAX_COUNTED = 1_000
 MAX_WORDS = 20
 MAX_TEXT = 200  # characters
+NEARBY = 60  # characters shown on each side of what was found
 
 # FTS5 puts these around the words it found; they become HTML after the excerpt is escaped.
 BEGIN, END = "\x02", "\x03"
@@ -32,18 +34,21 @@ class Source(NamedTuple):
     table: str
     key: str
     title: str
-    fts: str | None = None
     names: tuple[str, ...] = ()
+
+    @property
+    def search(self) -> Search:
+        return SEARCHES[self.database, self.table]
 
 
 SOURCES = (
-    Source("campaigns", "jobs", "id", "job_name", "jobs_fts", ("id",)),
-    Source("yt-builder", "jobs", "job_id", "run_id", names=("run_id",)),
-    Source("yt-builder", "youtube_uploads", "id", "title", names=("video_id",)),
-    Source("presentation_jobs", "presentation_jobs", "job_id", "job_id", names=("job_id",)),
-    Source("trends", "trending_topics", "id", "topic", "trending_topics_fts"),
-    Source("metrics", "video_metadata", "id", "title", "video_metadata_fts", ("video_id",)),
-    Source("image_library", "image_library", "id", "file_path", "image_library_fts"),
+    Source("campaigns", "jobs", "id", "job_name", ("id",)),
+    Source("yt-builder", "jobs", "job_id", "run_id", ("run_id",)),
+    Source("yt-builder", "youtube_uploads", "id", "title", ("video_id",)),
+    Source("presentation_jobs", "presentation_jobs", "job_id", "job_id", ("job_id",)),
+    Source("trends", "trending_topics", "id", "topic"),
+    Source("metrics", "video_metadata", "id", "title", ("video_id",)),
+    Source("image_library", "image_library", "id", "file_path"),
 )
 
 
@@ -66,15 +71,20 @@ class Result(NamedTuple):
 
 async def read(datasette: Datasette, actor: Actor, text: str) -> list[Result]:
     """The hits in every table that this actor may see; tables without hits are left out."""
-    words = text[:MAX_TEXT].replace("\0", " ").split()[:MAX_WORDS]  # FTS5 stops at a NUL
+    words = terms_of(text[:MAX_TEXT])[:MAX_WORDS]
     viewer = Viewer(datasette, actor, TIME_LIMIT_MS)
     results = [await search(viewer, source, words) for source in SOURCES] if words else []
     return [result for result in results if result is not None]
 
 
 async def search(viewer: Viewer, source: Source, words: list[str]) -> Result | None:
-    named = await by_name(viewer, source, " ".join(words))
-    matching, count = await by_words(viewer, source, fts_query(words))
+    text = " ".join(words)
+    named = await by_name(viewer, source, text)
+    matching, count = await by_words(viewer, source, text)
+    if count < MAX_HITS:
+        parts, count = await by_parts(viewer, source, words)
+        known = {row["key"] for row in matching}
+        matching = [*matching, *(row for row in parts if row["key"] not in known)]
     rows = {row["key"]: row for row in (*matching, *named)}
     if not rows:
         return None
@@ -91,45 +101,78 @@ async def search(viewer: Viewer, source: Source, words: list[str]) -> Result | N
     )
 
 
-def fts_query(words: list[str]) -> str:
-    """An FTS5 query for rows in which each of these is a word or its beginning."""
-    return " ".join('"' + word.replace('"', '""') + '"*' for word in words)
-
-
-async def by_words(viewer: Viewer, source: Source, match: str) -> tuple[list[Row], int]:
+async def by_words(viewer: Viewer, source: Source, text: str) -> tuple[list[Row], int]:
     """The best matches and their number; the newest if there are too many to rank quickly."""
-    if source.fts is None:
+    if source.search.words is None:
         return [], 0
-    counted = await viewer.row(count_query(source), match=match, max=MAX_COUNTED)
+    counted = await viewer.row(
+        count_query(source, source.search.with_words), q=text, max=MAX_COUNTED
+    )
     if counted is None or not counted["rows"]:
         return [], 0
     order = "rank" if counted["rows"] <= MAX_COUNTED else "rowid desc"
     query = match_query(source, order)
-    found = await viewer.rows(query, match=match, begin=BEGIN, end=END, max=MAX_HITS)
+    found = await viewer.rows(query, q=text, begin=BEGIN, end=END, max=MAX_HITS)
     return found or [], counted["rows"]
 
 
-def count_query(source: Source) -> PageQuery:
+async def by_parts(viewer: Viewer, source: Source, words: list[str]) -> tuple[list[Row], int]:
+    """Rows that hold the words as parts of others, and the number of all rows found."""
+    text = " ".join(words)
+    counted = await viewer.row(count_query(source, source.search.found), q=text, max=MAX_COUNTED)
+    if counted is None or not counted["rows"]:
+        return [], 0
+    rows = await viewer.rows(parts_query(source), q=text, max=MAX_HITS) or []
+    return [{**row, "excerpt": excerpt(row["excerpt"], words)} for row in rows], counted["rows"]
+
+
+def count_query(source: Source, found: str) -> PageQuery:
     sql = f"""
         select count(*) as rows
         from (
           select 1
-          from {source.fts}
-          where {source.fts} match :match
+          from ({found})
           limit :max + 1
         )
         """  # noqa: S608
     return PageQuery(source.database, (source.table,), sql)
 
 
+def parts_query(source: Source) -> PageQuery:
+    columns = (f"coalesce({source.table}.{column} || ' ', '')" for column in source.search.columns)
+    sql = f"""
+        select
+          {source.table}.{source.key} as key,
+          {source.table}.{source.title} as title,
+          {" || ".join(columns)} as excerpt
+        from ({source.search.with_parts}) as found
+        join {source.table} on {source.table}.rowid = found.rowid
+        limit :max
+        """  # noqa: S608
+    return PageQuery(source.database, (source.table,), sql)
+
+
+def excerpt(text: str, words: list[str]) -> str:
+    """The text around the first of the words that is in it as it was typed, but for its case."""
+    lower = text.lower()
+    for word in words:
+        start = lower.find(word.lower()) if len(lower) == len(text) else -1
+        if start >= 0:
+            end = start + len(word)
+            before, after = text[max(0, start - NEARBY) : start], text[end : end + NEARBY]
+            return f"{before}{BEGIN}{text[start:end]}{END}{after}"
+    return text[: 2 * NEARBY]
+
+
 def match_query(source: Source, order: str) -> PageQuery:
+    index = source.search.words
     sql = f"""
         with found as materialized (
           select
             rowid as number,
-            snippet({source.fts}, -1, :begin, :end, '…', 12) as excerpt
-          from {source.fts}
-          where {source.fts} match :match
+            snippet({index}, -1, :begin, :end, '…', 12) as excerpt
+          from {index}
+          where {index} match search_words(:q)
           order by {order}
           limit :max
         )
@@ -178,6 +221,5 @@ def highlight(excerpt: str) -> Markup:
 
 def table_href(viewer: Viewer, source: Source, words: list[str]) -> str:
     """The table's own page with the same search, which can filter, sort and export."""
-    arguments: dict[str, Any] = {"_search": fts_query(words), "_searchmode": "raw"}
     table = viewer.datasette.urls.table(source.database, source.table)
-    return f"{table}?{urlencode(arguments)}"
+    return f"{table}?{urlencode({'_search': ' '.join(words)})}"

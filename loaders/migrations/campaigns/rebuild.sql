@@ -96,6 +96,10 @@ having operation <> 'delete';
 
 insert into jobs_fts (jobs_fts) values ('rebuild');
 
+update write_context set trigrams_to = coalesce((select max(rowid) from jobs), 0);
+
+insert into jobs_trigrams (jobs_trigrams) values ('rebuild');
+
 delete from job_counts;
 
 insert into job_counts (group_key, product, persona, language, enabled, jobs)

@@ -1,0 +1,217 @@
+"""Search: words, their beginnings and parts of words, in every script.
+
+A text is split at white space into terms. A row is found if each term begins a word in it, or if
+each is part of its text, whatever their case; accents do not matter in words. Words are looked up
+in an FTS5 index. So are parts of three characters or more where a table has an index of trigrams;
+otherwise its rows are read.
+"""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+
+MAX_TERMS = 100
+MAX_TRIGRAMS = 30  # of a term; rows are compared with the whole term
+MANY = 5_000  # rows, from which on reading rows in their order beats looking up all of them
+NOTHING = '""'  # an FTS5 query without results
+
+ACCENTS = re.compile("[\u0300-\u036f]")
+INDEXED = re.compile("[\u0300-\u0331!-/:-@\\[-`{-~]")  # accents, and punctuation between words
+PUNCTUATION = re.compile(r"[!-/:-@\[-`{-~]+")
+
+
+@dataclass(frozen=True)
+class Search:
+    """A table to search, its columns, and the FTS5 indexes of its words and trigrams.
+
+    SQL is for connections with the functions of `add_functions`; its parameter is `:q`.
+    """
+
+    table: str
+    columns: tuple[str, ...]
+    words: str | None = None
+    trigrams: str | None = None
+
+    @property
+    def holds(self) -> str:
+        """SQL: true for a row whose text has all terms as parts."""
+        columns = ", ".join(f"{self.table}.{column}" for column in self.columns)
+        return f"holds_terms(:q, {columns})"
+
+    @property
+    def with_words(self) -> str:
+        """SQL: the rowids of rows with words that begin with the terms."""
+        return f"select rowid from {self.words} where {self.words} match search_words(:q)"  # noqa: S608
+
+    @property
+    def candidates(self) -> str:
+        """SQL: the rowids of rows with the trigrams of the terms, and of those not yet indexed.
+
+        All rows are candidates if no term has three characters.
+        """
+        return f"""
+          select rowid
+          from {self.trigrams}
+          where {self.trigrams} match search_trigrams(:q)
+          union all
+          select rowid
+          from {self.table}
+          where rowid > iif(search_trigrams(:q) = '""', -9223372036854775808,
+            (select trigrams_to from write_context where id = 1))
+        """  # noqa: S608
+
+    @property
+    def with_parts(self) -> str:
+        """SQL: the rowids of rows whose text has all terms as parts."""
+        if not self.trigrams:
+            return f"select rowid from {self.table} where {self.holds}"  # noqa: S608
+        return f"""
+        select {self.table}.rowid
+        from ({self.candidates}) as candidate
+        join {self.table} on {self.table}.rowid = candidate.rowid
+        where {self.holds}
+        """  # noqa: S608
+
+    @property
+    def found(self) -> str:
+        """SQL: the rowids of all rows found."""
+        return f"{self.with_words} union {self.with_parts}" if self.words else self.with_parts
+
+    @property
+    def condition(self) -> str:
+        """SQL: true for rows found."""
+        return f"{self.table}.rowid in ({self.found})" if self.words else self.holds
+
+    def condition_in_order(self, text: str) -> str:
+        """SQL: like `condition`, for a query that reads rows in its order until it has enough."""
+        if search_trigrams(text) == NOTHING:
+            candidates = "true"
+        else:
+            candidates = f"+{self.table}.rowid in ({self.with_words} union all {self.candidates})"
+        words = "" if holds_words(text) else f" or +{self.table}.rowid in ({self.with_words})"
+        return f"{candidates} and ({self.holds}{words})"
+
+    def finds_many(self, connection: sqlite3.Connection, text: str) -> bool:
+        """True if the indexes name so many rows, or can name none, that reading rows is faster."""
+        if not self.trigrams:
+            return False
+        if search_trigrams(text) == NOTHING:
+            return True
+        trigrams = f"select 1 from {self.trigrams} where {self.trigrams} match search_trigrams(:q)"  # noqa: S608
+        return any(
+            connection.execute(
+                f"select 1 from ({found}) limit 1 offset :many",  # noqa: S608
+                {"q": text, "many": MANY},
+            ).fetchone()
+            for found in (self.with_words, trigrams)
+        )
+
+
+CAMPAIGNS = Search(
+    "jobs",
+    ("job_name", "product", "persona", "setting", "emotion", "hook", "brand_name"),
+    words="jobs_fts",
+    trigrams="jobs_trigrams",
+)
+BUILDS = Search(
+    "jobs",
+    ("run_id", "run_dir", "status", "current_step", "config", "output_file", "error", "worker"),
+)
+UPLOADS = Search("youtube_uploads", ("video_id", "title", "description", "tags"))
+PRESENTATIONS = Search(
+    "presentation_jobs",
+    (
+        "job_id", "status", "current_step", "config", "video_url", "thumbnail_url",
+        "slide_image_path", "created_files", "error", "worker",
+    ),
+)  # fmt: skip
+TOPICS = Search("trending_topics", ("topic",), words="trending_topics_fts")
+VIDEOS = Search("video_metadata", ("title", "description"), words="video_metadata_fts")
+IMAGES = Search(
+    "image_library", ("generation_prompt", "tags", "file_path"), words="image_library_fts"
+)
+SEARCHES = {
+    ("campaigns", "jobs"): CAMPAIGNS,
+    ("yt-builder", "jobs"): BUILDS,
+    ("yt-builder", "youtube_uploads"): UPLOADS,
+    ("presentation_jobs", "presentation_jobs"): PRESENTATIONS,
+    ("trends", "trending_topics"): TOPICS,
+    ("metrics", "video_metadata"): VIDEOS,
+    ("image_library", "image_library"): IMAGES,
+}
+
+
+def holds_words(text: str) -> bool:
+    """True if the terms have no punctuation: rows with such words hold them as parts too."""
+    return all(unicodedata.category(one)[0] in "LN" for term in terms_of(text) for one in term)
+
+
+def add_functions(connection: sqlite3.Connection) -> None:
+    """Register the SQL functions that searching needs."""
+    connection.create_function("search_words", 1, search_words, deterministic=True)
+    connection.create_function("search_trigrams", 1, search_trigrams, deterministic=True)
+    connection.create_function("holds_terms", -1, holds_terms, deterministic=True)
+
+
+def terms_of(text: str | None) -> list[str]:
+    return str(text or "").replace("\0", " ").split()[:MAX_TERMS]  # FTS5 stops at a NUL
+
+
+@lru_cache
+def search_words(text: str | None) -> str:
+    """An FTS5 query: all terms as words or their beginnings; punctuation does not count."""
+    terms = [term for term in terms_of(text) if not PUNCTUATION.fullmatch(term)]
+    if not terms or not all(map(is_indexed, terms)):
+        return NOTHING
+    return " ".join(f"{in_quotes(term)}*" for term in terms)
+
+
+def is_indexed(term: str) -> bool:
+    """True if the index of words holds the term: not symbols such as emoji, nor Thai vowels."""
+    kinds = {unicodedata.category(one)[0] for one in INDEXED.sub("", term)}
+    return kinds <= set("LNP") and bool(kinds & set("LN"))
+
+
+@lru_cache
+def search_trigrams(text: str | None) -> str:
+    """An FTS5 query for rows with all trigrams of all terms, composed or decomposed."""
+    terms = [term for term in terms_of(text) if len(unicodedata.normalize("NFC", term)) > 2]
+    parts = [" OR ".join(f"({' AND '.join(one)})" for one in spellings(term)) for term in terms]
+    return " AND ".join(f"({part})" for part in parts) or NOTHING
+
+
+def spellings(term: str) -> Iterator[list[str]]:
+    """The trigrams of a term in each of its Unicode normal forms."""
+    forms = {term, unicodedata.normalize("NFC", term), unicodedata.normalize("NFD", term)}
+    for form in sorted(forms):
+        count = min(len(form) - 2, MAX_TRIGRAMS)
+        yield sorted({in_quotes(form[start : start + 3]) for start in range(count)})
+
+
+def in_quotes(text: str) -> str:
+    return '"' + text.replace('"', '""') + '"'
+
+
+def holds_terms(text: str | None, *values: object) -> bool:
+    """True if each term of the text is part of one of the values."""
+    held = folded("\n".join(str(value) for value in values if value is not None))
+    terms = folded_terms(text)
+    return bool(terms) and all(term in held for term in terms)
+
+
+@lru_cache
+def folded_terms(text: str | None) -> tuple[str, ...]:
+    return tuple(map(folded, terms_of(text)))
+
+
+def folded(text: str) -> str:
+    """The text without case and accents."""
+    if text.isascii():
+        return text.lower()
+    plain = ACCENTS.sub("", unicodedata.normalize("NFKD", text))
+    return unicodedata.normalize("NFC", plain).casefold()

@@ -64,21 +64,6 @@ def connection(tmp_path: Path) -> Iterator[sqlite3.Connection]:
         yield opened
 
 
-<<<<<<< HEAD
-=======
-@pytest.fixture(scope="module")
-def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database just built, to begin each example with."""
-    path = tmp_path_factory.mktemp("empty") / "campaigns.db"
-    upgrade.build("campaigns", path)
-    with closing(sqlite3.connect(path)) as opened:
-        opened.execute("pragma journal_mode = delete")
-        # Of the jobs that follow some are in the index of parts of words at once, others not yet.
-        opened.execute("update write_context set trigrams_to = 2")
-    return path
-
-
->>>>>>> main
 def rows_of(connection: sqlite3.Connection, sql: str, *values: Any) -> list[dict[str, Any]]:
     cursor = connection.execute(sql, values)
     names = [name for name, *_ in cursor.description]

@@ -76,11 +76,7 @@ async def questions(database: str) -> AsyncIterator[Ask]:
     async with asking(datasette, None) as client:
 
         async def ask_one(name: str, /, **parameters: str) -> list[dict[str, Any]]:
-<<<<<<< HEAD
             copy_databases(needed_by(queries[name]), folder)
-=======
-            copy_databases(DATABASES if database == "_memory" else [database], folder)
->>>>>>> main
             response = await client.get(f"/{database}/{name}.json?{urlencode(parameters)}")
             assert response.status_code == 200, response.text
             answer = json.loads(response.text, parse_constant=refuse_constant)

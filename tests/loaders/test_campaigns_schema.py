@@ -161,6 +161,8 @@ def test_any_sequence_of_writes_keeps_everything_in_step(
     sequence: list[Any],
 ) -> None:
     with in_memory("campaigns") as connection:
+        # Of the jobs that follow some are in the index of parts of words at once, others not yet.
+        connection.execute("update write_context set trigrams_to = 2")
         for verb, job_id, document, given, recursive, foreign in sequence:
             connection.execute(f"pragma recursive_triggers = {recursive}")
             connection.execute(f"pragma foreign_keys = {foreign}")

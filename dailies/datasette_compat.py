@@ -28,9 +28,10 @@ import datasette.views.table
 from datasette import NotFound, Request, Response
 from datasette.app import Datasette
 from datasette.csrf import CrossOriginProtectionMiddleware
-from datasette.database import Database, QueryInterrupted
+from datasette.database import Database, DatasetteClosedError, QueryInterrupted
 from datasette.default_actions import register_actions
 from datasette.facets import ColumnFacet
+from datasette.filters import FilterArguments, Filters
 from datasette.permissions import _skip_permission_checks
 from datasette.plugins import pm
 from datasette.tokens import TokenInvalid
@@ -56,6 +57,8 @@ __all__ = [
     "BadRequest",
     "ColumnFacet",
     "CustomJSONEncoder",
+    "FilterArguments",
+    "Filters",
     "InvalidSql",
     "QueryInterrupted",
     "add_cors_headers",
@@ -238,6 +241,11 @@ def error_response(instance: Datasette, request: Request, message: str, status: 
     """Datasette's error in the format that the request asks for; to be awaited when called."""
     error = DatasetteError(message, status=status)
     return datasette.handle_exception.handle_exception(instance, request, error)
+
+
+def is_closed(error: Exception) -> bool:
+    """True if a request was about to use a database that has been closed meanwhile."""
+    return isinstance(error, DatasetteClosedError)
 
 
 def is_unexplained(error: Exception) -> bool:

@@ -9,7 +9,15 @@ import json
 import sqlite3
 from collections.abc import Iterable, Mapping
 
-from loaders.errors import Conflict, DomainError, FileChanged, Locked, NotFound, describe_error
+from loaders.errors import (
+    Conflict,
+    DomainError,
+    FileChanged,
+    Locked,
+    NotFound,
+    TooLarge,
+    describe_error,
+)
 
 MAX_MESSAGES = 100
 RETRY = {"Retry-After": "1"}
@@ -17,6 +25,7 @@ LOCKED = "The database is locked by another program: try again"
 STATUSES: dict[type[DomainError], int] = {
     NotFound: 404,
     Conflict: 409,
+    TooLarge: 413,
     Locked: 503,
     FileChanged: 503,
 }

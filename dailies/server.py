@@ -33,9 +33,11 @@ def parse(host: str, port: int, configs: Iterable[Path], options: Iterable[str])
     from datasette.cli import cli  # here: it is slow to load
 
     from dailies.http.clients import trusted_proxies
+    from dailies.storage.job_size import max_job_bytes
 
     try:
         trusted_proxies()
+        max_job_bytes()
     except ValueError as error:
         raise click.UsageError(str(error)) from error
     command = cli.commands["serve"]

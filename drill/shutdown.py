@@ -23,7 +23,7 @@ select count(*) from numbers where n % 7 = 3
 
 @case("SIGTERM with half-sent bodies, slow readers, streams, long queries", quick=False)
 def terminated(run: Run) -> None:
-    for folder in run.repeat(10):
+    for folder in run.repeat(2):
         with run.serving(folder) as site, ExitStack() as clients:
             add_large_jobs(site)
             for _ in range(3):

@@ -21,8 +21,8 @@ from loaders.times import file_stamp
 
 PAGES_AT_ONCE = 4096
 COMPARED_AT_ONCE = 1 << 20
-# Fields of a file's header that a copy need not share: versions of the format and change counters.
-COUNTERS = ((18, 20), (24, 28), (92, 100))
+# What of the header a copy need not share: versions of the format, counters of changes.
+COUNTERS = ((18, 20), (24, 28), (40, 44), (92, 100))
 PARTIAL = ".partial"
 
 
@@ -183,6 +183,15 @@ def claim(name: Path, partial: Path) -> None:
     except OSError:  # file systems without hard links, as on most memory sticks
         os.close(os.open(name, os.O_CREAT | os.O_WRONLY | os.O_EXCL, 0o600))
         partial.replace(name)
+
+
+def second_name(path: Path, kept: Path) -> None:
+    """Give a file another name beside its own."""
+    try:
+        kept.hardlink_to(path)
+    except OSError:  # file systems without hard links, as on most memory sticks
+        need_room(path.parent, path.stat().st_size)
+        shutil.copy2(path, kept)
 
 
 def verify(original: sqlite3.Connection, copied: sqlite3.Connection) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 from loaders import schema
 from loaders.connections import quoted
-from loaders.database_file import open_file, open_read_only
+from loaders.database_file import open_as_allowed, open_read_only
 from loaders.errors import DAMAGED, code_of, describe_error
 from loaders.registry import DATABASES, database_spec
 
@@ -54,18 +54,7 @@ def examine(name: str, path: Path) -> Findings:
 
 def connect_to_check(path: Path) -> sqlite3.Connection:
     """Connect without the pragmas of `connect`, some of which write to an old file."""
-    connection = open_file(path)
-    try:
-        connection.execute("select 1 from sqlite_master").close()
-    except sqlite3.OperationalError as error:
-        connection.close()
-        if code_of(error) != sqlite3.SQLITE_CANTOPEN:
-            raise
-        return open_read_only(path)
-    except BaseException:
-        connection.close()
-        raise
-    return connection
+    return open_as_allowed(path)
 
 
 def examine_open(name: str, connection: sqlite3.Connection, *, can_write: bool) -> Findings:

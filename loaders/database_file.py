@@ -177,6 +177,19 @@ def open_read_only_as(
     return open_as(factory, file, "ro&immutable=1", timeout)
 
 
+def open_as_allowed(file: str | Path | WatchedFile, timeout: float = TIMEOUT) -> WatchedConnection:
+    """Connect for writing, or for reading where nothing can be written."""
+    connection = open_file(file, timeout=timeout)
+    try:
+        connection.execute("select 1 from sqlite_master").close()
+    except sqlite3.DatabaseError as error:
+        connection.close()
+        if code_of(error) != sqlite3.SQLITE_CANTOPEN:
+            raise
+        return open_read_only(file, timeout)
+    return connection
+
+
 def has_log(path: Path) -> bool:
     """True if a write-ahead log or a journal with content is beside the file."""
     files = [path.with_name(path.name + suffix) for suffix in SIDE_FILES if suffix != "-shm"]

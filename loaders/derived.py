@@ -23,9 +23,11 @@ class Log(NamedTuple):
     derived: str
 
 
+BY_IMPORT = "(actor is :actor or actor in ('import', 'build'))"  # the actors of our commands
+
 LOGS = {
-    "job_history": Log(first="version = 1", derived="actor is :actor"),
-    "job_events": Log(first="status_from is null", derived="actor is :actor"),
+    "job_history": Log(first="version = 1", derived=BY_IMPORT),
+    "job_events": Log(first="status_from is null", derived=BY_IMPORT),
     "job_attempts": Log(first="ended_at is null", derived="true"),
 }
 

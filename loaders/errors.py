@@ -47,6 +47,12 @@ class Conflict(DomainError):
     """The record is not in a state that allows this, or was changed by somebody else."""
 
 
+class TooLarge(DomainError):
+    """The record is larger than the server accepts; a trigger says so in these words."""
+
+    WORDS = ": a job has at most "
+
+
 class Locked(DomainError):
     """Another program holds the write lock for longer than the busy timeout."""
 
@@ -103,6 +109,8 @@ def translated(what: str, values: Mapping[str, Any] | None = None) -> Iterator[N
         message = str(error)
         if message.startswith("UNIQUE constraint failed"):
             raise DuplicateKey(f"{what} already exists") from error
+        if TooLarge.WORDS in message:
+            raise TooLarge(message) from error
         raise Invalid(with_value(message, values or {})) from error
     except sqlite3.OperationalError as error:
         if "locked" in str(error) or "busy" in str(error):

@@ -7,6 +7,7 @@ before it takes its name, and the old file gets a second name before it loses it
 from __future__ import annotations
 
 import gzip
+import os
 import shutil
 import sqlite3
 import stat
@@ -47,7 +48,7 @@ def restore(name: str, path: Path, file: Path) -> Path | None:
             renew_epoch(incoming)
             return take_place(incoming, real)
         finally:
-            incoming.unlink(missing_ok=True)
+            remove(incoming)
 
 
 def reset(name: str, path: Path) -> Path:
@@ -64,7 +65,7 @@ def reset(name: str, path: Path) -> Path:
                 backup = backups.back_up(connection, path)
                 replace(incoming, real)
         finally:
-            incoming.unlink(missing_ok=True)
+            remove(incoming)
         backups.sync(real.parent)
     return backup
 
@@ -92,16 +93,22 @@ def unpacked(file: Path, path: Path) -> Iterator[Path]:
         if packed.read(len(GZIP_MARK)) != GZIP_MARK:
             yield file
             return
-    with tempfile.NamedTemporaryFile(
-        prefix=f".{path.name}.", suffix=PARTIAL, dir=path.parent
-    ) as target:
-        try:
-            with gzip.open(file) as content:
-                shutil.copyfileobj(content, target, UNPACKED_AT_ONCE)
-            target.flush()
-        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-            raise ValueError(f"{file} cannot be unpacked: {error}") from error
-        yield Path(target.name)
+    descriptor, name = tempfile.mkstemp(PARTIAL, f".{path.name}.", path.parent)
+    target = Path(name)
+    try:
+        with gzip.open(file) as content, os.fdopen(descriptor, "wb") as copy:
+            shutil.copyfileobj(content, copy, UNPACKED_AT_ONCE)
+        yield target
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise ValueError(f"{file} cannot be unpacked: {error}") from error
+    finally:
+        remove(target)
+
+
+def remove(path: Path) -> None:
+    """Delete a temporary database with what SQLite keeps beside it."""
+    for suffix in ("", *SIDE_FILES):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
 
 
 def renew_epoch(path: Path) -> None:
@@ -123,19 +130,11 @@ def take_place(incoming: Path, path: Path) -> Path | None:
     else:
         found = True
         with alone(path):
-            second_name(path, kept)
+            backups.second_name(path, kept)
             move_log(path, kept)
             replace(incoming, path)
     backups.sync(path.parent)
     return kept if found else None
-
-
-def second_name(path: Path, kept: Path) -> None:
-    try:
-        kept.hardlink_to(path)
-    except OSError:  # file systems without hard links, as on most memory sticks
-        backups.need_room(path.parent, path.stat().st_size)
-        shutil.copy2(path, kept)
 
 
 def move_log(path: Path, kept: Path) -> bool:

@@ -17,6 +17,7 @@ from functools import lru_cache
 
 MAX_TERMS = 100
 MAX_TRIGRAMS = 30  # of a term; rows are compared with the whole term
+MAX_LITERALS = 10  # characters of a pattern
 MANY = 5_000  # rows, from which on reading rows in their order beats looking up all of them
 NOTHING = '""'  # an FTS5 query without results
 
@@ -40,8 +41,10 @@ class Search:
     @property
     def holds(self) -> str:
         """SQL: true for a row whose text has all terms as parts."""
-        columns = ", ".join(f"{self.table}.{column}" for column in self.columns)
-        return f"holds_terms(:q, {columns})"
+        columns = [f"{self.table}.{column}" for column in self.columns]
+        text = " || char(10) || ".join(f"coalesce({column}, '')" for column in columns)
+        # The pattern spares most rows a call of Python.
+        return f"{text} glob search_pattern(:q) and holds_terms(:q, {', '.join(columns)})"
 
     @property
     def with_words(self) -> str:
@@ -90,11 +93,10 @@ class Search:
     def condition_in_order(self, text: str) -> str:
         """SQL: like `condition`, for a query that reads rows in its order until it has enough."""
         if search_trigrams(text) == NOTHING:
-            candidates = "true"
-        else:
-            candidates = f"+{self.table}.rowid in ({self.with_words} union all {self.candidates})"
+            return self.condition  # the table is read faster as it is stored
+        candidates = f"+{self.table}.rowid in ({self.with_words} union all {self.candidates})"
         words = "" if holds_words(text) else f" or +{self.table}.rowid in ({self.with_words})"
-        return f"{candidates} and ({self.holds}{words})"
+        return f"{candidates} and (({self.holds}){words})"
 
     def finds_many(self, connection: sqlite3.Connection, text: str) -> bool:
         """True if the indexes name so many rows, or can name none, that reading rows is faster."""
@@ -155,6 +157,7 @@ def add_functions(connection: sqlite3.Connection) -> None:
     """Register the SQL functions that searching needs."""
     connection.create_function("search_words", 1, search_words, deterministic=True)
     connection.create_function("search_trigrams", 1, search_trigrams, deterministic=True)
+    connection.create_function("search_pattern", 1, search_pattern, deterministic=True)
     connection.create_function("holds_terms", -1, holds_terms, deterministic=True)
 
 
@@ -191,6 +194,21 @@ def spellings(term: str) -> Iterator[list[str]]:
     for form in sorted(forms):
         count = min(len(form) - 2, MAX_TRIGRAMS)
         yield sorted({in_quotes(form[start : start + 3]) for start in range(count)})
+
+
+@lru_cache
+def search_pattern(text: str | None) -> str:
+    """A GLOB pattern for rows that may have all terms as parts: the longest one in any case."""
+    longest = max(terms_of(text), key=len, default="")
+    return f"*{''.join(map(in_any_case, longest[:MAX_LITERALS]))}*"
+
+
+def in_any_case(character: str) -> str:
+    if unicodedata.decomposition(character) or unicodedata.combining(character):
+        return "*"  # the row may have another normal form
+    cases = {character, character.lower(), character.upper()}
+    letters = sorted(one for one in cases if len(one) == 1)
+    return f"[{''.join(letters)}]" if len(letters) > 1 or character in "*?[" else character
 
 
 def in_quotes(text: str) -> str:

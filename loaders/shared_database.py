@@ -9,14 +9,15 @@ from __future__ import annotations
 import sqlite3
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import sqlite_utils
 
-from loaders.connections import connect_as
+from loaders.connections import connect_as, transaction
 from loaders.database_file import WatchedConnection, WatchedFile
 
 Function = Callable[..., Any]
@@ -38,7 +39,8 @@ class ThreadConnection(WatchedConnection):
         return self
 
     def __del__(self) -> None:
-        self.close()
+        with suppress(sqlite3.ProgrammingError):  # it was never opened
+            self.close()
 
 
 class ThreadState(threading.local):
@@ -61,6 +63,7 @@ class SharedDatabase(sqlite_utils.Database):
         self._connections: weakref.WeakSet[sqlite3.Connection] = weakref.WeakSet()
         self._functions: list[partial[Any]] = []
         self._writers = threading.RLock()
+        self._opening = threading.Lock()
         self._is_closed = False
         super().__init__(self.conn)
 
@@ -79,12 +82,28 @@ class SharedDatabase(sqlite_utils.Database):
     def conn(self, connection: sqlite3.Connection) -> None:
         """Called by the base class, with the connection that it was given."""
 
+    @contextmanager
+    def atomic(self) -> Iterator[SharedDatabase]:
+        """As of sqlite-utils, but a transaction that waits for other writers at its start.
+
+        One that begins with a query cannot write any more once another thread has.
+        """
+        with transaction(self):
+            yield self
+
+    def begin(self) -> None:
+        self.execute("begin immediate")
+
     def _connect(self) -> ThreadConnection:
-        if self._is_closed:
-            raise sqlite3.ProgrammingError("Cannot operate on a closed database.")
-        connection = connect_as(ThreadConnection, self._file)
-        connection.writers = self._writers
-        self._connections.add(connection)
+        with self._opening:
+            if self._is_closed:
+                raise sqlite3.ProgrammingError("Cannot operate on a closed database.")
+            connection = connect_as(ThreadConnection, self._file)
+            connection.writers = self._writers
+            # Reads the schema and opens the search indexes: a transaction that had to do so first
+            # could not write any more once another thread has.
+            connection.execute("pragma table_list").fetchall()
+            self._connections.add(connection)
         return connection
 
     def register_function(
@@ -111,6 +130,7 @@ class SharedDatabase(sqlite_utils.Database):
 
     def close(self) -> None:
         """Close the connections of all threads; open transactions are rolled back."""
-        self._is_closed = True
-        for connection in list(self._connections):
-            connection.close()
+        with self._opening:
+            self._is_closed = True
+            for connection in list(self._connections):
+                connection.close()

@@ -18,6 +18,7 @@ from loaders.conflicts import resolve_conflict
 from loaders.connections import Connection, reading, snapshot
 from loaders.errors import translated
 from loaders.formats.atomic_write import ExportReport, write_export
+from loaders.formats.csv import Cells
 from loaders.formats.files import read
 from loaders.formats.json_form import decode, encode, is_form
 from loaders.formats.record import FileRecord
@@ -274,9 +275,8 @@ def export_rows(
     chosen = format or (None if path.suffix else "json")
     with snapshot(db) as connection:
         target = served_table(name, connection, table)
-        return write_export(
-            path, rows_of(target), chosen, list_key=target.name, defaults=target.defaults
-        )
+        cells = Cells(defaults=target.defaults)
+        return write_export(path, rows_of(target), chosen, list_key=target.name, cells=cells)
 
 
 def rows_of(target: Table) -> Iterator[dict[str, Any]]:

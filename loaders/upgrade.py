@@ -153,8 +153,9 @@ def repair_content(
             backed_up(path, connection, result, progress),
         ):
             damaged = [index for index in stale if not rebuild_index(path, index)]
-            with schema_changes(connection):
-                repair.repair_content(name, connection, damaged)
+            if damaged or faults:
+                with schema_changes(connection):
+                    repair.repair_content(name, connection, damaged)
         wipe_old_pages(connection)
     result.repaired += [f"search index {index}" for index in stale]
     result.repaired += [fault.partition(" does not ")[0] for fault in faults]

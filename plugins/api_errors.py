@@ -17,6 +17,7 @@ from datasette.utils import tilde_decode
 
 from dailies.errors import RETRY, error_text
 from dailies.storage.availability import message, unavailable
+from loaders.errors import TooLarge
 
 ROW_API = re.compile(r"/-/(?:insert|upsert|update|delete)\Z")
 # Parts of messages of SQLite and of triggers, for which Datasette responds with 400.
@@ -27,6 +28,7 @@ STATUSES = {
     "is gone: it was moved or deleted": HTTPStatus.SERVICE_UNAVAILABLE,
     "was replaced while it was open": HTTPStatus.SERVICE_UNAVAILABLE,
     ".status: cannot go ": HTTPStatus.CONFLICT,
+    TooLarge.WORDS: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
 }
 CROSS_SITE = "Requests from other sites are refused"
 

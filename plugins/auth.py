@@ -68,7 +68,9 @@ def actor_from_request(datasette: Datasette, request: Request) -> Any:
     found = header.strip()
     if found[: len(BEARER)].lower() != BEARER or header.startswith("Bearer "):
         return None
-    return lambda: datasette.verify_token(found[len(BEARER) :].strip())
+    rest = found[len(BEARER) :]
+    token = rest.strip() if rest[:1].isspace() else ""
+    return lambda: datasette.verify_token(token)
 
 
 @hookimpl

@@ -11,7 +11,7 @@ from typing import Any
 
 from datasette import NotFound, Request, Response, hookimpl
 from datasette.app import Datasette
-from datasette.database import DatasetteClosedError, QueryInterrupted
+from datasette.database import QueryInterrupted
 from datasette.utils import tilde_decode
 
 from dailies import datasette_compat
@@ -48,7 +48,7 @@ def handle_exception(datasette: Datasette, request: Request, exception: Exceptio
         return unavailable_query(datasette, request)
     if isinstance(exception, RequestError):
         return error_page(datasette, request, exception)
-    if isinstance(exception, DatasetteClosedError):
+    if datasette_compat.is_closed(exception):
         exception = FileChanged("The file of this database is being opened again")
     if isinstance(exception, FileChanged | MemoryError) or is_file_error(exception):
         return error_page(datasette, request, request_error(exception))

@@ -8,9 +8,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from datasette import Request, hookimpl
-from datasette.filters import FilterArguments
 
-from dailies.datasette_compat import BadRequest
+from dailies.datasette_compat import BadRequest, FilterArguments
 from loaders.search import SEARCHES, Search
 
 COLUMN = "_search_"

@@ -32,9 +32,14 @@ def private_dir() -> Path:
 
 
 def create_private_file(name: str) -> Path:
-    """The path of a private file, created empty if it is missing, with mode 0600."""
+    """The path of a private file, created empty if it is missing, with mode 0600.
+
+    A file that exists is not opened: closing it would end the locks of SQLite's connections to it,
+    so that another program could delete the write-ahead log that they use.
+    """
     path = private_dir() / name
-    os.close(os.open(path, os.O_CREAT | os.O_RDWR, FILE_MODE))
+    if not path.exists():
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR, FILE_MODE))
     path.chmod(FILE_MODE)
     return path
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from dailies.cli.options import NAME, NAMES, TIMEZONE, Output, command, for_each
+from dailies.cli.parameters import PATH, require_files
 from loaders import open_database
 from loaders.registry import DATABASES, database_path
 
@@ -142,7 +143,7 @@ def backup(names: tuple[str, ...], folder: Path) -> Output:
 
 @click.command()
 @NAME
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=PATH)
 @command
 def restore(name: str, file: Path) -> Output:
     """Replace a database with a backup, which is checked first.
@@ -151,6 +152,7 @@ def restore(name: str, file: Path) -> Output:
     """
     from loaders.restore import restore
 
+    require_files(file)
     kept = restore(name, database_path(name), file)
     lines = [f"{name}: restored from {file}"]
     if kept:

@@ -10,15 +10,19 @@ from typing import Any
 import click
 
 from dailies.cli.options import NAME, TIMEZONE, Output, command
+from dailies.cli.parameters import PATH, naming_standard_input, readable
 from loaders import open_database
 from loaders.conflicts import POLICIES
 from loaders.formats import FORMATS, IMPORT_FORMATS
+from loaders.registry import database_spec
 
 
 @click.command("import")
 @NAME
-@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--table", help="Table to import into. Default: the main table of the database.")
+@click.argument("paths", nargs=-1, required=True, type=PATH)
+@click.option(
+    "--table", help="Table to import into. Default: the main table, and others that a file names."
+)
 @click.option("--format", type=click.Choice(IMPORT_FORMATS), help="Default: by file name suffix.")
 @click.option(
     "--map",
@@ -43,18 +47,40 @@ def import_files(
 ) -> Output:
     """Import files into a database, and report every row that was not stored.
 
-    Campaigns are read from YAML (a file, or a folder with one file per job), JSON, NDJSON and CSV;
-    other tables from JSON, NDJSON and CSV. Image folders need --character.
+    Rows are read from YAML, JSON, NDJSON, CSV and TSV; campaigns also from a folder with one YAML
+    file per job. A YAML or JSON file may hold several tables, as lists named after them. Image
+    folders need --character. The path - is standard input, which needs --format.
     """
     from dailies.cli.progress import row_counter
     from loaders.import_export import import_files
     from loaders.import_options import ImportOptions
 
     rename = parse_mappings(mappings)
-    with closing(open_database(name)) as db, row_counter(name) as progress:
+    check_table(name, options["table"])
+    with (
+        readable(paths, options["format"]) as (sources, file),
+        closing(open_database(name)) as db,
+        row_counter(name) as progress,
+    ):
         settings = ImportOptions(actor="import", rename=rename, progress=progress, **options)
-        report = import_files(name, db, paths, settings).as_dict()
+        report = import_files(name, db, sources, settings).as_dict()
+        naming_standard_input(report["errors"], file)
     return Output(report, report_lines(report))
+
+
+def check_table(name: str, table: str | None) -> None:
+    known = database_spec(name).tables
+    if table is not None and table not in known:
+        raise ValueError(f'{name} has no table "{table}": choose from {", ".join(known)}')
+
+
+def check_suffix(path: Path, format: str | None) -> None:
+    """UsageError for a new file whose suffix names no format."""
+    from loaders.formats.files import SUFFIXES
+
+    if format is None and path.suffix and not path.exists() and path.suffix.lower() not in SUFFIXES:
+        known = ", ".join(SUFFIXES)
+        raise click.UsageError(f"{path} has none of the suffixes {known}: add --format")
 
 
 def parse_mappings(mappings: Iterable[str]) -> dict[str, str]:
@@ -85,12 +111,14 @@ def report_lines(report: Mapping[str, Any]) -> Iterator[str]:
 @click.option("--format", type=click.Choice(FORMATS), help="Default: by file name suffix.")
 @command
 def export(name: str, path: Path, table: str | None, format: str | None) -> Output:
-    """Write the rows of a table to a file, or to a folder with one YAML file per job.
+    """Write rows of a table to a file, or jobs to a folder of YAML files with a manifest.
 
     An existing file is kept under another name.
     """
     from loaders.import_export import export_files
 
+    check_table(name, table)
+    check_suffix(path, format)
     with closing(open_database(name)) as db:
         report = export_files(name, db, path, table, format)
     lines = [f"{report.rows} rows written to {report.path}"]
@@ -101,16 +129,21 @@ def export(name: str, path: Path, table: str | None, format: str | None) -> Outp
 
 @click.command()
 @NAME
-@click.argument("path", type=click.Path(exists=True, path_type=Path))
+@click.argument("path", type=PATH)
 @click.option("--table", help="Table to compare. Default: the main table of the database.")
 @click.option("--format", type=click.Choice(FORMATS), help="Default: by file name suffix.")
 @command
 def verify(name: str, path: Path, table: str | None, format: str | None) -> Output:
-    """Compare a file or folder with a table, and list every difference."""
+    """Compare a file or folder with a table, and list every difference.
+
+    The path - is standard input, which needs --format.
+    """
     from loaders.import_export import verify_files
 
-    with closing(open_database(name)) as db:
-        report = verify_files(name, db, path, table, format).as_dict()
+    check_table(name, table)
+    with readable([path], format) as ([source], file), closing(open_database(name)) as db:
+        report = verify_files(name, db, source, table, format).as_dict()
+        naming_standard_input(report["errors"], file)
     return Output(report, comparison_lines(report))
 
 

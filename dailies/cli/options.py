@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import click
 
+from dailies.cli.tables import Rows, print_rows
 from loaders.errors import DAMAGED, REASONS, code_of, describe_error
 from loaders.registry import DATABASES
 
@@ -23,14 +24,15 @@ EXPECTED_ERRORS = (ValueError, OSError, sqlite3.Error)
 
 
 class Output(NamedTuple):
-    """The result of a command: `document` with --json, otherwise `lines`. `messages` go to stderr.
+    """The result of a command: `document` with --json, otherwise `rows` and `lines`.
 
-    The exit code is 1 if the document's `ok` is false.
+    `messages` go to stderr. The exit code is 1 if the document's `ok` is false.
     """
 
     document: Mapping[str, Any]
     lines: Iterable[str] = ()
     messages: Iterable[str] = ()
+    rows: Rows | None = None
 
 
 def command(function: Callable[..., Output]) -> Command:
@@ -46,6 +48,8 @@ def command(function: Callable[..., Output]) -> Command:
         if as_json:
             click.echo(json.dumps(output.document, ensure_ascii=False, indent=2))
         else:
+            if output.rows is not None:
+                print_rows(output.rows)
             for line in output.lines:
                 click.echo(line)
         for message in output.messages:

@@ -53,8 +53,8 @@ class BoundedCursor(sqlite3.Cursor):
             rows.append(row)
             left -= size_of(row)
             if left < 0:
-                del rows[:]
-                raise TooManyBytes(0, rows, self.description)
+                rows.clear()
+                raise self._too_many(0, [])
         return rows
 
     def fetchmany(self, size: int | None = 1) -> list[Any]:
@@ -63,9 +63,9 @@ class BoundedCursor(sqlite3.Cursor):
         left, fit = MAX_RESULT_BYTES, 0
         for row in self:
             if left <= 0 and len(rows) > fit:  # one row more tells that there is a next page
-                # The traceback of the error would keep all rows in memory.
-                del rows[0 if in_table_page.get() else fit :]
-                raise TooManyBytes(fit, rows, self.description)
+                kept = [] if in_table_page.get() else rows[:fit]
+                rows.clear()  # the traceback of the error keeps this frame
+                raise self._too_many(fit, kept)
             rows.append(row)
             if left > 0:
                 fit += 1
@@ -73,6 +73,12 @@ class BoundedCursor(sqlite3.Cursor):
             if len(rows) == size:
                 break
         return rows
+
+    def _too_many(self, fit: int, rows: list[Any]) -> TooManyBytes:
+        """The error, once the statement has ended: its traceback keeps this cursor."""
+        error = TooManyBytes(fit, rows, self.description)
+        self.close()
+        return error
 
 
 def size_of(row: Iterable[Any]) -> int:

@@ -14,7 +14,7 @@ from datasette.database import Database, Results
 
 from dailies import datasette_compat
 from dailies.datasette_compat import InvalidSql, in_table_page, keep_open, prepare_connection
-from dailies.storage.availability import require_available
+from dailies.storage.availability import reason_unavailable, require_available
 from dailies.storage.bounds import TooManyBytes, time_limit
 from dailies.storage.group_commit import GroupCommit
 from dailies.storage.restricted import (
@@ -76,15 +76,36 @@ class BoundedDatabase(Database):
             return Results(error.rows, True, error.description)
 
 
-class ServedDatabase(BoundedDatabase):
+class WatchedDatabase(BoundedDatabase):
+    """A database that is not served any more once its file is gone or another one."""
+
+    def __init__(self, datasette: Datasette, path: Path, *, is_mutable: bool) -> None:
+        super().__init__(datasette, path=str(path), is_mutable=is_mutable)
+        self.file = WatchedFile.at(path)
+
+    def reason_unavailable(self) -> str | None:
+        """Why the file that is at the path now cannot be served."""
+        raise NotImplementedError
+
+    def reopened(self) -> WatchedDatabase:
+        """The same database, of the file that is at the path now."""
+        raise NotImplementedError
+
+
+class ServedDatabase(WatchedDatabase):
     """One database file. What is not served is absent from every list of tables and columns."""
 
     def __init__(self, datasette: Datasette, name: str, path: Path) -> None:
-        super().__init__(datasette, path=str(path), is_mutable=True)
+        super().__init__(datasette, path, is_mutable=True)
         settings = ((datasette.config or {}).get("databases") or {}).get(name) or {}
-        self.file = WatchedFile.at(path)
         self.served = with_listed(reference(name), settings.get("tables") or {}, path)
         self.authorizer = ReadAuthorizer({"main": self.served}, [path])
+
+    def reason_unavailable(self) -> str | None:
+        return reason_unavailable(self.name, Path(self.path))
+
+    def reopened(self) -> ServedDatabase:
+        return ServedDatabase(self.ds, self.name, Path(self.path))
 
     def connect(self, write: bool = False, waiting: bool = True) -> sqlite3.Connection:
         authorizer = write_authorizer(self.served) if write else self.authorizer

@@ -11,11 +11,12 @@ from datasette.app import Datasette
 
 from dailies.datasette_compat import keep_open
 from dailies.storage.bounds import BoundedConnection
-from dailies.storage.databases import BoundedDatabase
-from dailies.storage.restricted import set_serving_pragmas, uri_of
+from dailies.storage.databases import WatchedDatabase
+from dailies.storage.restricted import set_serving_pragmas
 from loaders import checks
 from loaders.connections import BUSY_TIMEOUT_MS
-from loaders.database_file import open_read_only
+from loaders.database_file import open_read_only, open_read_only_as
+from loaders.errors import describe_error
 
 
 def kind_of(path: Path) -> str:
@@ -24,22 +25,25 @@ def kind_of(path: Path) -> str:
         return checks.identify(connection) or ""
 
 
-class ExtraDatabase(BoundedDatabase):
+class ExtraDatabase(WatchedDatabase):
     """A file of the user's own, which other programs may change meanwhile."""
 
     def __init__(self, datasette: Datasette, path: Path) -> None:
-        super().__init__(datasette, path=str(path), is_mutable=False)
+        super().__init__(datasette, path, is_mutable=False)
+
+    def reason_unavailable(self) -> str | None:
+        try:
+            return "is a database of Dailies" if kind_of(Path(self.path)) else None
+        except sqlite3.Error as error:
+            return describe_error(error)
+
+    def reopened(self) -> ExtraDatabase:
+        return ExtraDatabase(self.ds, Path(self.path))
 
     def connect(self, write: bool = False) -> sqlite3.Connection:
         if write:
             raise sqlite3.OperationalError(f"{self.name} is served read-only")
-        connection = sqlite3.connect(
-            uri_of(Path(self.path)),
-            uri=True,
-            timeout=BUSY_TIMEOUT_MS / 1000,
-            check_same_thread=False,
-            factory=BoundedConnection,
-        )
+        connection = open_read_only_as(BoundedConnection, self.file, BUSY_TIMEOUT_MS / 1000)
         set_serving_pragmas(connection)
         connection.execute("pragma query_only = on")
         return keep_open(self, connection)

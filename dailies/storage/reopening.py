@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -17,11 +19,11 @@ from datasette.app import Datasette
 from datasette.database import Database
 
 from dailies.background import Task
-from dailies.storage.availability import mark_unavailable, reason_unavailable
-from dailies.storage.databases import MEMORY, AcrossDatabase, ServedDatabase
+from dailies.storage.availability import mark_unavailable
+from dailies.storage.databases import MEMORY, AcrossDatabase, ServedDatabase, WatchedDatabase
 from loaders.database_file import WatchedConnection
 from loaders.errors import FileChanged
-from loaders.registry import DATABASES, database_path
+from loaders.registry import DATABASES
 
 EVERY_SECONDS = 1.0
 NAME = "Reopening of database files"
@@ -33,7 +35,7 @@ log = logging.getLogger("dailies")
 class Withdrawn:
     """The databases that are not served for now, by name, each with the closing of its old file."""
 
-    closing: dict[str, asyncio.Task[None]] = field(default_factory=dict)
+    databases: dict[str, tuple[WatchedDatabase, asyncio.Task[None]]] = field(default_factory=dict)
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
@@ -46,35 +48,44 @@ def task() -> Task:
 
 async def open_for_writing(datasette: Datasette) -> None:
     """Open every file for writing now: when it has changed that would be too late."""
-    for database in served(datasette).values():
+    for database in watched(datasette).values():
+        await open_one(database)
+
+
+async def open_one(database: WatchedDatabase) -> None:
+    if not database.is_mutable:
+        return
+    try:
         await database.execute_write_fn(do_nothing, transaction=False)
+    except (sqlite3.Error, ValueError) as error:
+        log.warning("%s cannot be written: %s", database.name, error)
 
 
 def do_nothing(_: WatchedConnection) -> None:
     pass
 
 
-def served(datasette: Datasette) -> dict[str, ServedDatabase]:
+def watched(datasette: Datasette) -> dict[str, WatchedDatabase]:
     databases = datasette.databases.items()
-    return {name: one for name, one in databases if isinstance(one, ServedDatabase)}
+    return {name: one for name, one in databases if isinstance(one, WatchedDatabase)}
 
 
 async def withdraw_changed(datasette: Datasette) -> None:
     """Stop serving the databases whose file is gone or another one."""
-    found = {name: reason_changed(one) for name, one in served(datasette).items()}
+    found = {name: reason_changed(one) for name, one in watched(datasette).items()}
     changed = {name: reason for name, reason in found.items() if reason}
     for name, reason in changed.items():
-        database = datasette.databases[name]
+        database = watched(datasette)[name]
         log.error("%s: %s %s", name, database.path, reason)
         mark_unavailable(datasette, name, reason)
         across = replace_database(datasette, name, None)
         state = _withdrawn.setdefault(datasette, Withdrawn())
-        state.closing[name] = asyncio.create_task(close(across, database))
+        state.databases[name] = database, asyncio.create_task(close(across, database))
     if changed:
         await datasette.refresh_schemas(force=True)
 
 
-def reason_changed(database: ServedDatabase) -> str:
+def reason_changed(database: WatchedDatabase) -> str:
     """What happened to the file, to follow its name; empty if nothing."""
     try:
         database.file.check()
@@ -83,7 +94,7 @@ def reason_changed(database: ServedDatabase) -> str:
     return ""
 
 
-def replace_database(datasette: Datasette, name: str, database: ServedDatabase | None) -> Database:
+def replace_database(datasette: Datasette, name: str, database: WatchedDatabase | None) -> Database:
     """Change what is attached under a name, and with it what is attached side by side.
 
     Returns what queries across databases used until now. Nothing is closed, which takes time.
@@ -112,29 +123,34 @@ async def reopen(datasette: Datasette) -> None:
     await withdraw_changed(datasette)
     state = _withdrawn.setdefault(datasette, Withdrawn())
     async with state.lock:
-        for name in list(state.closing):
-            await state.closing[name]
-            path = database_path(name)
-            reason = "is missing"
-            if path.exists():
-                found = await asyncio.to_thread(reason_unavailable, name, path)
-                reason = found or ""
+        for name, (old, closing) in list(state.databases.items()):
+            await closing
+            reason = await asyncio.to_thread(reason_not_served, old)
             if not reason:
-                database = ServedDatabase(datasette, name, path)
-                across = replace_database(datasette, name, database)
-                del state.closing[name]
-                await asyncio.to_thread(across.close)
-                await database.execute_write_fn(do_nothing, transaction=False)
-                log.warning("%s is served from %s again", name, path)
+                await serve_again(datasette, old)
+                del state.databases[name]
             mark_unavailable(datasette, name, reason)
-        await datasette.refresh_schemas(force=True)
+
+
+def reason_not_served(database: WatchedDatabase) -> str:
+    exists = Path(database.path).exists()
+    return (database.reason_unavailable() or "") if exists else "is missing"
+
+
+async def serve_again(datasette: Datasette, old: WatchedDatabase) -> None:
+    database = old.reopened()
+    across = replace_database(datasette, old.name, database)
+    await asyncio.to_thread(across.close)
+    await open_one(database)
+    await datasette.refresh_schemas(force=True)
+    log.warning("%s is served from %s again", old.name, old.path)
 
 
 async def finish(datasette: Datasette) -> None:
     """Before the server ends: no log of a file that is gone may stay beside another one."""
     await withdraw_changed(datasette)
     if state := _withdrawn.get(datasette):
-        await asyncio.gather(*state.closing.values())
+        await asyncio.gather(*(closing for _, closing in state.databases.values()))
 
 
 def wrap(datasette: Datasette, app: Any) -> Any:

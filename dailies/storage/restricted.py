@@ -25,9 +25,10 @@ from dailies.storage.bounds import (
     MAX_VALUE_BYTES,
     BoundedConnection,
 )
+from dailies.storage.job_size import limit_jobs
 from loaders import schema
 from loaders.connections import BUSY_TIMEOUT_MS, set_pragmas
-from loaders.database_file import WatchedConnection, WatchedFile, open_file, open_read_only_as
+from loaders.database_file import WatchedConnection, WatchedFile, open_as_allowed, open_read_only_as
 from loaders.registry import database_spec
 from loaders.search import add_functions
 
@@ -259,13 +260,15 @@ def connect_served(
     timeout = BUSY_TIMEOUT_MS / 1000
     connection: WatchedConnection
     if write:
-        connection = open_file(file, timeout=timeout)
+        connection = open_as_allowed(file, timeout)
     else:
         connection = open_read_only_as(BoundedConnection, file, timeout)
     try:
         set_serving_pragmas(connection)
         if not waiting:
             connection.execute("pragma busy_timeout = 0")
+        if write:
+            limit_jobs(connection)
         connection.set_authorizer(authorizer)
         # Only now: setting it up must not wait for a lock, since Datasette tries only once.
         connection.isolation_level = "IMMEDIATE" if write else "DEFERRED"

@@ -14,12 +14,20 @@ from typing import Any
 from loaders import backups
 from loaders.campaigns import bulk_load, jobs
 from loaders.campaigns.diff import differences
-from loaders.campaigns.normal_form import FIELDS, INSERT_JOB, UPDATE_JOB, instants, normalized
+from loaders.campaigns.normal_form import (
+    BOOLEAN_KEYS,
+    FIELDS,
+    INSERT_JOB,
+    UPDATE_JOB,
+    instants,
+    normalized,
+)
 from loaders.comparison import Comparison
 from loaders.conflicts import GIVEN_TWICE, resolve_conflict
 from loaders.connections import Connection, bulk_cache, snapshot
 from loaders.errors import Invalid, translated
 from loaders.formats.atomic_write import ExportReport, write_export
+from loaders.formats.csv import Cells
 from loaders.formats.files import read
 from loaders.formats.record import FileRecord
 from loaders.import_options import DEFAULT_OPTIONS, ImportOptions, import_transaction
@@ -175,7 +183,8 @@ def export_jobs(db: Connection, path: Path, format: str | None = None) -> Export
     """Write every job to a file, or to a folder of one YAML file a job (no suffix)."""
     with snapshot(db) as connection:
         documents = jobs.iterate_documents(connection)
-        return write_export(path, documents, format, "jobs", TEXT_FIELDS, summary=summary)
+        cells = Cells(defaults=None, plain=frozenset(BOOLEAN_KEYS))
+        return write_export(path, documents, format, "jobs", TEXT_FIELDS, cells, summary)
 
 
 def summary(job: Mapping[str, Any]) -> dict[str, Any]:

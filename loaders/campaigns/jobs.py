@@ -314,8 +314,8 @@ def search_jobs(db: Connection, q: str, limit: int = 20) -> list[Job]:
     if not terms_of(q):
         return list_jobs(db, JobFilter(limit=limit))
     with reading(db) as connection:
-        add_functions(connection)  # it may not be a connection of `connect`
-    return query_jobs(db, SEARCH_JOBS, {"q": q, "limit": limit})
+        add_functions(connection)  # it may not be one of `connect`
+        return query_jobs(connection, SEARCH_JOBS, {"q": q, "limit": limit})
 
 
 def get_job_statistics(db: Connection) -> Statistics:

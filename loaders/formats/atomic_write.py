@@ -8,7 +8,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from loaders.backups import free_name, sync
+from loaders.backups import free_name, second_name, sync
+from loaders.formats.csv import PLAIN, Cells
 from loaders.formats.files import detect_format, write
 from loaders.formats.folder import JOBS, MANIFEST_NAME, Summary, write_document, write_folder
 from loaders.times import file_stamp
@@ -32,7 +33,7 @@ def write_export(
     format: str | None,
     list_key: str,
     text_fields: frozenset[str] = frozenset(),
-    defaults: frozenset[str] = frozenset(),
+    cells: Cells = PLAIN,
     summary: Summary | None = None,
 ) -> ExportReport:
     """Write `rows` to a file, or to a folder with one YAML file for each row.
@@ -52,10 +53,10 @@ def write_export(
                 write_document(partial / MANIFEST_NAME, manifest)
         else:
             chosen = format or detect_format(path)
-            write(partial, counted, chosen, list_key, text_fields, defaults)
+            write(partial, counted, chosen, list_key, text_fields, cells)
             sync(partial)
         backup = back_up_existing(path)
-        partial.rename(path)
+        partial.replace(path)
         if manifest and path.name == JOBS:
             write_manifest_beside(path, manifest)
     except BaseException:
@@ -85,11 +86,14 @@ def count_rows(rows: Iterable[dict[str, Any]], report: ExportReport) -> Iterator
 
 
 def back_up_existing(path: Path) -> Path | None:
-    """Rename what is at `path` and return its new name."""
+    """Give what is at `path` a second name, and return that; a folder loses its first name."""
     if not path.exists():
         return None
     backup = free_name(path.with_name(f"{path.name}.backup-{file_stamp()}"))
-    path.rename(backup)
+    if path.is_dir():
+        path.rename(backup)
+    else:
+        second_name(path, backup)
     return backup
 
 

@@ -1,4 +1,4 @@
-"""Reads and writes records in any format: YAML, JSON, NDJSON, CSV, folders of YAML files.
+"""Reads and writes records in any format: YAML, JSON, NDJSON, CSV, TSV, folders of YAML files.
 
 `read` returns one record at a time. An error in the file never raises: the broken record has
 `error` instead of `value`, and the others follow. `write` is the reverse.
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from loaders.formats import FORMATS
-from loaders.formats.csv import read_csv, write_csv
+from loaders.formats.csv import PLAIN, Cells, read_csv, write_csv
 from loaders.formats.folder import read_folder
 from loaders.formats.json_reader import read_json, read_ndjson
 from loaders.formats.json_writer import json_lines, json_list
@@ -21,14 +21,16 @@ from loaders.formats.record import FileRecord, detect_encoding
 from loaders.formats.yaml_reader import read_yaml
 from loaders.formats.yaml_writer import yaml_list
 
-_SUFFIXES = {
+SUFFIXES = {
     ".yaml": "yaml",
     ".yml": "yaml",
     ".json": "json",
     ".ndjson": "ndjson",
     ".jsonl": "ndjson",
     ".csv": "csv",
+    ".tsv": "tsv",
 }
+_DIALECTS = {"csv": "excel", "tsv": "excel-tab"}
 _YAML_START = re.compile(r"""(?:#|---|%YAML|-[ \n]|["']?\w[^\n,]*:(?:[ \n]|\Z))""")
 
 
@@ -36,7 +38,7 @@ def detect_format(path: Path) -> str:
     """One of FORMATS by the suffix, else by how the file begins; ValueError if it is unknown."""
     if path.is_dir():
         return "yaml"
-    if found := _SUFFIXES.get(path.suffix.lower()):
+    if found := SUFFIXES.get(path.suffix.lower()):
         return found
     with path.open("rb") as file:
         head = file.read(1 << 12)
@@ -58,7 +60,8 @@ def _format_of_text(text: str) -> str | None:
         return "json"
     if _YAML_START.match(text):
         return "yaml"
-    return "csv" if "," in text.split("\n", 1)[0] else None
+    first = text.split("\n", 1)[0]
+    return "tsv" if "\t" in first else "csv" if "," in first else None
 
 
 def check_format(format: str) -> str:
@@ -90,7 +93,9 @@ def read(
         return read_yaml(path, text_fields, list_key, found)
     if chosen == "json":
         return read_json(path, text_fields, list_key, found)
-    return read_ndjson(path, text_fields) if chosen == "ndjson" else read_csv(path)
+    if chosen == "ndjson":
+        return read_ndjson(path, text_fields)
+    return read_csv(path, _DIALECTS[chosen])
 
 
 def write(
@@ -99,17 +104,17 @@ def write(
     format: str,
     list_key: str = "jobs",
     text_fields: frozenset[str] = frozenset(),
-    defaults: frozenset[str] = frozenset(),
+    cells: Cells = PLAIN,
 ) -> None:
     """Write the records to this path; ValueError for an unknown format.
 
     In YAML, a value in `text_fields` that is not text gets a tag, since it would be read as text.
-    In CSV, null in one of `defaults` gets a tag, since a blank cell means the default.
+    `cells` says the same of CSV.
     """
     check_format(format)
     with path.open("w", encoding="utf-8", newline="") as file:
-        if format == "csv":
-            write_csv(file, records, defaults)
+        if format in _DIALECTS:
+            write_csv(file, records, cells, _DIALECTS[format])
         elif format == "yaml":
             file.writelines(yaml_list(records, list_key, text_fields))
         elif format == "ndjson":

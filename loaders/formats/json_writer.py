@@ -20,5 +20,10 @@ def json_list(records: Iterable[dict[str, Any]], list_key: str) -> Iterator[str]
 
 
 def json_lines(records: Iterable[dict[str, Any]]) -> Iterator[str]:
+    """One line for each record; without records one empty line, since an empty file was cut off."""
+    line = "\n"
     for record in records:
-        yield f"{json_text(record)}\n"
+        line = f"{json_text(record)}\n"
+        yield line
+    if line == "\n":
+        yield line

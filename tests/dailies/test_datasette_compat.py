@@ -44,6 +44,8 @@ async def instance(monkeypatch: pytest.MonkeyPatch) -> Iterator[Datasette]:
     monkeypatch.setattr(datasette.app, "populate_schema_tables", compat.populate_catalog)
     monkeypatch.setattr(Datasette, "resolve_database", compat.resolve_database)
     served = Datasette(memory=True)
+    # First: other tests may have registered our plugins, which then detach other databases.
+    await served.invoke_startup()
     database = served.add_database(Hiding(served, memory_name=f"compat{id(served)}"), name="d")
     await database.execute_write_script("""
         create table t (id integer primary key, c text, hidden text);
@@ -181,6 +183,14 @@ def test_errors_with_a_default_status_are_known() -> None:
     assert compat.is_unexplained(error("Invalid _through"))
     assert not compat.is_unexplained(error("Not allowed", status=403))
     assert not compat.is_unexplained(ValueError())
+
+
+async def test_a_database_that_was_closed(instance: Datasette) -> None:
+    database = instance.get_database("d")
+    database.close()
+    with pytest.raises(RuntimeError) as raised:
+        await database.execute("select 1")
+    assert compat.is_closed(raised.value)
 
 
 async def test_errors_are_logged_once_and_mistakes_never(

@@ -138,7 +138,7 @@ async def test_top_videos_unused_topics_and_best_topics(datasette: Datasette) ->
         ("campaigns", "jobs", ["Campaigns", "/campaigns/"]),
         ("yt-builder", "jobs", ["run-13", "builds", "/yt-builder/jobs", "No space left"]),
         ("presentation_jobs", "presentation_jobs", ["pitch-", "presentations", "HTTP 429"]),
-        ("trends", "trending_topics", ["Unused topics", "AI trends 2026", "14"]),
+        ("trends", "trending_topics", ["Unused topics", "AI trends 2026", "<strong>14<"]),
         ("metrics", "video_metrics", ["snapshots", "104"]),
         (
             "metrics",

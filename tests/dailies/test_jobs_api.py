@@ -812,8 +812,6 @@ async def test_the_next_page_keeps_the_filters(datasette: Datasette, listed: Any
 @pytest.mark.parametrize(
     ("query", "message"),
     [
-        ("colour=red", 'unknown parameter "colour"'),
-        ("product__contains=x", 'unknown parameter "product__contains"'),
         ("product=a&product=b", "A parameter is given twice"),
         ("_size=0", '_size: must be a number from 1 to 1000, not "0"'),
         ("_size=1001", '_size: must be a number from 1 to 1000, not "1001"'),
@@ -858,7 +856,7 @@ def test_no_parameter_breaks_the_server(datasette: Datasette) -> None:
 
 
 async def test_filters_use_the_indexes(datasette: Datasette, listed: Any) -> None:
-    from dailies.api.pagination import page_sql, parse_query, segments
+    from dailies.api.pagination import SEGMENT, page_sql, parse_query, segments
     from dailies.api.resources import CAMPAIGNS
 
     for parameters in (
@@ -868,7 +866,7 @@ async def test_filters_use_the_indexes(datasette: Datasette, listed: Any) -> Non
     ):
         query = parse_query(CAMPAIGNS, parameters)
         for condition, values in segments(CAMPAIGNS, query):
-            sql = page_sql(CAMPAIGNS, query, condition)
+            sql = page_sql(CAMPAIGNS, query, query.conditions).replace(SEGMENT, condition)
             with closing(connect(database_path("campaigns"))) as connection:
                 plan = connection.execute(
                     f"explain query plan {sql}", {**query.values, **values, "limit": 10}

@@ -374,8 +374,10 @@ async def test_lists_filter_search_and_sort(api: httpx2.AsyncClient, queue: Reso
     second = (await api.get(first["next_url"])).json()
     assert [row["job_id"] for row in first["rows"] + second["rows"]] == [two, one, three]
     assert second["next"] is None
+    known = ", ".join((*queue.columns, "q", "_sort", "_size", "_next"))
     answer = await api.get(f"/api/{queue.name}?colour=red&_x=1")
-    assert_error(answer, 400, 'unknown parameter "colour"', 'unknown parameter "_x"')
+    unknown = (f'unknown parameter "{name}": use one of {known}' for name in ("colour", "_x"))
+    assert_error(answer, 400, *unknown)
 
 
 # Methods

@@ -156,6 +156,29 @@ async def test_a_file_that_comes_back_is_served(
     assert ids(path) == [*BEFORE, "new"]
 
 
+async def test_a_file_served_beside_them(data_dir: Path, tmp_path: Path) -> None:
+    create_databases()
+    path = tmp_path / "notes.db"
+
+    def make(text: str) -> None:
+        with closing(sqlite3.connect(path)) as connection:
+            connection.execute("create table notes (text)")
+            connection.execute("insert into notes values (?)", (text,))
+            connection.commit()
+
+    make("old")
+    with serving(files=[str(path)]) as datasette:
+        async with asking(datasette, None) as client:
+            assert (await client.get("/notes/notes.json")).json()["rows"][0]["text"] == "old"
+            path.unlink()
+            gone = await client.get("/notes/notes.json")
+            assert (gone.status_code, gone.json()["error"].endswith(GONE)) == (503, True)
+            assert (await client.get("/metrics/video_metrics.json")).status_code == 200
+            make("new")
+            await reopening.reopen(datasette)
+            assert (await client.get("/notes/notes.json")).json()["rows"][0]["text"] == "new"
+
+
 def test_a_database_in_use_by_a_program(tmp_path: Path) -> None:
     path = tmp_path / "campaigns.db"
     job = {"id": "a", "job_name": "Spring"}

@@ -6,6 +6,8 @@ import hashlib
 import json
 import sqlite3
 import stat
+import subprocess
+import sys
 import threading
 import time
 import timeit
@@ -273,6 +275,21 @@ def test_each_installation_has_secrets_of_its_own(
         tokens.verify(token_of_a)
 
 
+@pytest.mark.process
+def test_other_programs_leave_the_log_of_a_store_in_use(data_dir: Path) -> None:
+    """Closing a file ends this process's locks on it: SQLite's own in another connection."""
+    _, token = tokens.create("worker")
+    tokens.verify(token)  # leaves a connection open
+    tokens.create("worker")
+    path = private_path("tokens.db")
+    program = "import sqlite3, sys; sqlite3.connect(sys.argv[1]).execute('select * from tokens')"
+    subprocess.run([sys.executable, "-c", program, path], check=True)
+    assert Path(f"{path}-wal").exists()
+    tokens.start_session(tokens.verify(token)["token"], 60)
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("pragma integrity_check").fetchall() == [("ok",)]
+
+
 # Requests with a token
 
 
@@ -310,6 +327,9 @@ async def test_a_token_may_follow_any_blanks(datasette: Datasette, separator: st
         headers = {"Authorization": f"{scheme}{separator}{token}"}
         answer = await datasette.client.get("/-/actor.json", headers=headers)
         assert answer.json()["actor"] == {"id": "worker", "token": token_id}
+    for header in (f"Bearer{token}", f"Bearer:{token}", f"Bearer,{token}"):
+        answer = await datasette.client.get("/-/actor.json", headers={"Authorization": header})
+        assert answer.status_code == 401
 
 
 async def test_an_expired_and_a_revoked_token_are_401(

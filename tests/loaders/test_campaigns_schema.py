@@ -381,6 +381,22 @@ def test_search_is_right_after_vacuum(connection: sqlite3.Connection) -> None:
     assert found.fetchall() == [("150",)]
 
 
+def test_an_ignored_write_leaves_nothing_behind(connection: sqlite3.Connection) -> None:
+    for key in ("a", "b"):
+        connection.execute("insert into jobs (id, job_name) values (?, 'n')", (key,))
+    connection.execute(
+        """insert or ignore into jobs (id, data) values ('a', '{"job_name": "x"}')"""
+    )
+    connection.execute("""update jobs set data = '{"job_name": "y"}' where id = 'b'""")
+    assert_in_step(connection)
+    write = "update or ignore jobs set id = 'a', data = ?, product = 'p' where id = 'b'"
+    connection.execute(write, ('{"job_name": "z"}',))
+    connection.execute("""update jobs set data = '{"job_name": "new"}' where id = 'a'""")
+    assert_in_step(connection)
+    found = rows_of(connection, "select job_name, product from jobs order by id")
+    assert found == [{"job_name": "new", "product": None}, {"job_name": "y", "product": None}]
+
+
 @pytest.mark.parametrize("verb", ["insert", "insert or replace"])
 @pytest.mark.parametrize("recursive", ["on", "off"])
 def test_parts_of_words_are_indexed_in_batches(

@@ -59,7 +59,16 @@ def fill_campaigns(db: Any) -> None:
     campaigns.delete_job(db, "gone", "dora")
     campaigns.add_job(db, {"id": "back", "job_name": "D"}, "anna")
     campaigns.delete_job(db, "back", "bert")
-    campaigns.add_job(db, {"id": "back", "job_name": "D2"}, "carl")
+    others = {
+        "n": 5,
+        "f": 1e16,
+        "no": None,
+        "yes": True,
+        "t": "[1]",
+        "l": [1, {"a": None}],
+        "e": "",
+    }
+    campaigns.add_job(db, {"id": "back", "job_name": "D2", "enabled": False, **others}, "carl")
     db.execute("insert into jobs (id, job_name) values ('flat', 'E')")
     db.execute("update jobs set product = 'p' where id = 'flat'")
 

@@ -7,7 +7,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -119,6 +119,45 @@ def test_transactions_and_actors_never_mix(shared: Any) -> None:
     assert not connection.in_transaction
 
 
+def in_transaction(db: Any, begin: Callable[[], Any], job: dict[str, str]) -> None:
+    with begin():
+        job = {**job, "product": str(db["jobs"].count)}
+        db["jobs"].insert(job)
+
+
+@contextmanager
+def begun(db: Any) -> Iterator[None]:
+    db.begin()
+    yield
+    db.commit()
+
+
+RETURNING = "insert into jobs (id, job_name) values (:id, :job_name) returning id"
+WRITES: dict[str, Callable[[Any, dict[str, str]], Any]] = {
+    "add_job": campaigns.add_job,
+    "insert": lambda db, job: db["jobs"].insert(job),
+    "insert_all": lambda db, job: db["jobs"].insert_all([job]),
+    "upsert": lambda db, job: db["jobs"].upsert(job, pk="id"),
+    "query": lambda db, job: list(db.query(RETURNING, job)),
+    "atomic": lambda db, job: in_transaction(db, db.atomic, job),
+    "begin": lambda db, job: in_transaction(db, lambda: begun(db), job),
+    "with conn": lambda db, job: in_transaction(db, lambda: db.conn, job),
+}
+
+
+def test_writes_of_sqlite_utils_beside_ours(db: sqlite_utils.Database) -> None:
+    def work(name: str, thread: int) -> set[str]:
+        keys = {f"{name} {thread} {number}" for number in range(ROUNDS)}
+        for key in keys:
+            WRITES[name](db, {"id": key, "job_name": "x"})
+        return keys
+
+    works = [lambda n=n, t=t: work(n, t) for n in WRITES for t in range(2)]
+    acknowledged = set().union(*at_once(*works))
+    assert {key for (key,) in db.execute("select id from jobs")} == acknowledged
+    assert len(acknowledged) == ROUNDS * 2 * len(WRITES)
+
+
 def test_an_open_transaction_belongs_to_its_thread(
     db: sqlite_utils.Database, tmp_path: Path
 ) -> None:
@@ -220,8 +259,9 @@ def use_campaigns(db: Any, name: str, folder: Path) -> None:
     assert campaigns.search_jobs(db, name)
     assert campaigns.list_jobs(db, campaigns.JobFilter(language=name))
     assert campaigns.get_job_statistics(db)["jobs_by_language"][name] == 1
-    campaigns.delete_job(db, f"{key}-2", name)
-    versions.restore_job(db, f"{key}-2", actor=name)
+    with transaction(db):  # another thread may import the job meanwhile
+        campaigns.delete_job(db, f"{key}-2", name)
+        versions.restore_job(db, f"{key}-2", actor=name)
     assert export_files("campaigns", db, path).rows >= 2
     assert import_files("campaigns", db, [path], ImportOptions(actor=name)).failed == 0
     assert verify_files("campaigns", db, path).missing == []

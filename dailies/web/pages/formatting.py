@@ -17,7 +17,7 @@ from loaders.times import to_instant
 INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", re.ASCII)
 EPOCH = re.compile(r"\d{9,14}(\.\d*)?", re.ASCII)
 MIN_MILLISECONDS = 1e11  # smaller numbers are seconds
-WEB_ADDRESS = re.compile(r"https?://[^\s/?#]+[^\s]*", re.IGNORECASE)
+WEB_ADDRESS = re.compile(r"https?://[^\s/?#]\S*", re.IGNORECASE)
 
 MAX_RELATIVE = timedelta(days=7)
 JUST_NOW = timedelta(seconds=45)

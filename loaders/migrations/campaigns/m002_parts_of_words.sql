@@ -57,6 +57,7 @@ create trigger jobs_bu before update on jobs when (select paused from write_cont
   select raise(abort, 'jobs.data: must be a JSON object, as text') where new.data is not null
     and (typeof(new.data) = 'blob' or not json_valid(new.data) or json_type(new.data) <> 'object');
   delete from jobs_before;
+  delete from pending_changes where job_id <> new.id or before is not null; -- left by `or ignore`
   insert into jobs_before select rowid, id, job_name, product, persona, setting, emotion, hook, brand_name,
     language, enabled, data, 0, 0 from jobs where id in (old.id, new.id);
   insert into pending_changes (job_id, data_changed, before)

@@ -231,7 +231,7 @@ def is_asked(path: str) -> bool:
     return path.startswith("/campaigns/") or path in ("/-/jump.json", "/-/check", "/-/allowed")
 
 
-@pytest.mark.parametrize("database", ["campaigns", "_memory"])
+@pytest.mark.parametrize("database", ["campaigns", pytest.param("_memory", marks=pytest.mark.slow)])
 async def test_sql_of_root_is_refused_what_is_not_served(
     shared: Datasette, database: str, capfd: pytest.CaptureFixture[str]
 ) -> None:

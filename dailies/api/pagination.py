@@ -30,6 +30,14 @@ MAX_READ = 2_000  # rows that may be read in vain before the search index is ask
 MAX_INTEGER = 2**63 - 1
 PARAMETERS = ("q", "_sort", "_size", "_next")
 
+FIND_INDEX = """
+select 1
+from pragma_index_list(:table) as list
+join pragma_index_info(list.name) as info
+where info.seqno = 0
+  and info.name = :column
+"""
+
 
 class Position(NamedTuple):
     """The end of a page: the value that it was sorted by, and the number of the row."""
@@ -204,16 +212,25 @@ def statements_of(
 ) -> list[str]:
     """SQL: the rows of a segment in their order, whole rows of the page only.
 
-    A text that many rows hold is likely to be in those that come first: these are read before.
+    What many rows hold is likely to be in those that come first: these are read before.
     """
     if not query.text:
-        return [page_sql(resource, query, query.conditions)]
+        found = page_sql(resource, query, query.conditions)
+        if not query.conditions or not is_indexed(connection, resource, query.sort):
+            return [found]
+        return [page_sql(resource, query, (), " and ".join(query.conditions)), found]
     search = resource.search
     if not search.finds_many(connection, query.text):
         return [page_sql(resource, query, (*query.conditions, search.condition))]
     found = page_sql(resource, query, (*query.conditions, search.condition_in_order(query.text)))
     first = page_sql(resource, query, query.conditions, search.holds)
     return [first, found] if holds_words(query.text) else [found]
+
+
+def is_indexed(connection: sqlite3.Connection, resource: Resource, column: str) -> bool:
+    """True if rows can be read in the order of this column."""
+    table, _, name = sort_value(resource, column).rpartition(".")
+    return connection.execute(FIND_INDEX, {"table": table, "column": name}).fetchone() is not None
 
 
 def page_sql(

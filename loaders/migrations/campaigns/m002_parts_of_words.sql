@@ -138,8 +138,7 @@ create trigger jobs_fts_delete after delete on jobs begin
   insert into jobs_trigrams (jobs_trigrams, rowid, job_name, product, persona, setting, emotion, hook, brand_name)
   select 'delete', old.rowid, old.job_name, old.product, old.persona, old.setting, old.emotion, old.hook,
     old.brand_name from write_context where old.rowid <= trigrams_to;
-  update job_counts set jobs = jobs - 1
-  where group_key = json_array(old.product, old.persona, old.language, old.enabled is 1);
+  update job_counts set jobs = jobs - 1 where group_key = json_array(old.product, old.persona, old.language, old.enabled is 1);
   insert into job_versions (job_id, operation, data) values (old.id, 'delete', old.data);
   update jobs_before set deleted = 1 where job_rowid = old.rowid;
 end;

@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote
@@ -105,10 +106,9 @@ def one_at_a_time(run: Run) -> None:
         with run.serving(folder) as site:
             add_large_jobs(site, 2, LARGE // 10 if run.quick else LARGE)
             with site.watched(), site.client() as client:
-                for attacks in (too_much(), expensive_searches(), odd_bodies()):
-                    for attack in attacks:
-                        send(site, client, attack)
-                        run.notes = [f"{memory(site)} MB of memory"]
+                for attack in chain(too_much(), expensive_searches(), odd_bodies()):
+                    send(site, client, attack)
+            run.notes = [f"{memory(site)} MB of memory"]
 
 
 def send(site: Site, client: httpx2.Client, attack: Attack) -> int:
@@ -161,7 +161,7 @@ LISTS = (
 def large_lists(run: Run) -> None:
     for folder in run.repeat(1):
         with run.serving(folder) as site:
-            add_large_jobs(site, 3 if run.quick else 30)
+            add_large_jobs(site, *((3, LARGE // 3) if run.quick else (30, LARGE)))
 
             def ask(path: str) -> int:
                 attack = Attack(path, (200, 400), as_root="sql=" in path)

@@ -93,16 +93,17 @@ def sign_in(site: Site, address: str) -> int:
 
 
 @contextmanager
-def sending(site: Site, content: bytes) -> Iterator[socket.socket]:
+def sending(site: Site, content: bytes, seconds: float = 10) -> Iterator[socket.socket]:
     """A connection that sends this and is then left alone."""
-    with closing(socket.create_connection(("127.0.0.1", site.port), timeout=10)) as connection:
+    address = ("127.0.0.1", site.port)
+    with closing(socket.create_connection(address, timeout=seconds)) as connection:
         with suppress(OSError):  # the server may have closed it
             connection.sendall(content)
         yield connection
 
 
-def answer_to(site: Site, content: bytes) -> bytes:
-    """The beginning of the answer; empty if the server closes the connection."""
-    with sending(site, content) as connection, suppress(OSError):
+def answer_to(site: Site, content: bytes, seconds: float = 10) -> bytes:
+    """The beginning of the answer; empty if there is none."""
+    with sending(site, content, seconds) as connection, suppress(OSError):
         return connection.recv(65_536)
     return b""

@@ -211,9 +211,6 @@ def is_damage(message: str) -> bool:
 
 def inspect(name: str, path: Path) -> None:
     """ValueError if the file is no database `name`, or is damaged and due for a change."""
-    with path.open("rb") as file:
-        if file.read(len(SQLITE_HEADER)) != SQLITE_HEADER:
-            raise ValueError(f"{path} is not a SQLite file: it was left as it is")
     roll_back_unfinished(path)
     try:
         with closing(open_read_only(path)) as connection:
@@ -223,8 +220,10 @@ def inspect(name: str, path: Path) -> None:
             if identity == name and needs_work(name, connection):
                 refuse_damaged(path, connection)
     except sqlite3.DatabaseError as error:
-        message = f"{path} {describe_error(error)}: it was left as it is"
-        raise ValueError(message) from error
+        reason = describe_error(error)
+        if code_of(error) == sqlite3.SQLITE_NOTADB:
+            reason = "is not a SQLite file"
+        raise ValueError(f"{path} {reason}: it was left as it is") from error
     if identity is None:
         raise ValueError(f"{path} holds other tables than {name}: it was left as it is")
     if identity not in ("", name):
@@ -256,7 +255,19 @@ def identify(connection: sqlite3.Connection) -> str | None:
         if {column for (column,) in found} >= set(spec.signature):
             return name
     tables = connection.execute("select count(*) from sqlite_master").fetchone()[0]
-    return None if tables else ""
+    return built_as(connection) if tables else ""
+
+
+def built_as(connection: sqlite3.Connection) -> str | None:
+    """The database whose migrations were applied, whatever happened to its main table since."""
+    try:
+        rows = connection.execute(
+            "select distinct migration_set from _sqlite_migrations"
+        ).fetchall()
+    except sqlite3.OperationalError:
+        return None
+    names = [name for (name,) in rows if name in DATABASES]
+    return names[0] if len(names) == 1 else None
 
 
 def refuse_damaged(path: Path, connection: sqlite3.Connection) -> None:

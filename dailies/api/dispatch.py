@@ -5,6 +5,7 @@ A handler takes a `JobRequest` and returns a response, or raises one of `FAILURE
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -42,6 +43,7 @@ Result = TypeVar("Result")
 Call = Callable[[], Awaitable[Response]]
 
 RESERVED = ("bulk", "changes", "claim", "undo")  # path segments that look like the key of a job
+MAX_PARSED_AT_ONCE = 50_000  # bytes
 REQUEST_HEADERS = (
     "Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, Last-Event-ID"
 )
@@ -143,6 +145,15 @@ class JobRequest:
     async def read_body(self, types: tuple[str, ...] = JSON, *, optional: bool = False) -> bytes:
         self.body = await read_body(self.request, types, optional=optional)
         return self.body
+
+    async def read_json(
+        self, parse: Callable[[bytes], Result], types: tuple[str, ...] = JSON
+    ) -> Result:
+        """The parsed body. A large one is parsed in a thread, so that others need not wait."""
+        body = await self.read_body(types)
+        if len(body) <= MAX_PARSED_AT_ONCE:
+            return parse(body)
+        return await asyncio.to_thread(parse, body)
 
     async def read(self, read: Callable[[sqlite3.Connection], Result]) -> Result:
         return await read_from(self.datasette, self.resource, read)

@@ -15,6 +15,7 @@ from dailies.http.limits import App, Message, Receive, Scope, Send, send_error
 
 MAX_WAITING = 200
 WAIT_SECONDS = 10.0
+SLOW_SECONDS = 1.0  # of sending a part of an export
 BUSY = RequestError(503, "Too many requests at once: try again later", RETRY)
 
 inside: ContextVar[bool] = ContextVar("inside", default=False)
@@ -120,7 +121,15 @@ class Place:
     async def send(self, message: Message) -> None:
         if not self._until_end:
             self.leave()
-        await self._send(message)
+        if not self._held:
+            await self._send(message)
+            return
+        # A client that reads slowly costs little time, and must not keep the place.
+        timer = asyncio.get_running_loop().call_later(SLOW_SECONDS, self.leave)
+        try:
+            await self._send(message)
+        finally:
+            timer.cancel()
 
     def leave(self) -> None:
         if self._held:

@@ -10,7 +10,7 @@ import asyncio
 import logging
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from dailies.errors import error_text
 
@@ -122,11 +122,11 @@ class LimitedProtocol(HttpToolsProtocol):
             return
         self._log(message, status)
         body = error_text([message], status).encode()
-        head = (
-            f"HTTP/1.1 {status} \r\ncontent-type: application/json; charset=utf-8\r\n"
+        headers = (
+            "content-type: application/json; charset=utf-8\r\n"
             f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
         )
-        self.transport.write(head.encode() + body)
+        self.transport.write(STATUS_LINE[status] + headers.encode() + body)
         self.transport.close()
 
     def _close_after(self, seconds: float) -> None:

@@ -37,7 +37,7 @@ MEMORY = "_memory"
 Result = TypeVar("Result")
 
 QUICK_SECONDS = 0.005
-QUICK_STEPS = 2000  # of SQLite's virtual machine, between two looks at the clock
+QUICK_STEPS = 20  # instructions of SQLite; of a large row each takes long
 MAX_HTML_ROWS = 200
 MAX_TOKEN = 2_000  # characters of a value in the address of the next page
 JOIN_BY_NAME = (

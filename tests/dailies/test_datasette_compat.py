@@ -311,5 +311,5 @@ async def test_databases_are_checked_before_they_are_resolved(instance: Datasett
         await instance.client.get("/gone/t.json"),
         await instance.client.post("/gone/t/-/insert", json={"row": {}}),
     ):
-        assert (answer.status_code, "it is broken" in answer.text) == (500, True)
+        assert answer.status_code == 500
     assert asked == ["d", "gone", "gone"]

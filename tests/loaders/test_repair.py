@@ -362,6 +362,21 @@ def columns_with_not_null(path: Path, table: str) -> list[str]:
         return [column for (column,) in found]
 
 
+@every_database
+def test_a_file_whose_main_table_was_renamed_is_still_known(
+    copy: Callable[[str], Path], name: str
+) -> None:
+    path, table = copy(name), DATABASES[name].main_table
+    before = content(path, table)
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("pragma legacy_alter_table = on")
+        connection.execute(f'alter table "{table}" rename to renamed')
+    assert f"table {table}" in upgrade.build(name, path).repaired
+    with closing(sqlite3.connect(path)) as connection:
+        assert schema.differences(name, connection).labels == []
+    assert (content(path, "renamed"), content(path, table)) == (before, [])
+
+
 def test_opening_a_database_repairs_it(copy: Callable[[str], Path]) -> None:
     path = copy("trends")
     damage(path, transform, "trending_topics")

@@ -17,7 +17,7 @@ from dailies.api.schemas import Undo, validate
 async def act_on_jobs(job: JobRequest) -> Response:
     if not await job.is_allowed("update-job"):
         await job.require("delete-job")
-    given = validate(job.resource.models.bulk, parse_object(await job.read_body()))
+    given = validate(job.resource.models.bulk, await job.read_json(parse_object))
     action, conditions = given["action"], given["filter"].model_dump(exclude_unset=True)
     await job.require("delete-job" if action == bulk.DELETE else "update-job")
     if given.get("dry_run", False):
@@ -33,7 +33,7 @@ async def act_on_jobs(job: JobRequest) -> Response:
 
 
 async def undo_jobs(job: JobRequest) -> Response:
-    token = validate(Undo, parse_object(await job.read_body()))["undo"]
+    token = validate(Undo, await job.read_json(parse_object))["undo"]
 
     def undo(connection: sqlite3.Connection) -> JSONResponse:
         result = bulk.undo(connection, token, job.actor_id)

@@ -35,7 +35,7 @@ async def list_job_files(job: JobRequest) -> Response:
 
 
 async def add_job_file(job: JobRequest) -> Response:
-    file = validate(NewFile, parse_object(await job.read_body()), FILES)
+    file = validate(NewFile, await job.read_json(parse_object), FILES)
     lease = file.pop("lease", None)
     seen = await job.may_see(FILES)
 
@@ -74,7 +74,7 @@ async def list_job_uploads(job: JobRequest) -> Response:
 
 
 async def add_job_upload(job: JobRequest) -> Response:
-    body = validate(NewUpload, parse_object(await job.read_body()), UPLOADS)
+    body = validate(NewUpload, await job.read_json(parse_object), UPLOADS)
     upload = {name: value for name, value in body.items() if value is not None}
     lease = upload.pop("lease", None)
     seen = await job.may_see(UPLOADS)

@@ -24,7 +24,7 @@ async def list_jobs(job: JobRequest) -> Response:
 
 
 async def create_jobs(job: JobRequest) -> Response:
-    documents, listed = parse_objects(await job.read_body())
+    documents, listed = await job.read_json(parse_objects)
 
     def create(connection: sqlite3.Connection) -> JSONResponse:
         if listed:
@@ -41,12 +41,12 @@ async def read_job(job: JobRequest) -> Response:
 
 
 async def update_job(job: JobRequest) -> Response:
-    given = parse_object(await job.read_body())
+    given = await job.read_json(parse_object)
     return await change_job(job, lambda before: {**before, **given})
 
 
 async def patch_job(job: JobRequest) -> Response:
-    patch = parse_object(await job.read_body(MERGE_PATCH))
+    patch = await job.read_json(parse_object, MERGE_PATCH)
     return await change_job(job, lambda before: merged(before, patch))
 
 

@@ -20,7 +20,7 @@ from loaders.queues.queue import JobQueue
 async def claim_job(job: JobRequest) -> Response:
     queue = queue_of(job)
     await job.require_sight()
-    worker = validate(Claim, parse_object(await job.read_body()))["worker"]
+    worker = validate(Claim, await job.read_json(parse_object))["worker"]
 
     def claim(connection: sqlite3.Connection) -> JSONResponse:
         row = queue.claim(connection, worker, job.actor_id)

@@ -236,7 +236,7 @@ def is_asked(path: str) -> bool:
     return path.startswith("/campaigns/") or path in ("/-/jump.json", "/-/check", "/-/allowed")
 
 
-@pytest.mark.parametrize("database", ["campaigns", "_memory"])
+@pytest.mark.parametrize("database", ["campaigns", pytest.param("_memory", marks=pytest.mark.slow)])
 async def test_sql_of_root_is_refused_what_is_not_served(
     shared: Datasette, database: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -626,26 +626,24 @@ def content(path: Path) -> str:
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
 @pytest.mark.parametrize("actor", [None, READER], ids=["anonymous", "reader"])
 async def test_who_may_only_read_changes_nothing(
-    datasette: Datasette, planted: Path, actor: dict[str, str] | None, method: str
+    shared: Datasette, actor: dict[str, str] | None, method: str
 ) -> None:
-    before = content(planted)
-    async with asking(datasette, actor) as client:
-        for path in writing_paths(datasette):
+    before = content(database_path("campaigns"))
+    async with asking(shared, actor) as client:
+        for path in writing_paths(shared):
             response = await client.request(method, path, json={})
             assert response.status_code < 500, path
             if method == "POST" and path.endswith(WRITING):
                 assert response.status_code == 403, path
-    assert content(planted) == before
+    assert content(database_path("campaigns")) == before
 
 
-async def test_reading_every_page_as_root_changes_nothing(
-    datasette: Datasette, planted: Path
-) -> None:
-    before = content(planted)
-    async with asking(datasette, ROOT) as client:
-        for path in writing_paths(datasette):
+async def test_reading_every_page_as_root_changes_nothing(shared: Datasette) -> None:
+    before = content(database_path("campaigns"))
+    async with asking(shared, ROOT) as client:
+        for path in writing_paths(shared):
             await client.get(path)
-    assert content(planted) == before
+    assert content(database_path("campaigns")) == before
 
 
 async def test_a_column_that_appears_while_serving_is_not_read(
@@ -725,6 +723,7 @@ async def test_bytes_that_are_no_text_are_shown(datasette: Datasette, planted: P
         assert "A" in response.text
 
 
+@pytest.mark.slow
 async def test_a_private_instance_names_nothing(planted: Path) -> None:
     private = metadata() | {"allow": {"id": "root"}}
     values = {"format": ["", ".json"], "pks": ["spring"], "table": ["jobs", "recent_jobs"]}

@@ -27,6 +27,14 @@ from loaders.schema import SchemaObject
 Damage = Callable[[sqlite_utils.Database, str], None]
 
 every_database = pytest.mark.parametrize("name", DATABASES)
+FAST = ("campaigns", "trends")  # the largest schema and the smallest
+every_database_in_time = pytest.mark.parametrize(
+    "name",
+    [
+        *FAST,
+        *(pytest.param(name, marks=pytest.mark.slow) for name in DATABASES if name not in FAST),
+    ],
+)
 
 
 @pytest.fixture(scope="module")
@@ -128,7 +136,7 @@ def assert_as_new(path: Path, name: str) -> None:
         assert schema.differences(name, connection).labels == []
 
 
-@every_database
+@every_database_in_time
 @pytest.mark.parametrize("way", DAMAGES)
 def test_a_build_undoes_what_sqlite_utils_did(
     copy: Callable[[str], Path], name: str, way: Damage
@@ -151,7 +159,7 @@ def test_a_build_undoes_what_sqlite_utils_did(
     assert upgrade.build(name, path).repaired == []
 
 
-@every_database
+@every_database_in_time
 @pytest.mark.parametrize("kind", ["trigger", "index", "view", "table"])
 def test_a_build_restores_whatever_was_dropped(
     copy: Callable[[str], Path], name: str, kind: str

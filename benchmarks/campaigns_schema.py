@@ -42,6 +42,7 @@ SEARCH_ONLY = f"create trigger jobs_ai after insert on jobs begin {SEARCH} end"
 
 
 def create_reference(path: Path, trigger: str) -> None:
+    path.touch()
     with closing(connect(path)) as connection:
         for statement in script.statements("campaigns"):
             if statement.kind in ("table", "index", "virtual table"):

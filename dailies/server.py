@@ -137,11 +137,15 @@ def read_configuration(path: Path) -> dict[str, Any]:
 
 
 def merge(ours: Mapping[str, Any], own: Mapping[str, Any], within: Any = "") -> dict[str, Any]:
-    """`own` over `ours`, key by key; rules of permissions are replaced whole."""
+    """`own` over `ours`, key by key; rules of permissions are replaced whole, by nothing kept."""
     merged = dict(ours)
     for key, value in own.items():
         before = ours.get(key)
-        if isinstance(before, dict) and isinstance(value, dict) and not is_rule(key, within):
+        if value is None and before is not None:
+            continue
+        if isinstance(before, dict) and not is_rule(key, within):
+            if not isinstance(value, dict):
+                raise click.UsageError(f'the configuration has no mapping under "{key}"')
             value = merge(before, value, key)
         merged[key] = value
     return merged

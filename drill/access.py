@@ -132,7 +132,7 @@ def leaving_clients(run: Run) -> None:
     with attacked(run) as site:
         token = site.new_token("root")[1]
         with site.writing() as acknowledged:
-            while len(acknowledged) < (5 if run.quick else 50):
+            while len(acknowledged) < (5 if run.quick else 20):
                 leave(site, token)
                 run.tries += 1
         run.lost += site.missing(acknowledged)

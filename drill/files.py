@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import lzma
 import os
 import shutil
 import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -18,12 +20,14 @@ from cli_runner import run_in_process
 
 from drill.case import Run, case
 from drill.site import Site
-from loaders import campaigns, checks, open_database
+from loaders import campaigns, open_database
 from loaders import restore as restoring
+from loaders.backups import back_up_file
 from loaders.restore import restore
 
 NAME = "campaigns.db"
 WITHIN_SECONDS = 15
+OLD_FILE = Path(__file__).parent.parent / "tests" / "data" / "legacy" / "trends.db.xz"
 CALLS = "link,linkat,rename,renameat,unlink,unlinkat,ftruncate,fsync,fdatasync,pwrite64"
 RESTORE = """
 import sys
@@ -229,16 +233,36 @@ def traced(run: Run) -> None:
 @case("backup of a file that is written all the time")
 def written(run: Run) -> None:
     for folder in run.repeat(1):
-        with run.serving(folder) as site, site.writing() as acknowledged:
-            add_megabytes(folder / "data" / NAME, 30 if run.quick else 1000)
-            before = len(acknowledged)
-            start = time.monotonic()
-            done = site.dailies("backup", "campaigns", "--to", folder / "backups")
-            assert done.returncode == 0, done.stderr
-            run.notes.append(f"{time.monotonic() - start:.1f} s")
-            [copy] = (folder / "backups").iterdir()
-            run.lost += site.missing(acknowledged[:before], copy)
-            assert checks.check("campaigns", copy) == []
+        path = make(folder / NAME, "old", 10)
+        add_megabytes(path, 30 if run.quick else 1000)
+        with adding(path) as added:
+            wait_for(lambda: len(added) > 5)
+            before, start = len(added), time.monotonic()
+            copy = back_up_file("campaigns", path, folder / "backups")
+            run.notes.append(f"{time.monotonic() - start:.1f} s, {len(added) - before} jobs added")
+        run.lost += len(set(added[:before]) - ids(copy)) + len(set(added) - ids(path))
+        restore("campaigns", folder / "restored.db", copy)
+
+
+@contextmanager
+def adding(path: Path) -> Iterator[list[str]]:
+    """Have a thread add jobs all the time; the list of their ids."""
+    ended, added = threading.Event(), []
+
+    def add() -> None:
+        with closing(open_database("campaigns", path)) as db:
+            while not ended.wait(0.005):
+                key = f"new{len(added)}"
+                campaigns.add_job(db, {"id": key, "job_name": "x"})
+                added.append(key)
+
+    thread = threading.Thread(target=add, name="drill")
+    thread.start()
+    try:
+        yield added
+    finally:
+        ended.set()
+        thread.join()
 
 
 def add_megabytes(path: Path, megabytes: int) -> None:
@@ -264,40 +288,57 @@ def small_disk(run: Run, folder: Path, *options: str) -> Iterator[Path | None]:
         subprocess.run(["umount", "-l", str(disk)], check=True)
 
 
-@case("full disk during restore, reset, upgrade and backup")
+@case("full disk during restore, reset, import, backup and upgrade")
 def full(run: Run) -> None:
     for folder in run.repeat(1):
-        with small_disk(run, folder, "size=4m") as disk:
+        with small_disk(run, folder, "size=6m") as disk:
             if disk is None:
                 return
             old, backup = with_log(folder), make(folder / "new.db", "new")
-            legacy = Path(__file__).parent.parent / "tests" / "data" / "legacy"
+            (folder / "jobs.json").write_text(f'[{{"id": "old1", "job_name": "{"y" * 10**6}"}}]')
             commands: list[list[str | Path]] = [
                 ["restore", "campaigns", backup],
                 ["build", "campaigns", "--reset", "--yes"],
                 ["backup", "campaigns", "--to", disk / "backups"],
                 ["import", "campaigns", "--on-conflict", "update", folder / "jobs.json"],
             ]
-            (folder / "jobs.json").write_text('[{"id": "old1", "job_name": "%s"}]' % ("y" * 10**6))
             for command in commands:
-                for free in (0, 100_000) if run.quick else range(0, 400_000, 20_000):
-                    data = disk / "data"
-                    shutil.copytree(old, data)
-                    fill(disk, free)
-                    done = run_in_process(data, *command)
-                    (disk / "filler").unlink()
-                    output = done.stdout + done.stderr
-                    assert done.returncode in (0, 1), output
-                    assert "damaged" not in output, output
-                    assert "Traceback" not in output, output
-                    if done.returncode:
-                        assert ids(data / NAME) == {f"old{n}" for n in range(30)}
-                        assert not list(disk.rglob("*.partial*")), "partial files were left"
-                        assert "disk" in output, output
-                    shutil.rmtree(data)
-                    shutil.rmtree(disk / "backups", ignore_errors=True)
-                    run.tries += 1
-            assert legacy.exists()
+                for free in (0, 200_000) if run.quick else range(0, 400_000, 20_000):
+                    run_on_full_disk(run, disk, old, free, command)
+            legacy = folder / "legacy"
+            legacy.mkdir()
+            (legacy / "trends.db").write_bytes(lzma.decompress(OLD_FILE.read_bytes()))
+            for free in (0, 1_000_000) if run.quick else range(0, 4_000_000, 100_000):
+                run_on_full_disk(run, disk, legacy, free, ["build", "trends"])
+
+
+def run_on_full_disk(run: Run, disk: Path, old: Path, free: int, command: list[str | Path]) -> None:
+    """Run a command with so many bytes free: if it fails, nothing has changed."""
+    data = disk / "data"
+    before = content_of(shutil.copytree(old, data))
+    shutil.rmtree(data)
+    shutil.copytree(old, data)
+    fill(disk, free)
+    done = run_in_process(data, *command)
+    (disk / "filler").unlink()
+    output = done.stdout + done.stderr
+    assert done.returncode in (0, 1), output
+    assert "damaged" not in output, output
+    if done.returncode:
+        assert "disk" in output, output
+        assert content_of(data) == before
+        left = [file.name for file in disk.rglob("*.partial*")]
+        assert not left, f"{command[0]} with {free:,} bytes free left {left}"
+    shutil.rmtree(data)
+    shutil.rmtree(disk / "backups", ignore_errors=True)
+    run.tries += 1
+
+
+def content_of(data: Path) -> list[str]:
+    """Every row of the campaigns, or of the trends of an earlier system."""
+    [path] = data.glob("*.db")
+    with closing(sqlite3.connect(path)) as connection:
+        return list(connection.iterdump())
 
 
 def fill(disk: Path, free: int) -> None:
@@ -306,7 +347,7 @@ def fill(disk: Path, free: int) -> None:
     (disk / "filler").write_bytes(b"\0" * size)
 
 
-@case("commands that read on a read-only disk")
+@case("commands that read, and a server, on a read-only disk")
 def read_only(run: Run) -> None:
     for folder in run.repeat(1):
         with small_disk(run, folder) as disk:
@@ -316,6 +357,7 @@ def read_only(run: Run) -> None:
             assert run_in_process(data, "build", "--sample").returncode == 0
             done = run_in_process(data, "export", "campaigns", folder / "jobs.yaml")
             assert done.returncode == 0, done.stderr
+            token = run_in_process(data, "token", "root").stdout.strip()
             subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
             reading: list[list[str | Path]] = [
                 ["check"],
@@ -332,6 +374,19 @@ def read_only(run: Run) -> None:
                 done = run_in_process(data, *command)
                 assert done.returncode == 1, command
                 assert "read-only" in done.stderr, done.stderr
+            if not run.quick:
+                serve_read_only(run, folder, data, token)
+
+
+def serve_read_only(run: Run, folder: Path, data: Path, token: str) -> None:
+    with run.serving(folder, DAILIES_DATA_DIR=str(data)) as site:
+        for path in ("/", "/campaigns/jobs.json", "/api/campaigns", "/_memory/topic_engagement"):
+            assert site.request("GET", path).status_code == 200, path
+        job = {"id": "new", "job_name": "x"}
+        refused = site.request("POST", "/api/campaigns", token=token, json=job)
+        assert refused.json()["error"] == "The database is read-only"
+        assert refused.status_code == 503
+        run.tries += 1
 
 
 @case("one damaged file beside five sound ones")

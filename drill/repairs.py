@@ -95,7 +95,7 @@ REMOVING: dict[str, Arguments] = {
 
 @case("sqlite-utils changes a schema, and a build restores it")
 def sqlite_utils_commands(run: Run) -> None:
-    step = 47 if run.quick else 1
+    step = 97 if run.quick else 1
     for folder in run.repeat(1):
         for number, (name, table, command) in enumerate(attempts()):
             if number % step == 0:

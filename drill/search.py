@@ -20,7 +20,7 @@ PATHS = (
 )  # fmt: skip
 
 
-@case("search index of a server killed with -9")
+@case("search index of a server killed with -9", quick=False)
 def killed(run: Run) -> None:
     for folder in run.repeat(20):
         with run.serving(folder) as site:

@@ -17,9 +17,11 @@ from loaders.database_file import create_folder, has_log, open_read_only
 from loaders.errors import describe_error
 from loaders.folder_lock import exclusive
 from loaders.progress import Progress
+from loaders.registry import SIDE_FILES
 from loaders.times import file_stamp
 
 PAGES_AT_ONCE = 4096
+YAML = (".yaml", ".yml")
 COMPARED_AT_ONCE = 1 << 20
 # What of the header a copy need not share: versions of the format, counters of changes.
 COUNTERS = ((18, 20), (24, 28), (40, 44), (92, 100))
@@ -47,10 +49,16 @@ def sweep(folder: Path, prefix: str) -> None:
 
 
 def copy_beside(path: Path, folder: Path | None = None) -> Path:
-    """A copy of a file or folder beside it, or in `folder`, named like a backup."""
+    """A copy of a file, or of a folder's jobs, beside it or in `folder`, named like a backup."""
     target = free_name((folder or path.parent) / f"{path.name}.backup-{file_stamp()}")
     if path.is_dir():
-        shutil.copytree(path, target)
+        shutil.copytree(
+            path,
+            target,
+            ignore=not_imported,
+            copy_function=copy_readable,
+            ignore_dangling_symlinks=True,
+        )
     else:
         shutil.copy2(path, target)
     return target
@@ -62,6 +70,17 @@ def copy_to_keep(path: Path, other: Path) -> Path:
         return copy_beside(path)
     except OSError:  # as in a folder that is read-only
         return copy_beside(path, other)
+
+
+def not_imported(_folder: str, names: list[str]) -> list[str]:
+    """Of the names in a folder of jobs, those that an import does not read, as databases."""
+    return [name for name in names if name != "jobs" and not name.lower().endswith(YAML)]
+
+
+def copy_readable(source: str, target: str) -> None:
+    """Copy a file; the import names one that cannot be read."""
+    with suppress(PermissionError):
+        shutil.copy2(source, target)
 
 
 def free_name(path: Path) -> Path:
@@ -137,10 +156,15 @@ def copy(connection: sqlite3.Connection, wanted: Path, progress: Progress | None
     except sqlite3.Error as error:
         raise ValueError(f"{wanted} {describe_error(error)}: nothing was changed") from error
     finally:
-        for suffix in ("", "-journal"):
-            partial.with_name(partial.name + suffix).unlink(missing_ok=True)
+        remove(partial)
     sync(target.parent)
     return target
+
+
+def remove(path: Path) -> None:
+    """Delete a temporary database with what SQLite keeps beside it."""
+    for suffix in ("", *SIDE_FILES):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
 
 
 def write_copy(

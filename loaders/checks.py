@@ -18,6 +18,7 @@ from loaders.errors import DAMAGED, code_of, describe_error
 from loaders.registry import DATABASES, database_spec
 
 SQLITE_HEADER = b"SQLite format 3\x00"
+NOT_SQLITE = "is not a SQLite file: it was left as it is"
 MAX_KEYS = 20  # in one message
 MAX_MESSAGES = 20  # about damage
 # Rows of an old file may break the constraints of their own table, and a search index that
@@ -211,9 +212,10 @@ def is_damage(message: str) -> bool:
 
 def inspect(name: str, path: Path) -> None:
     """ValueError if the file is no database `name`, or is damaged and due for a change."""
-    with path.open("rb") as file:
-        if file.read(len(SQLITE_HEADER)) != SQLITE_HEADER:
-            raise ValueError(f"{path} is not a SQLite file: it was left as it is")
+    # The file itself is not opened: closing it would end the locks of this process's connections
+    # to it, so that another program could delete the log with their latest transactions.
+    if path.stat().st_size == 0:
+        raise ValueError(f"{path} {NOT_SQLITE}")
     roll_back_unfinished(path)
     try:
         with closing(open_read_only(path)) as connection:
@@ -223,6 +225,8 @@ def inspect(name: str, path: Path) -> None:
             if identity == name and needs_work(name, connection):
                 refuse_damaged(path, connection)
     except sqlite3.DatabaseError as error:
+        if code_of(error) == sqlite3.SQLITE_NOTADB:
+            raise ValueError(f"{path} {NOT_SQLITE}") from error
         message = f"{path} {describe_error(error)}: it was left as it is"
         raise ValueError(message) from error
     if identity is None:
@@ -256,7 +260,19 @@ def identify(connection: sqlite3.Connection) -> str | None:
         if {column for (column,) in found} >= set(spec.signature):
             return name
     tables = connection.execute("select count(*) from sqlite_master").fetchone()[0]
-    return None if tables else ""
+    return built_as(connection) if tables else ""
+
+
+def built_as(connection: sqlite3.Connection) -> str | None:
+    """The database whose migrations were applied, whatever happened to its main table since."""
+    try:
+        rows = connection.execute(
+            "select distinct migration_set from _sqlite_migrations"
+        ).fetchall()
+    except sqlite3.OperationalError:
+        return None
+    names = [name for (name,) in rows if name in DATABASES]
+    return names[0] if len(names) == 1 else None
 
 
 def refuse_damaged(path: Path, connection: sqlite3.Connection) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,6 +25,7 @@ from loaders.search import add_functions
 MIN_SQLITE = (3, 38, 0)
 BUSY_TIMEOUT_MS = 5000
 BULK_CACHE_KIB = 65_536
+STEPS_BETWEEN_LOOKS = 10_000  # of SQLite's virtual machine, at the clock
 
 Connection = sqlite3.Connection | sqlite_utils.Database
 
@@ -209,6 +211,21 @@ def acting_as(
         connection.execute(set_actor, {"actor": actor})
         yield connection
         connection.execute(set_actor, {"actor": before})
+
+
+@contextmanager
+def time_limit(connection: sqlite3.Connection, seconds: float) -> Iterator[None]:
+    """Raise TimeoutError once the queries within have taken so long."""
+    end = time.monotonic() + seconds
+    connection.set_progress_handler(lambda: time.monotonic() > end, STEPS_BETWEEN_LOOKS)
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        if code_of(error) != sqlite3.SQLITE_INTERRUPT:
+            raise
+        raise TimeoutError(f"not done after {seconds} seconds") from error
+    finally:
+        connection.set_progress_handler(None, 0)
 
 
 def has_rows(db: Connection, table: str) -> bool:

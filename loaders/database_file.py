@@ -130,9 +130,8 @@ def open_as(
     if watched.identity is None:
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(file))
     watched.check()
-    uri = f"{Path(watched.path).resolve().as_uri()}?mode={mode}"
     connection = sqlite3.connect(
-        uri,
+        uri_of(watched, mode),
         uri=True,
         timeout=timeout,
         isolation_level=None,
@@ -146,6 +145,22 @@ def open_as(
         connection.close()
         raise
     return connection
+
+
+def uri_of(file: WatchedFile, mode: str) -> str:
+    return f"{Path(file.path).resolve().as_uri()}?mode={mode}"
+
+
+def attach_read_only(connection: sqlite3.Connection, file: WatchedFile, schema: str) -> None:
+    """Attach a file for reading, also where nothing can be written."""
+    file.check()
+    statement = f"attach database ? as {schema}"
+    try:
+        connection.execute(statement, [uri_of(file, "ro")])
+    except sqlite3.OperationalError as error:
+        if code_of(error) != sqlite3.SQLITE_CANTOPEN or has_log(Path(file.path).resolve()):
+            raise
+        connection.execute(statement, [uri_of(file, "ro&immutable=1")])
 
 
 def open_read_only(file: str | Path | WatchedFile, timeout: float = TIMEOUT) -> WatchedConnection:
@@ -207,7 +222,8 @@ def create_file(path: Path) -> None:
             f"{path} is gone, but its log is there ({path.name}-wal): put the file back, "
             "or move the log away"
         )
-    os.close(os.open(path, os.O_CREAT | os.O_RDWR, FILE_MODE))
+    if not path.exists():  # closing a file ends the locks of this process's connections to it
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR, FILE_MODE))
 
 
 def create_folder(folder: Path) -> None:

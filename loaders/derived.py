@@ -23,12 +23,21 @@ class Log(NamedTuple):
     derived: str
 
 
-BY_IMPORT = "(actor is :actor or actor in ('import', 'build'))"  # the actors of our commands
+# By the actor of this import, or one of our commands.
+BY_IMPORT = "(actor is :actor or ifnull(actor, '') in ('import', 'build'))"
 
 LOGS = {
     "job_history": Log(first="version = 1", derived=BY_IMPORT),
     "job_events": Log(first="status_from is null", derived=BY_IMPORT),
-    "job_attempts": Log(first="ended_at is null", derived="true"),
+    "job_attempts": Log(
+        first="ended_at is null",
+        derived=f"""not exists (
+            select 1
+            from job_changes
+            where job_changes.job_id = one.job_id
+              and not {BY_IMPORT}
+          )""",  # noqa: S608
+    ),
 }
 
 # Jobs take the times that their `data` lacks from their history. While `paused`, no trigger works.

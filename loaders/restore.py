@@ -48,7 +48,7 @@ def restore(name: str, path: Path, file: Path) -> Path | None:
             renew_epoch(incoming)
             return take_place(incoming, real)
         finally:
-            remove(incoming)
+            backups.remove(incoming)
 
 
 def reset(name: str, path: Path) -> Path:
@@ -65,7 +65,7 @@ def reset(name: str, path: Path) -> Path:
                 backup = backups.back_up(connection, path)
                 replace(incoming, real)
         finally:
-            remove(incoming)
+            backups.remove(incoming)
         backups.sync(real.parent)
     return backup
 
@@ -102,13 +102,7 @@ def unpacked(file: Path, path: Path) -> Iterator[Path]:
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise ValueError(f"{file} cannot be unpacked: {error}") from error
     finally:
-        remove(target)
-
-
-def remove(path: Path) -> None:
-    """Delete a temporary database with what SQLite keeps beside it."""
-    for suffix in ("", *SIDE_FILES):
-        path.with_name(path.name + suffix).unlink(missing_ok=True)
+        backups.remove(target)
 
 
 def renew_epoch(path: Path) -> None:

@@ -21,7 +21,6 @@ MAX_LITERALS = 10  # characters of a pattern
 MANY = 5_000  # rows, from which on reading rows in their order beats looking up all of them
 NOTHING = '""'  # an FTS5 query without results
 
-ACCENTS = re.compile("[\u0300-\u036f]")
 INDEXED = re.compile("[\u0300-\u0331!-/:-@\\[-`{-~]")  # accents, and punctuation between words
 PUNCTUATION = re.compile(r"[!-/:-@\[-`{-~]+")
 
@@ -90,13 +89,17 @@ class Search:
         """SQL: true for rows found."""
         return f"{self.table}.rowid in ({self.found})" if self.words else self.holds
 
+    @property
+    def condition_of_row(self) -> str:
+        """SQL: like `condition`, for a few rows that are read anyway."""
+        return f"(({self.holds}) or {self.table}.rowid in ({self.with_words}))"
+
     def condition_in_order(self, text: str) -> str:
         """SQL: like `condition`, for a query that reads rows in its order until it has enough."""
         if search_trigrams(text) == NOTHING:
             return self.condition  # the table is read faster as it is stored
         candidates = f"+{self.table}.rowid in ({self.with_words} union all {self.candidates})"
-        words = "" if holds_words(text) else f" or +{self.table}.rowid in ({self.with_words})"
-        return f"{candidates} and (({self.holds}){words})"
+        return f"{candidates} and (({self.holds}) or +{self.table}.rowid in ({self.with_words}))"
 
     def finds_many(self, connection: sqlite3.Connection, text: str) -> bool:
         """True if the indexes name so many rows, or can name none, that reading rows is faster."""
@@ -146,11 +149,6 @@ SEARCHES = {
     ("metrics", "video_metadata"): VIDEOS,
     ("image_library", "image_library"): IMAGES,
 }
-
-
-def holds_words(text: str) -> bool:
-    """True if the terms have no punctuation: rows with such words hold them as parts too."""
-    return all(unicodedata.category(one)[0] in "LN" for term in terms_of(text) for one in term)
 
 
 def add_functions(connection: sqlite3.Connection) -> None:
@@ -228,8 +226,5 @@ def folded_terms(text: str | None) -> tuple[str, ...]:
 
 
 def folded(text: str) -> str:
-    """The text without case and accents."""
-    if text.isascii():
-        return text.lower()
-    plain = ACCENTS.sub("", unicodedata.normalize("NFKD", text))
-    return unicodedata.normalize("NFC", plain).casefold()
+    """The text without case, in one normal form."""
+    return text.lower() if text.isascii() else unicodedata.normalize("NFC", text).casefold()

@@ -6,6 +6,7 @@ changed in one transaction: a run that is killed leaves the old file or the new 
 
 from __future__ import annotations
 
+import math
 import os
 import sqlite3
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ from pathlib import Path
 import sqlite_utils
 
 from loaders import backups, checks, repair, schema
-from loaders.connections import BULK_CACHE_KIB, connect, count_rows
+from loaders.connections import BULK_CACHE_KIB, connect, count_rows, time_limit
 from loaders.database_file import TIMEOUT, create_file, create_folder, open_read_only
 from loaders.folder_lock import exclusive
 from loaders.progress import Progress, portion, report_steps
@@ -137,15 +138,23 @@ def repair_file(
 
 
 def repair_content(
-    name: str, path: Path, result: BuildResult, progress: Progress | None = None
+    name: str,
+    path: Path,
+    result: BuildResult,
+    progress: Progress | None = None,
+    seconds: float = math.inf,
 ) -> None:
     """Rebuild search indexes and other derived rows that do not agree with their tables.
 
-    Unlike `build`, this reads the whole file.
+    Unlike `build`, this reads the whole file, and nothing is done if that takes more `seconds`.
     """
     with closing(connect(path)) as connection:
-        stale = checks.stale_search_indexes(connection, name)
-        faults = [] if stale else checks.derived_faults(connection, name)
+        try:
+            with time_limit(connection, seconds):
+                stale = checks.stale_search_indexes(connection, name)
+                faults = [] if stale else checks.derived_faults(connection, name)
+        except TimeoutError:
+            return
         if (not stale and not faults) or not os.access(path, os.W_OK):
             return
         with (

@@ -9,7 +9,7 @@ import sqlite3
 from typing import Any
 from urllib.parse import urlencode
 
-from datasette import Forbidden, Request, Response, hookimpl
+from datasette import Forbidden, NotFound, Request, Response, hookimpl
 from datasette.app import Datasette
 from datasette.plugins import pm
 from datasette.utils import await_me_maybe, tilde_decode
@@ -118,6 +118,8 @@ def extra_template_vars(
 async def video_page(request: Request, datasette: Datasette) -> Response:
     """Redirect from a video's id to its page, or to its metrics if it has no metadata."""
     video_id = tilde_decode(request.url_vars["video"])
+    if not video_id.isprintable():
+        raise NotFound("There is no such video")
     require_available(datasette, "metrics")
     viewer = Viewer(datasette, request.actor)
     if not await viewer.can_view("metrics", "video_metadata"):

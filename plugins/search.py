@@ -52,4 +52,11 @@ def add(arguments: FilterArguments, condition: str, column: str, text: str) -> N
     arguments.params[parameter] = text
     described = f'search column "{column}"' if column else "search"
     arguments.human_descriptions.append(f'{described} matches "{text}"')
-    arguments.extra_context["search"] = text
+
+
+@hookimpl
+def extra_template_vars(request: Request | None, view_name: str) -> dict[str, str]:
+    """The text in the search box, which Datasette leaves empty."""
+    if request is None or view_name != "table":
+        return {}
+    return {"search": request.args.get("_search") or ""}

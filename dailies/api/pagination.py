@@ -20,7 +20,7 @@ from dailies.api.resources import Resource
 from loaders.errors import Invalid
 from loaders.messages import quoted
 from loaders.rows import Record
-from loaders.search import MAX_TERMS, holds_words, terms_of
+from loaders.search import MAX_TERMS, terms_of
 
 DEFAULT_SIZE = 100
 MAX_ROWS = 1000
@@ -223,8 +223,7 @@ def statements_of(
     if not search.finds_many(connection, query.text):
         return [page_sql(resource, query, (*query.conditions, search.condition))]
     found = page_sql(resource, query, (*query.conditions, search.condition_in_order(query.text)))
-    first = page_sql(resource, query, query.conditions, search.holds)
-    return [first, found] if holds_words(query.text) else [found]
+    return [page_sql(resource, query, query.conditions, search.condition_of_row), found]
 
 
 def is_indexed(connection: sqlite3.Connection, resource: Resource, column: str) -> bool:

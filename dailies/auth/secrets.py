@@ -5,9 +5,12 @@ It contains the key that signs cookies and the store of tokens.
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
+import stat
 import tempfile
+from functools import cache
 from pathlib import Path
 
 from loaders.registry import data_dir
@@ -15,6 +18,7 @@ from loaders.registry import data_dir
 FOLDER = ".dailies"
 FOLDER_MODE = 0o700
 FILE_MODE = 0o600
+READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
 MIN_LENGTH = 32  # characters of a secret
 
 
@@ -27,7 +31,7 @@ def private_dir() -> Path:
     """The folder, created if it is missing, with mode 0700."""
     folder = data_dir() / FOLDER
     folder.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
-    folder.chmod(FOLDER_MODE)
+    set_mode(folder, FOLDER_MODE)
     return folder
 
 
@@ -40,8 +44,14 @@ def create_private_file(name: str) -> Path:
     path = private_dir() / name
     if not path.exists():
         os.close(os.open(path, os.O_CREAT | os.O_RDWR, FILE_MODE))
-    path.chmod(FILE_MODE)
+    set_mode(path, FILE_MODE)
     return path
+
+
+def set_mode(path: Path, mode: int) -> None:
+    """Change the mode if it is another one, which is not possible on a read-only disk."""
+    if stat.S_IMODE(path.stat().st_mode) != mode:
+        path.chmod(mode)
 
 
 def signing_secret() -> str:
@@ -51,8 +61,13 @@ def signing_secret() -> str:
     """
     path = private_path("secret")
     if not path.exists():
-        write_once(path, secrets.token_hex(32))
-    path.chmod(FILE_MODE)
+        try:
+            write_once(path, secrets.token_hex(32))
+        except OSError as error:
+            if error.errno not in READ_ONLY:
+                raise
+            return unsaved_secret()
+    set_mode(path, FILE_MODE)
     found = path.read_text(errors="replace").strip()
     if not found:
         path.unlink()
@@ -62,6 +77,12 @@ def signing_secret() -> str:
             f"{path} has fewer than {MIN_LENGTH} characters: delete it to get a new one"
         )
     return found
+
+
+@cache
+def unsaved_secret() -> str:
+    """The key of this process, where nothing can be written."""
+    return secrets.token_hex(32)
 
 
 def write_once(path: Path, text: str) -> None:

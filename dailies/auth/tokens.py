@@ -21,6 +21,7 @@ from typing import Any
 
 from dailies.auth.secrets import create_private_file, private_path
 from loaders.connections import BUSY_TIMEOUT_MS
+from loaders.database_file import open_read_only
 
 PREFIX = "dly_"
 STORE = "tokens.db"
@@ -263,10 +264,18 @@ def reading_connection() -> sqlite3.Connection | None:
         return None
     identity = (status.st_dev, status.st_ino)
     if getattr(_local, "identity", None) != identity:
-        _local.open = OpenStore(connect_store())
+        _local.open = OpenStore(connect_to_read(path))
         _local.identity = identity
     connection: sqlite3.Connection = _local.open.connection
     return connection
+
+
+def connect_to_read(path: Path) -> sqlite3.Connection:
+    """Connect with all tables there, or for reading alone where nothing can be written."""
+    try:
+        return connect_store()
+    except (OSError, sqlite3.OperationalError):
+        return open_read_only(path)
 
 
 class OpenStore:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sqlite3
 from collections.abc import Iterator
@@ -58,9 +59,16 @@ class BuildReport(BuildResult):
 
 
 def build(
-    name: str, sample: bool = False, reset: bool = False, progress: Progress | None = None
+    name: str,
+    sample: bool = False,
+    reset: bool = False,
+    progress: Progress | None = None,
+    check_seconds: float = math.inf,
 ) -> BuildReport:
-    """Build the database at its configured path. A file that is refused is left unchanged."""
+    """Build the database at its configured path. A file that is refused is left unchanged.
+
+    Its content is checked, and repaired, unless that takes longer than `check_seconds`.
+    """
     path = database_path(name)
     report = BuildReport(name, str(path))
     try:
@@ -72,7 +80,7 @@ def build(
         report.repaired = result.repaired
         report.backup = report.backup or result.backup
         if not report.created:
-            upgrade.repair_content(name, path, report, progress)
+            upgrade.repair_content(name, path, report, progress, check_seconds)
         with closing(connect(path)) as connection:
             fill(connection, report, sample)
     except (ValueError, OSError, sqlite3.Error) as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -40,12 +41,14 @@ def build(names: tuple[str, ...], sample: bool, reset: bool, yes: bool) -> Outpu
     )
 
 
-def build_one(name: str, sample: bool = False, reset: bool = False) -> BuildReport:
+def build_one(
+    name: str, sample: bool = False, reset: bool = False, check_seconds: float = math.inf
+) -> BuildReport:
     from dailies.cli.build import build
     from dailies.cli.progress import progress_bar
 
     with progress_bar(name) as progress:
-        return build(name, sample, reset, progress)
+        return build(name, sample, reset, progress, check_seconds)
 
 
 def build_lines(report: BuildReport) -> Iterator[str]:

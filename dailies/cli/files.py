@@ -10,7 +10,12 @@ from typing import Any
 import click
 
 from dailies.cli.options import NAME, TIMEZONE, Output, command
-from dailies.cli.parameters import PATH, naming_standard_input, readable
+from dailies.cli.parameters import (
+    PATH,
+    STANDARD_INPUT,
+    naming_standard_input,
+    readable,
+)
 from loaders import open_database
 from loaders.conflicts import POLICIES
 from loaders.formats import FORMATS, IMPORT_FORMATS
@@ -78,6 +83,8 @@ def check_suffix(path: Path, format: str | None) -> None:
     """UsageError for a new file whose suffix names no format."""
     from loaders.formats.files import SUFFIXES
 
+    if path == STANDARD_INPUT:
+        raise click.UsageError("name a file: - is standard input, which cannot be written")
     if format is None and path.suffix and not path.exists() and path.suffix.lower() not in SUFFIXES:
         known = ", ".join(SUFFIXES)
         raise click.UsageError(f"{path} has none of the suffixes {known}: add --format")

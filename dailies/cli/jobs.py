@@ -11,13 +11,12 @@ import click
 
 from dailies.cli.options import Command, DatabaseName, Output, command
 from loaders import open_database
-from loaders.errors import Invalid, NotFound
+from loaders.errors import NotFound
 from loaders.messages import quoted
 from loaders.registry import DATABASES
 
 if TYPE_CHECKING:
     from dailies.api.bulk import Result
-    from dailies.api.pagination import ListQuery
     from dailies.api.resources import Resource, Versions
     from loaders.rows import Record
 
@@ -66,12 +65,12 @@ def jobs() -> None:
 @command
 def list_jobs(name: str, conditions: tuple[str, ...], words: str | None, limit: int) -> Output:
     """List jobs, newest first."""
-    from dailies.api.pagination import read_page
+    from dailies.api.pagination import parse_query, read_page
 
     resource = resource_of(name)
     parameters = {**parse_conditions(conditions, words), "_size": str(limit)}
     with closing(open_database(name)) as db:
-        page = read_page(db.conn, resource, parsed(resource, parameters))
+        page = read_page(db.conn, resource, parse_query(resource, parameters))
     return rows_output([record.text for record in page.records])
 
 
@@ -197,16 +196,6 @@ def parse_conditions(conditions: tuple[str, ...], words: str | None) -> dict[str
             raise click.UsageError(f'--where needs COLUMN=VALUE once per column, not "{condition}"')
         filters[column] = value
     return filters
-
-
-def parsed(resource: Resource, parameters: dict[str, str]) -> ListQuery:
-    """The query; an error names the columns, which the API describes elsewhere."""
-    from dailies.api.pagination import parse_query
-
-    try:
-        return parse_query(resource, parameters)
-    except Invalid as error:
-        raise Invalid(f"{error}: known are {', '.join(resource.columns)}") from error
 
 
 def resource_of(name: str) -> Resource:

@@ -6,9 +6,8 @@ The others are served. Pages and the API answer 503 for these, and /-/health nam
 from __future__ import annotations
 
 import sqlite3
-import time
 from collections.abc import Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from weakref import WeakKeyDictionary
 
@@ -17,12 +16,12 @@ from datasette.app import Datasette
 from dailies.background import enabled
 from dailies.errors import RETRY, RequestError
 from loaders import checks
+from loaders.connections import time_limit
 from loaders.database_file import open_read_only
 from loaders.errors import describe_error
 from loaders.registry import DATABASES, database_path
 
-CHECK_SECONDS = 0.3  # for each file at the start: `dailies check` reads all of a large one
-STEPS_BETWEEN_LOOKS = 10_000
+CHECK_SECONDS = 0.05  # for each file at the start: `dailies check` reads all of a large one
 
 _unavailable: WeakKeyDictionary[Datasette, dict[str, str]] = WeakKeyDictionary()
 
@@ -83,13 +82,6 @@ def reason_unavailable(name: str, path: Path) -> str | None:
 
 def quick_damage(connection: sqlite3.Connection) -> list[str]:
     """The damage that a short look finds, which reads small files whole."""
-    end = time.monotonic() + CHECK_SECONDS
-    connection.set_progress_handler(lambda: time.monotonic() > end, STEPS_BETWEEN_LOOKS)
-    try:
+    with suppress(TimeoutError), time_limit(connection, CHECK_SECONDS):
         return checks.damage(connection)
-    except sqlite3.OperationalError as error:
-        if "interrupted" in str(error):
-            return []
-        raise
-    finally:
-        connection.set_progress_handler(None, 0)
+    return []

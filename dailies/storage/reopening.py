@@ -10,7 +10,9 @@ import asyncio
 import logging
 import sqlite3
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -21,6 +23,7 @@ from datasette.database import Database
 from dailies.background import Task
 from dailies.storage.availability import mark_unavailable
 from dailies.storage.databases import MEMORY, AcrossDatabase, ServedDatabase, WatchedDatabase
+from loaders import schema
 from loaders.database_file import WatchedConnection
 from loaders.errors import FileChanged
 from loaders.registry import DATABASES
@@ -73,15 +76,28 @@ def watched(datasette: Datasette) -> dict[str, WatchedDatabase]:
 async def withdraw_changed(datasette: Datasette) -> None:
     """Stop serving the databases whose file is gone or another one."""
     found = {name: reason_changed(one) for name, one in watched(datasette).items()}
-    changed = {name: reason for name, reason in found.items() if reason}
-    for name, reason in changed.items():
+    await withdraw(datasette, {name: reason for name, reason in found.items() if reason})
+
+
+async def withdraw_upgraded(datasette: Datasette) -> None:
+    """Stop serving the databases that a newer version of Dailies has upgraded meanwhile."""
+    found = {}
+    for name, database in watched(datasette).items():
+        if database.is_mutable:
+            with suppress(sqlite3.Error, ValueError):  # requests report these
+                found[name] = await database.execute_fn(partial(schema.newer, name))
+    await withdraw(datasette, {name: reason for name, reason in found.items() if reason})
+
+
+async def withdraw(datasette: Datasette, reasons: Mapping[str, str]) -> None:
+    for name, reason in reasons.items():
         database = watched(datasette)[name]
         log.error("%s: %s %s", name, database.path, reason)
         mark_unavailable(datasette, name, reason)
         across = replace_database(datasette, name, None)
         state = _withdrawn.setdefault(datasette, Withdrawn())
         state.databases[name] = database, asyncio.create_task(close(across, database))
-    if changed:
+    if reasons:
         await datasette.refresh_schemas(force=True)
 
 
@@ -121,6 +137,7 @@ async def close(*databases: Database) -> None:
 async def reopen(datasette: Datasette) -> None:
     """Withdraw databases whose file has changed; serve those whose file is there again."""
     await withdraw_changed(datasette)
+    await withdraw_upgraded(datasette)
     state = _withdrawn.setdefault(datasette, Withdrawn())
     async with state.lock:
         for name, (old, closing) in list(state.databases.items()):

@@ -28,7 +28,13 @@ from dailies.storage.bounds import (
 from dailies.storage.job_size import limit_jobs
 from loaders import schema
 from loaders.connections import BUSY_TIMEOUT_MS, set_pragmas
-from loaders.database_file import WatchedConnection, WatchedFile, open_as_allowed, open_read_only_as
+from loaders.database_file import (
+    WatchedConnection,
+    WatchedFile,
+    attach_read_only,
+    open_as_allowed,
+    open_read_only_as,
+)
 from loaders.registry import database_spec
 from loaders.search import add_functions
 
@@ -286,8 +292,7 @@ def connect_across(files: Mapping[str, WatchedFile], authorizer: Authorizer) -> 
     try:
         set_serving_pragmas(connection)
         for name, file in files.items():
-            file.check()
-            connection.execute(f"attach database ? as {quoted(name)}", [uri_of(Path(file.path))])
+            attach_read_only(connection, file, quoted(name))
         connection.files = tuple(files.values())
         connection.check_files()
         connection.set_authorizer(authorizer)

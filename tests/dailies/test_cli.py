@@ -64,12 +64,12 @@ def test_an_old_file_is_upgraded_where_it_lies(run_dailies: RunDailies, data_dir
     )
     pending = run_dailies("check", "campaigns")
     assert pending.returncode == 1
-    assert "pending (m001_create): run `dailies build campaigns`" in pending.stdout
+    assert "pending (m001_create, " in pending.stdout
     built = document(run_dailies("build", "campaigns", "--json"))["databases"][0]
-    assert (built["ok"], built["created"], built["migrations"]) == (
+    assert (built["ok"], built["created"], built["migrations"][0]) == (
         True,
         False,
-        ["m001_create"],
+        "m001_create",
     )
     assert Path(built["backup"]).exists()
     checked = run_dailies("check", "campaigns")
@@ -101,6 +101,24 @@ def test_what_an_old_system_left_is_imported_once(
     again = document(run_dailies("build", "campaigns", "--json", CAMPAIGNS_YAML_PATH=str(source)))
     assert again["databases"][0]["imported"] is None
     assert (data_dir / "campaigns.db").exists()
+
+
+def test_a_folder_of_an_old_system_is_kept_without_its_other_files(
+    run_dailies: RunDailies, tmp_path: Path
+) -> None:
+    config = tmp_path / "config"
+    (config / "jobs").mkdir(parents=True)
+    (config / "jobs" / "a.yaml").write_text("id: a\njob_name: A\n")
+    (config / "jobs" / "gone.yaml").symlink_to(tmp_path / "nowhere")
+    (config / "jobs_manifest.yaml").write_text("a: {file_path: jobs/a.yaml}\n")
+    (config / "video.mp4").write_bytes(b"large")
+    (config / "cache").mkdir()
+    built = document(run_dailies("build", "campaigns", "--json", CAMPAIGNS_YAML_PATH=str(config)))
+    imported = built["databases"][0]["imported"]
+    assert (imported["imported"], imported["failed"]) == (1, 1)
+    backup = Path(imported["backup"])
+    kept = sorted(str(path.relative_to(backup)) for path in backup.rglob("*") if path.is_file())
+    assert kept == ["jobs/a.yaml", "jobs_manifest.yaml"]
 
 
 def test_samples_are_added_once(run_dailies: RunDailies) -> None:

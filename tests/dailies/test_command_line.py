@@ -130,6 +130,7 @@ USAGE = {
     "restore campaigns missing.db": "missing.db: No such file or directory",
     "import campaigns data --format xml": "'xml' is not one of 'yaml', 'json', 'ndjson', 'csv', "
     "'tsv', 'youtube-trending'.",
+    "export campaigns - --format json": "name a file: - is standard input, which cannot be",
     "export campaigns x.xml": "x.xml has none of the suffixes .yaml, .yml, .json, .ndjson, "
     ".jsonl, .csv, .tsv: add --format",
     "jobs list builds": 'unknown database "builds": choose from campaigns, yt-builder, presen',
@@ -160,7 +161,7 @@ def test_unknown_tables_and_columns(data_dir: Path, run_dailies: RunDailies, wor
     )  # fmt: skip
     listed = run_dailies("jobs", "list", "yt-builder", "--where", "colour=red")
     assert listed.returncode == 1
-    known = "known are job_id, run_id, run_dir, status, progress,"
+    known = "use one of job_id, run_id, run_dir, status, progress,"
     assert listed.stderr.startswith(f'Error: unknown parameter "colour": {known}')
 
 

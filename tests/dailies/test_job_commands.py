@@ -51,7 +51,7 @@ def test_list_filters_and_searches(run: Any) -> None:
     assert keys(run("list", "yt-builder", "-q", "failed one")) == [2]
     assert keys(run("list", "yt-builder", "--limit", "1")) == [3]
     wrong = run("list", "campaigns", "--where", "colour=red", status=1)
-    assert wrong["error"].startswith('unknown parameter "colour": known are id, job_name, product')
+    assert wrong["error"].startswith('unknown parameter "colour": use one of id, job_name, product')
 
 
 def test_show_and_history(run: Any) -> None:

@@ -156,6 +156,25 @@ async def test_a_file_that_comes_back_is_served(
     assert ids(path) == [*BEFORE, "new"]
 
 
+async def test_a_newer_version_upgrades_the_file(
+    datasette: Datasette, client: httpx2.AsyncClient, data_dir: Path
+) -> None:
+    await reopening.reopen(datasette)
+    assert (await add(client, "known")).status_code == 201
+    with closing(sqlite3.connect(data_dir / "campaigns.db")) as connection:
+        connection.execute(
+            """
+            insert into _sqlite_migrations (migration_set, name, applied_at)
+            values ('campaigns', 'm099_future', '2030-01-01')
+            """
+        )
+        connection.commit()
+    await reopening.reopen(datasette)
+    refused = await add(client, "refused")
+    assert refused.status_code == 503
+    assert "has the schema m099_future of a newer version of Dailies" in refused.json()["error"]
+
+
 async def test_a_file_served_beside_them(data_dir: Path, tmp_path: Path) -> None:
     create_databases()
     path = tmp_path / "notes.db"

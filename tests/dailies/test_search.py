@@ -110,6 +110,55 @@ async def test_more_hits_link_to_the_table(samples: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("path", "text", "key"),
+    [
+        ("/campaigns/jobs", "hak coff", "spring-matcha-avatar"),
+        ("/campaigns/jobs", "haky", "spring-matcha-avatar"),
+        ("/yt-builder/jobs", "un-13", "13"),
+        ("/yt-builder/youtube_uploads", "ly_vid_001", "1"),
+        ("/presentation_jobs/presentation_jobs", "tch-ring", "pitch-ring-light"),
+        ("/trends/trending_topics", "ainable fash", "12"),
+        ("/trends/trending_topics", "スイ", "14"),
+        ("/metrics/video_metadata", "hisk", "2"),
+        ("/image_library/image_library", "quirrel ump", "2"),
+    ],
+)
+async def test_table_pages_find_parts_of_words(
+    datasette: Datasette, path: str, text: str, key: str
+) -> None:
+    async with asking(datasette, None) as client:
+        page = await client.get(f"{path}?{urlencode({'_search': text})}")
+        assert re.search(r'name="_search" value="([^"]*)"', page.text)[1] == text  # type: ignore[index]
+        found = (await client.get(f"{path}.json?{urlencode({'_search': text})}")).json()["rows"]
+        assert key in [str(row.get("job_id") or row["id"]) for row in found]
+        nothing = await client.get(f"{path}.json?_search=nowhere-to-be-found")
+        assert nothing.json()["rows"] == []
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("_search_hook=haky", ["spring-matcha-avatar"]),
+        ("_search_product=haky", []),
+        ("_search=shak*&_searchmode=raw", ["spring-matcha-avatar"]),
+        ("_search=hook:sha*&_searchmode=raw", ["spring-matcha-avatar"]),
+    ],
+)
+async def test_table_pages_search_as_datasette_does(
+    datasette: Datasette, query: str, expected: list[str]
+) -> None:
+    async with asking(datasette, None) as client:
+        answer = await client.get(f"/campaigns/jobs.json?{query}")
+        assert [row["id"] for row in answer.json()["rows"]] == expected
+        for column in ("data", "nope", 'hook" or "1'):
+            unknown = await client.get(
+                f"/campaigns/jobs.json?{urlencode({f'_search_{column}': 'x'})}"
+            )
+            assert unknown.status_code == 400
+            assert unknown.json()["error"] == "Cannot search by that column"
+
+
+@pytest.mark.parametrize(
     ("database", "table", "text", "absent"),
     [
         ("campaigns", "jobs", "shaky", ["Campaigns: Jobs", "/campaigns/jobs/"]),

@@ -66,7 +66,10 @@ def merged(tmp_path: Path, *texts: str) -> dict[str, Any]:
 
 def test_own_settings_are_merged_over_ours(tmp_path: Path) -> None:
     ours = metadata()
-    assert merged(tmp_path) == merged(tmp_path, "") == ours
+    nothing = "permissions:\ndatabases: {campaigns: , trends: {tables: {set_aside: {allow: }}}}"
+    assert merged(tmp_path) == merged(tmp_path, "") == merged(tmp_path, nothing) == ours
+    with pytest.raises(click.UsageError, match=r'^the configuration has no mapping under "tables"'):
+        merged(tmp_path, "databases: {campaigns: {tables: [jobs]}}")
     both = merged(tmp_path, "title: Mine\nsettings: {default_page_size: 7}", '{"title": "Later"}')
     assert both == {
         **ours,

@@ -82,6 +82,7 @@ def test_any_yaml_comes_out_equal(
     assert repr(exported) == repr(jobs)
 
 
+@pytest.mark.slow
 def test_the_real_file(db: sqlite_utils.Database, tmp_path: Path) -> None:
     path = unpack("campaigns.yaml", tmp_path)
     report = load(db, path)

@@ -29,6 +29,7 @@ OLD_FILES = (
     "campaigns_migrated_from_yaml.db",
     "campaigns_empty_but_reported_success.db",
 )
+FAST = ("campaigns_option3.db", "campaigns_v2.db")
 
 
 def mended(text: str) -> Any:
@@ -46,7 +47,12 @@ def without_surrogates(mapping: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-@pytest.fixture(scope="module", params=OLD_FILES)
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param(name, marks=() if name in FAST else pytest.mark.slow) for name in OLD_FILES
+    ],
+)
 def upgraded(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[list[dict[str, Any]], Path]:

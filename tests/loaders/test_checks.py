@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -10,7 +12,9 @@ from pathlib import Path
 import pytest
 
 from dailies.cli import build as building
-from loaders import checks, open_database, schema, upgrade
+from loaders import campaigns, checks, open_database, schema, upgrade
+from loaders.database_file import create_file
+from loaders.registry import database_path
 from loaders.restore import restore
 
 
@@ -219,3 +223,18 @@ def test_reset_refuses_while_the_file_is_open(data_dir: Path) -> None:
         assert report.error == f"trends: {path} is in use: stop the server first"
     assert building.build("trends", reset=True).created
     assert len(list(data_dir.glob("*.backup-*"))) == 1
+
+
+@pytest.mark.process
+def test_looking_at_a_file_keeps_the_locks_of_this_process(data_dir: Path) -> None:
+    """Closing a file ends them: another program would then delete the log that is in use."""
+    db = open_database("campaigns")
+    campaigns.add_job(db, {"id": "first", "job_name": "x"})
+    path = database_path("campaigns")
+    for look in (checks.inspect, lambda _, path: create_file(path)):
+        look("campaigns", path)
+        program = "import sqlite3, sys; sqlite3.connect(sys.argv[1]).execute('select * from jobs')"
+        subprocess.run([sys.executable, "-c", program, path], check=True)
+        assert path.with_name("campaigns.db-wal").exists()
+    campaigns.add_job(db, {"id": "second", "job_name": "x"})
+    assert campaigns.job_exists(open_database("campaigns"), "second")

@@ -17,6 +17,7 @@ from server_process import RunDailies
 
 from dailies.cli import build as building
 from loaders import backups, checks, open_database, upgrade
+from loaders.migrations import runner
 from loaders.restore import restore
 
 LEGACY = Path(__file__).parents[1] / "data" / "legacy"
@@ -71,8 +72,8 @@ def test_permissions_that_the_user_gave_stay(path: Path, tmp_path: Path) -> None
 
 
 NEWER = (
-    "has the schema m099_future of a newer version of Dailies, while this one knows m001_create: "
-    "install the newer version"
+    "has the schema m099_future of a newer version of Dailies, while this one knows "
+    f"{runner.names('trends')[-1]}: install the newer version"
 )
 
 

@@ -166,16 +166,14 @@ def test_check_names_what_is_odd(tmp_path: Path) -> None:
 
 def test_check_notices_a_wrong_newest_snapshot(tmp_path: Path) -> None:
     path = tmp_path / "metrics.db"
+    unknown = "video_metrics is of a video that video_metadata does not know: v"
     with closing(open_database("metrics", path)) as db:
         metrics.add_metrics(db, {"video_id": "v", "platform": "tiktok"})
-        assert list(metrics.check(db.conn)) == [
-            "video_metrics is of a video that video_metadata does not know: v"
-        ]
-        db.execute("delete from video_platforms")
-        assert list(metrics.check(db.conn)) == [
-            "video_metrics is of a video that video_metadata does not know: v",
-            "latest_video_metrics does not show the newest snapshot: v",
-        ]
+        assert checks.check("metrics", path) == [unknown]
+        with db.conn:
+            db.conn.execute("delete from video_platforms")
+    newest = "latest_video_metrics does not show the newest snapshot: v"
+    assert checks.check("metrics", path) == [f"{newest}: run `dailies build metrics`", unknown]
 
 
 def test_unknown_columns_tables_indexes_and_triggers_stay(tmp_path: Path) -> None:

@@ -27,6 +27,14 @@ from loaders.schema import SchemaObject
 Damage = Callable[[sqlite_utils.Database, str], None]
 
 every_database = pytest.mark.parametrize("name", DATABASES)
+FAST = ("campaigns", "trends")  # the largest schema and the smallest
+every_database_in_time = pytest.mark.parametrize(
+    "name",
+    [
+        *FAST,
+        *(pytest.param(name, marks=pytest.mark.slow) for name in DATABASES if name not in FAST),
+    ],
+)
 
 
 @pytest.fixture(scope="module")
@@ -128,7 +136,7 @@ def assert_as_new(path: Path, name: str) -> None:
         assert schema.differences(name, connection).labels == []
 
 
-@every_database
+@every_database_in_time
 @pytest.mark.parametrize("way", DAMAGES)
 def test_a_build_undoes_what_sqlite_utils_did(
     copy: Callable[[str], Path], name: str, way: Damage
@@ -151,7 +159,7 @@ def test_a_build_undoes_what_sqlite_utils_did(
     assert upgrade.build(name, path).repaired == []
 
 
-@every_database
+@every_database_in_time
 @pytest.mark.parametrize("kind", ["trigger", "index", "view", "table"])
 def test_a_build_restores_whatever_was_dropped(
     copy: Callable[[str], Path], name: str, kind: str
@@ -352,6 +360,21 @@ def columns_with_not_null(path: Path, table: str) -> list[str]:
             (table,),
         )
         return [column for (column,) in found]
+
+
+@every_database
+def test_a_file_whose_main_table_was_renamed_is_still_known(
+    copy: Callable[[str], Path], name: str
+) -> None:
+    path, table = copy(name), DATABASES[name].main_table
+    before = content(path, table)
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("pragma legacy_alter_table = on")
+        connection.execute(f'alter table "{table}" rename to renamed')
+    assert f"table {table}" in upgrade.build(name, path).repaired
+    with closing(sqlite3.connect(path)) as connection:
+        assert schema.differences(name, connection).labels == []
+    assert (content(path, "renamed"), content(path, table)) == (before, [])
 
 
 def test_opening_a_database_repairs_it(copy: Callable[[str], Path]) -> None:

@@ -342,6 +342,20 @@ def test_a_history_in_part_replaces_nothing(tmp_path: Path) -> None:
         assert list(db["job_history"].rows) == [later, before[1], {**before[0], "id": 3}]
 
 
+def test_attempts_of_a_worker_stay(tmp_path: Path) -> None:
+    path = tmp_path / "attempts.json"
+    earlier = {"id": 7, "job_id": 1, "worker": "old", "started_at": "2025-01-01T00:00:00.000Z"}
+    path.write_text(json.dumps([earlier]))
+    with open_empty("yt-builder", tmp_path) as db:
+        yt_builder.create_job(db, actor="import")
+        yt_builder.update_job_status(db, 1, "queued", actor="import")
+        yt_builder.claim(db, "new")
+        before = list(db["job_attempts"].rows)
+        import_files("yt-builder", db, [path], ImportOptions(table="job_attempts", actor="import"))
+        rest = {"ended_at": None, "outcome": None, "error": None, "log": None}
+        assert list(db["job_attempts"].rows) == [*before, {**earlier, **rest}]
+
+
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=6) | st.sampled_from(
     [
         "",

@@ -110,7 +110,7 @@ def serving(**changes: Any) -> Iterator[Datasette]:
 async def asking(
     datasette: Datasette, actor: dict[str, str] | None
 ) -> AsyncIterator[httpx2.AsyncClient]:
-    """A client for many requests: Datasette's own sets the application up again for each."""
+    """A client for many requests of this actor."""
     await datasette.invoke_startup()
     cookies = {"ds_actor": datasette.client.actor_cookie(actor)} if actor else {}
     transport = httpx2.ASGITransport(app=datasette.app())

@@ -47,9 +47,9 @@ def slow_clients(run: Run) -> None:
             with site.watched():
                 for content in UNFINISHED * (10 if run.quick else 100):
                     open_connections.enter_context(sending(site, content))
-                for _ in range(20 if run.quick else 100):
+                for _ in range(8 if run.quick else 100):
                     request = b"GET /api/campaigns?_size=1000 HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
-                    open_connections.enter_context(sending(site, request * 20))
+                    open_connections.enter_context(sending(site, request * 10))
                 for content in ODD:
                     assert b" 500 " not in answer_to(site, content)
                 while not run.quick and time.monotonic() < start + 40:

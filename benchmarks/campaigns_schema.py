@@ -18,10 +18,9 @@ from pathlib import Path
 
 import sample_documents
 
-from loaders import open_database
+from loaders import open_database, schema
 from loaders.campaigns.normal_form import COLUMNS, SEARCHED
 from loaders.connections import connect
-from loaders.migrations import script
 
 SEARCH = f"""
   insert into jobs_fts (rowid, {", ".join(SEARCHED)})
@@ -44,9 +43,9 @@ SEARCH_ONLY = f"create trigger jobs_ai after insert on jobs begin {SEARCH} end"
 def create_reference(path: Path, trigger: str) -> None:
     path.touch()
     with closing(connect(path)) as connection:
-        for statement in script.statements("campaigns"):
-            if statement.kind in ("table", "index", "virtual table"):
-                connection.execute(statement.sql)
+        for one in schema.reference("campaigns").values():
+            if one.kind in ("table", "index") and one.name != "jobs_trigrams":
+                connection.execute(one.sql)
         connection.execute(trigger)
 
 

@@ -5,9 +5,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from dataclasses import replace
 
 from datasette import Request, hookimpl
+from datasette.app import Datasette
+from datasette.database import Database
 
 from dailies.datasette_compat import BadRequest, FilterArguments
 from loaders.search import SEARCHES, Search
@@ -16,23 +19,39 @@ COLUMN = "_search_"
 
 
 @hookimpl(trylast=True)
-def filters_from_request(request: Request, database: str, table: str) -> FilterArguments | None:
+def filters_from_request(
+    request: Request, database: str, table: str, datasette: Datasette
+) -> Awaitable[FilterArguments] | None:
     search = SEARCHES.get((database, table))
     if search is None:
         return None
+    return filters(search, request, datasette.get_database(database))
+
+
+async def filters(search: Search, request: Request, database: Database) -> FilterArguments:
     arguments = FilterArguments([], extra_context={"supports_search": True})
     raw = request.args.get("_searchmode") == "raw" and search.words is not None
     for name in request.args:
         if name == "_search" or name.startswith(COLUMN):
             column = name.removeprefix(COLUMN) if name != "_search" else ""
-            condition = raw_condition(search, column) if raw else condition_for(search, column)
-            add(arguments, condition, column, request.args[name])
+            text = request.args[name]
+            if raw:
+                condition = raw_condition(search, column)
+            elif column:
+                condition = condition_in_column(search, column)
+            else:
+                condition = await condition_for(search, text, database)
+            add(arguments, condition, column, text)
     return arguments
 
 
-def condition_for(search: Search, column: str) -> str:
-    if not column:
-        return search.condition
+async def condition_for(search: Search, text: str, database: Database) -> str:
+    """If many rows are found, the first ones are: they are read in the order of the page."""
+    many = await database.execute_fn(lambda connection: search.finds_many(connection, text))
+    return search.condition_of_row if many else search.condition
+
+
+def condition_in_column(search: Search, column: str) -> str:
     if column not in search.columns:
         raise BadRequest("Cannot search by that column")
     return replace(search, columns=(column,)).holds

@@ -291,7 +291,7 @@ def test_database_facts(db: sqlite_utils.Database) -> None:
     facts = campaigns.get_database_info(db)
     assert facts["job_count"] == 1
     assert facts["size_mb"] > 0
-    assert facts["schema_version"] == "m003_updated_at_index"
+    assert facts["schema_version"] == "m003_list_indexes"
     sizes = campaigns.vacuum_database(db)
     assert 0 < sizes["size_after"] <= sizes["size_before"]
 

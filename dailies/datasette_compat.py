@@ -87,6 +87,7 @@ resolve_database = Datasette.resolve_database
 populate_catalog = datasette.utils.internal_db.populate_schema_tables
 row_sql = datasette.utils.row_sql_params_pks
 TOO_LONG = "This list cannot be sorted by a value of more than {:,} characters"
+sort_order = datasette.views.table._sort_order
 table_data = datasette.views.table.table_view_data
 
 in_table_page: ContextVar[bool] = ContextVar("in_table_page", default=False)
@@ -310,6 +311,21 @@ def limit_page_tokens(most: int) -> None:
 
 def is_above(number: str, most: int) -> bool:
     return len(number) <= 10 and number.isdecimal() and int(number) > most
+
+
+def sort_ties_by_key() -> None:
+    """Have the first page of a table sort equal rows by their key, as the pages after it do.
+
+    Otherwise rows would be repeated or missing on the second page.
+    """
+
+    async def sorted_by_key(table: Any, columns: Any, request: Request, key: str) -> Any:
+        sort, descending, order = await sort_order(table, columns, request, key)
+        if key and order != key and not request.args.get("_next"):
+            order = f"{order}, {key}"
+        return sort, descending, order
+
+    datasette.views.table._sort_order = sorted_by_key
 
 
 def with_size(request: Request, rows: int) -> Request:

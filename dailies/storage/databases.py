@@ -46,6 +46,7 @@ JOIN_BY_NAME = (
 )
 
 datasette_compat.limit_queries_with(time_limit)
+datasette_compat.sort_ties_by_key()
 datasette_compat.limit_page_tokens(MAX_TOKEN)
 datasette_compat.shorten_table_pages(
     lambda error: (error.fit or None) if isinstance(error, TooManyBytes) else None, MAX_HTML_ROWS

@@ -297,6 +297,27 @@ def test_helpers_of_core_do_what_we_use_them_for() -> None:
     assert headers["Access-Control-Allow-Origin"] == "*"
 
 
+@pytest.mark.parametrize("sort", ["_sort", "_sort_desc"])
+async def test_equal_rows_are_on_one_page_each(
+    instance: Datasette, monkeypatch: pytest.MonkeyPatch, sort: str
+) -> None:
+    monkeypatch.setattr(datasette.views.table, "_sort_order", compat.sort_order)
+    compat.sort_ties_by_key()
+    database = instance.databases["d"]
+    await database.execute_write_script("""
+        create table keyed (name text primary key, c text);
+        insert into keyed values ('d', 'x'), ('a', 'x'), ('e', null), ('c', 'x'), ('b', null);
+        """)
+    await instance.invoke_startup()
+    found: list[str] = []
+    token = ""
+    while token is not None:
+        page = await instance.client.get(f"/d/keyed.json?_size=2&{sort}=c&_next={token}")
+        found += [row["name"] for row in page.json()["rows"]]
+        token = page.json()["next"]
+    assert found == (["b", "e", "a", "c", "d"] if sort == "_sort" else ["a", "c", "d", "b", "e"])
+
+
 async def test_databases_are_checked_before_they_are_resolved(instance: Datasette) -> None:
     asked = []
 

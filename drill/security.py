@@ -19,6 +19,8 @@ from statistics import median
 from typing import TypeVar
 from urllib.parse import quote, urljoin, urlsplit
 
+import httpx2
+
 from dailies.api.routes import ROUTES
 from drill.case import Run, case
 from drill.target import NAME, SENTINEL, Target, private_target, target
@@ -181,6 +183,11 @@ def cross_site(run: Run) -> None:
         assert site.content() == before
 
 
+def cookies_of(client: httpx2.Client) -> dict[str, str]:
+    """The header that sends the cookies of a client."""
+    return {"Cookie": "; ".join(f"{name}={value}" for name, value in client.cookies.items())}
+
+
 @case("8 a token and a cookie of another installation")
 def installations(run: Run) -> None:
     site, other = target(), private_target()
@@ -190,7 +197,7 @@ def installations(run: Run) -> None:
         assert other.request("GET", "/-/actor.json", token=token).status_code == 401
         for path in ("/", "/campaigns/jobs.json", "/api/campaigns"):
             run.tries += 1
-            answer = other.request("GET", path, cookies=dict(client.cookies))
+            answer = other.request("GET", path, headers=cookies_of(client))
             assert answer.status_code in {401, 403}, path
     secrets = [one.data_dir / ".dailies" / "secret" for one in (site, other)]
     assert {path.stat().st_mode & 0o777 for path in secrets} == {0o600}
@@ -248,20 +255,20 @@ def ended_sessions(run: Run) -> None:
     with attacked(run) as site, site.client() as client:
         for end in ("sign out", "revoke"):
             token_id = site.sign_in(client, "worker")
-            cookies = dict(client.cookies)
+            cookies = cookies_of(client)
             if end == "sign out":
                 assert client.post("/-/logout").status_code == 302
             else:
                 assert site.dailies("token", "--revoke", token_id).returncode == 0
             client.cookies.clear()
             for method, path in (("GET", "/"), ("GET", "/api/builds"), ("POST", "/api/builds")):
-                answer = site.request(method, path, cookies=cookies)
+                answer = site.request(method, path, headers=cookies)
                 run.tries += 1
                 assert answer.status_code == 401, (end, path)
                 assert "Max-Age=0" in answer.headers["set-cookie"]
     if not run.quick:
         site.restart()
-        assert site.request("GET", "/", cookies=cookies).status_code == 401
+        assert site.request("GET", "/", headers=cookies).status_code == 401
 
 
 @case("13 the same rules on every way to write")

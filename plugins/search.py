@@ -5,8 +5,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from functools import partial
 
 from datasette import Request, hookimpl
 from datasette.app import Datasette
@@ -21,11 +22,11 @@ COLUMN = "_search_"
 @hookimpl(trylast=True)
 def filters_from_request(
     request: Request, database: str, table: str, datasette: Datasette
-) -> Awaitable[FilterArguments] | None:
+) -> Callable[[], Awaitable[FilterArguments]] | None:
     search = SEARCHES.get((database, table))
     if search is None:
         return None
-    return filters(search, request, datasette.get_database(database))
+    return partial(filters, search, request, datasette.get_database(database))
 
 
 async def filters(search: Search, request: Request, database: Database) -> FilterArguments:

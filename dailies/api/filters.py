@@ -56,7 +56,7 @@ def describe_unknown(resource: Resource, name: str, others: tuple[str, ...]) -> 
     if column in resource.columns:
         return f"unknown parameter {quoted(name)}: operators are {', '.join(OPERATORS)}"
     known = ", ".join((*resource.columns, *others))
-    return f"unknown parameter {quoted(name)}: known are {known}"
+    return f"unknown parameter {quoted(name)}: use one of {known}"
 
 
 def parse_filters(

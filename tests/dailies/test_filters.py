@@ -147,7 +147,7 @@ async def test_booleans_have_names(datasette: Datasette) -> None:
         ("builds", "priority__above=1",
          f'unknown parameter "priority__above": operators are {", ".join(OPERATORS)}'),
         ("builds", "lease__notnull=1",
-         f'unknown parameter "lease__notnull": known are {", ".join(BUILDS.columns)}, {OTHERS}'),
+         f'unknown parameter "lease__notnull": use one of {", ".join(BUILDS.columns)}, {OTHERS}'),
     ],
 )  # fmt: skip
 async def test_wrong_filters_are_named(

@@ -376,7 +376,7 @@ async def test_lists_filter_search_and_sort(api: httpx2.AsyncClient, queue: Reso
     assert second["next"] is None
     known = ", ".join((*queue.columns, "q", "_sort", "_size", "_next"))
     answer = await api.get(f"/api/{queue.name}?colour=red&_x=1")
-    unknown = (f'unknown parameter "{name}": known are {known}' for name in ("colour", "_x"))
+    unknown = (f'unknown parameter "{name}": use one of {known}' for name in ("colour", "_x"))
     assert_error(answer, 400, *unknown)
 
 

@@ -144,7 +144,7 @@ async def test_a_presentation_shows_its_files(own_datasette: Datasette) -> None:
     text = text_of(await get(own_datasette, PRESENTATION))
     assert "failed 33.3 %" in text
     assert "presentations/pitch-sleep-spray/slide_01.png" in text
-    assert "Completed 28 Apr 2026, 11:01 , after 1 min 16 s" in text
+    assert re.search(r"Completed \d+ \w+ \d{4}, \d\d:\d\d , after 1 min 16 s", text)
     queued = text_of(
         await get(own_datasette, "/presentation_jobs/presentation_jobs/pitch-trail-mix")
     )
@@ -172,7 +172,7 @@ async def test_an_image_shows_where_it_is_used(datasette: Datasette) -> None:
     assert "<h1>nutsy, happy, sitting</h1>" in page
     assert '<a href="/-/videos/dly_vid_001">Matcha in ninety seconds</a>' in page
     assert '<a href="/image_library/collection_images?collection_id=1">Nutsy, cheerful</a>' in page
-    assert "1024 × 1024 pixels" in page
+    assert re.search(r"<dd>\d+ × \d+ pixels", page)
 
 
 async def test_a_topic_shows_the_videos_made_for_it(datasette: Datasette) -> None:
@@ -185,12 +185,14 @@ async def test_a_topic_shows_the_videos_made_for_it(datasette: Datasette) -> Non
 async def test_a_video_id_redirects_to_its_page(datasette: Datasette) -> None:
     async with asking(datasette, None) as client:
         known = await client.get("/-/videos/dly_vid_002")
-        unknown = await client.get("/-/videos/no~2Fsuch~0Avideo")
+        unknown = await client.get("/-/videos/no~2Fsuch~20video")
+        impossible = await client.get("/-/videos/no~2Fsuch~0Avideo")
     assert (known.status_code, known.headers["location"]) == (302, "/metrics/video_metadata/2")
     assert (unknown.status_code, unknown.headers["location"]) == (
         302,
-        "/metrics/latest_video_metrics?video_id__exact=no%2Fsuch%0Avideo",
+        "/metrics/latest_video_metrics?video_id__exact=no%2Fsuch+video",
     )
+    assert (impossible.status_code, "There is no such video" in impossible.text) == (404, True)
 
 
 async def test_the_stored_row_is_on_the_page(datasette: Datasette) -> None:
@@ -288,14 +290,11 @@ async def test_every_record_of_earlier_systems_has_a_page(data_dir: Path) -> Non
 async def test_odd_old_rows_have_pages_too(own_datasette: Datasette) -> None:
     """Values that earlier systems stored: invalid JSON, texts in number columns, other times."""
     with closing(open_database("image_library")) as db:
-        db.conn.execute("drop trigger if exists image_library_update")
-        for trigger in [
-            row[0]
-            for row in db.execute(
-                "select name from sqlite_master where type = 'trigger'"
-            ).fetchall()
-        ]:
-            db.conn.execute(f"drop trigger {trigger}")
+        triggers = db.execute(
+            "select name, sql from sqlite_master where type = 'trigger'"
+        ).fetchall()
+        for name, _ in triggers:
+            db.conn.execute(f"drop trigger {name}")
         db.conn.execute(
             """
             update image_library
@@ -304,6 +303,8 @@ async def test_odd_old_rows_have_pages_too(own_datasette: Datasette) -> None:
             where id = 1
             """
         )
+        for _, sql in triggers:
+            db.conn.execute(sql)
     page = text_of(await get(own_datasette, IMAGE))
     for text in ("no json", "wide", "3 Mar 2026, 10:00", "Used often times", "last soon"):
         assert text in page

@@ -249,7 +249,7 @@ def test_times_without_a_zone_are_of_the_configured_one(
     ("content", "message"),
     [
         (b"jobs:\n- id: a\n", "is not a SQLite file: it was left as it is"),
-        (b"SQLite format 3\x00" + b"\xff" * 4096, "is damaged"),
+        (b"SQLite format 3\x00" + b"\xff" * 4096, "is not a SQLite file"),
     ],
 )
 def test_what_is_no_database_is_refused_untouched(

@@ -12,8 +12,8 @@ import pytest
 
 from loaders.metrics import list_file, youtube_csv
 
-HEADER = b"video_id,trending_date,views,likes,dislikes,comment_count\n"
-ROW = b"dQw4w9WgXcQ,17.14.11,10,5,1,2\n"
+HEADER = b"video_id,trending_date,views,likes,dislikes,comment_count,description\n"
+ROW = b"dQw4w9WgXcQ,17.14.11,10,5,1,2," + b"x" * 10_000 + b"\n"
 READ = """
 import sys
 from pathlib import Path
@@ -33,7 +33,7 @@ def pack(path: Path, *parts: tuple[bytes, int]) -> Path:
 
 @pytest.mark.process
 def test_a_packed_list_is_read_with_little_memory(tmp_path: Path) -> None:
-    path = pack(tmp_path / "2017.csv.gz", (HEADER, 1), (b"\n" * (1 << 20), 512), (ROW, 3))
+    path = pack(tmp_path / "2017.csv.gz", (HEADER, 1), (ROW * 100, 512))
     limit = 300 << 20
     done = subprocess.run(
         [sys.executable, "-c", READ, str(path)],
@@ -41,7 +41,7 @@ def test_a_packed_list_is_read_with_little_memory(tmp_path: Path) -> None:
         text=True,
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (limit, limit)),
     )
-    assert (done.stdout.strip(), done.stderr) == ("3", "")
+    assert (done.stdout.strip(), done.stderr) == ("51200", "")
 
 
 @pytest.mark.parametrize(

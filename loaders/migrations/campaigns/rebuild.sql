@@ -78,9 +78,11 @@ where last.version = (select max(version) from job_history where job_id = jobs.i
   and last.operation <> 'delete'
   and last.data <> jobs.data;
 
--- Jobs that came, or came back, and jobs that are gone, whose last content nobody kept.
+-- Jobs that came, or came back, and jobs that are gone, whose last content nobody kept. A time of
+-- change that `data` does not hold was set a moment ago, and is the same in both tables.
 insert into job_history (job_id, version, operation, changed_at, data)
-select jobs.id, coalesce(max(version), 0) + 1, 'insert', strftime('%Y-%m-%dT%H:%M:%fZ', 'now'), null
+select jobs.id, coalesce(max(version), 0) + 1, 'insert',
+  iif(jobs.data ->> '$.updated_at' is null, jobs.updated_at, strftime('%Y-%m-%dT%H:%M:%fZ', 'now')), null
 from jobs
 left join job_history on job_id = jobs.id
 where jobs.id is not null

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from datasette.app import Datasette
 from empty_databases import create_databases
-from in_process import READER, ROOT, WORKER, asking, metadata, paths, serving
+from in_process import READER, READING, ROOT, WORKER, asking, metadata, paths, serving
 from jobs_client import bearer
 
 from dailies.auth import tokens
@@ -114,7 +114,7 @@ def _planted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 )
 async def test_nothing_of_a_closed_table_is_found(name: str, formats: list[str]) -> None:
     closed, hidden = CLOSINGS[name]
-    with serving(config=closing(closed)) as datasette:
+    with serving(config=closing(closed), **READING) as datasette:
         async with asking(datasette, ROOT) as client:
             for path in [*crawled(datasette, formats), *questions(closed)]:
                 text = (await client.get(path)).text

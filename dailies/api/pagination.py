@@ -156,6 +156,8 @@ def read_page(connection: sqlite3.Connection, resource: Resource, query: ListQue
     bytes_left = MAX_BYTES
     statements = statements_of(connection, resource, query)
     for condition, values in segments(resource, query):
+        if len(statements) > 1 and is_empty(connection, resource, query, condition, values):
+            continue
         limit = query.size + 1 - len(records)
         parameters = {**query.values, **values, "limit": limit}
         for *row, value, number in read_rows(connection, statements, condition, parameters):
@@ -226,6 +228,23 @@ def statements_of(
     return [page_sql(resource, query, query.conditions, search.condition_of_row), found]
 
 
+def is_empty(
+    connection: sqlite3.Connection,
+    resource: Resource,
+    query: ListQuery,
+    condition: str,
+    values: Mapping[str, Value],
+) -> bool:
+    """True if a segment has no rows, as that of nulls in most lists."""
+    sql = f"select 1 from {source_of(resource, query)} where {condition} limit 1"  # noqa: S608
+    return connection.execute(sql, values).fetchone() is None
+
+
+def source_of(resource: Resource, query: ListQuery) -> str:
+    times = "join job_times using (job_id)" if query.sort in resource.sorted_times else ""
+    return f"{resource.table} {times}"
+
+
 def is_indexed(connection: sqlite3.Connection, resource: Resource, column: str) -> bool:
     """True if rows can be read in the order of this column."""
     table, _, name = sort_value(resource, column).rpartition(".")
@@ -239,13 +258,11 @@ def page_sql(
     column = sort_value(resource, query.sort)
     direction = "desc" if query.descending else "asc"
     order = f"order by sorted_by {direction}, number {direction}"
-    times = "join job_times using (job_id)" if query.sort in resource.sorted_times else ""
     page = f"""
           select
             {column} as sorted_by,
             {resource.table}.rowid as number
-          from {resource.table}
-          {times}
+          from {source_of(resource, query)}
           where {" and ".join((SEGMENT, *conditions))}
           {order}
           limit {MAX_READ if among_first else ":limit"}

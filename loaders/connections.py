@@ -50,10 +50,24 @@ def connect_as(factory: type[Watched], path: str | Path | WatchedFile) -> Watche
     return with_pragmas(open_read_only_as(factory, path, BUSY_TIMEOUT_MS / 1000), wal=False)
 
 
+def use_log(connection: sqlite3.Connection) -> None:
+    """Turn the write-ahead log on. SQLite does not wait for others who do the same."""
+    end = time.monotonic() + BUSY_TIMEOUT_MS / 1000
+    while True:
+        try:
+            connection.execute("pragma journal_mode = wal")
+        except sqlite3.OperationalError as error:
+            if code_of(error) != sqlite3.SQLITE_BUSY or time.monotonic() > end:
+                raise
+            time.sleep(0.01)
+        else:
+            return
+
+
 def with_pragmas(connection: Watched, *, wal: bool) -> Watched:
     try:
         if wal:
-            connection.execute("pragma journal_mode = wal")
+            use_log(connection)
         set_pragmas(connection)
         add_functions(connection)
     except BaseException:

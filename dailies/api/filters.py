@@ -26,7 +26,7 @@ ARRAYS = frozenset({"arraycontains", "arraynotcontains"})
 WITHOUT_VALUE = frozenset(key for key, _, no_argument in Filters([]).lookups() if no_argument)
 OPERATORS = tuple(key for key, _, _ in Filters([]).lookups())
 MAX_LISTED = 1_000  # values of `in`
-MAX_PATTERN = MAX_LIKE_PATTERN - 2  # bytes, between two `%`
+MAX_PATTERN = (MAX_LIKE_PATTERN - 2) // 4  # characters of up to four bytes, between two `%`
 
 BOOLEANS = {"true": 1, "false": 0, "1": 1, "0": 0}
 NUMBER = re.compile(r"-?[0-9]{1,400}(\.[0-9]{1,400})?([eE][+-]?[0-9]{1,4})?", re.ASCII)
@@ -110,8 +110,8 @@ def converted(resource: Resource, column: str, operator: str, text: str) -> Valu
         return json.dumps([typed(resource, column, name, one) for one in listed(name, text)])
     if operator == "date" and not DATE.fullmatch(text):
         raise Invalid(f"{name}: must be a date such as 2026-11-20, not {quoted(text)}")
-    if operator not in WITHOUT_VALUE and len(text.encode(errors="replace")) > MAX_PATTERN:
-        raise Invalid(f"{name}: at most {MAX_PATTERN} bytes")
+    if operator not in WITHOUT_VALUE and len(text) > MAX_PATTERN:
+        raise Invalid(f"{name}: at most {MAX_PATTERN} characters")
     return text
 
 

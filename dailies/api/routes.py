@@ -121,7 +121,7 @@ def filter_patterns(resource: Resource) -> Iterator[tuple[str, dict[str, Any]]]:
             yield f"^({columns})__({'|'.join(sorted(LISTS))})$", LISTED[kind]
     every = "|".join(resource.columns)
     yield f"^({every})__date$", {"type": "string", "format": "date"}
-    yield f"^({every})__({'|'.join(others)})$", {"type": "string", "maxLength": MAX_PATTERN // 4}
+    yield f"^({every})__({'|'.join(others)})$", {"type": "string", "maxLength": MAX_PATTERN}
 
 
 def list_parameters(resource: Resource) -> tuple[Parameter, ...]:

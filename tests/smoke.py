@@ -13,7 +13,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parent / "support"))
+# In place of this folder, whose folders have the names of our packages.
+sys.path[0] = str(Path(__file__).parent / "support")
 
 from server_process import ServerProcess, run_dailies
 

@@ -1,6 +1,7 @@
 """The columns of `jobs`, and the normal form of a job's booleans and times.
 
-The columns themselves follow `data` by triggers: loaders/migrations/campaigns/m001_create.sql.
+The columns themselves follow `data` by triggers, which are in
+loaders/migrations/campaigns/m002_parts_of_words.sql, and by the views of m001_create.sql there.
 """
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+-- The triggers of `jobs` in force: those by which its columns follow `data` are among them.
+--
 -- Search for parts of words: an index of all runs of three characters. With `detail=none` it is small,
 -- and says which jobs hold all trigrams of a text; whether they hold the text is for the query to check.
 -- New jobs are added to it in batches, which costs a tenth: queries read the jobs after the last batch.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sqlite3
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import unquote, urlencode
 
 from datasette import Forbidden, NotFound, Request, Response, hookimpl
 from datasette.app import Datasette
@@ -117,7 +117,7 @@ def extra_template_vars(
 
 async def video_page(request: Request, datasette: Datasette) -> Response:
     """Redirect from a video's id to its page, or to its metrics if it has no metadata."""
-    video_id = tilde_decode(request.url_vars["video"])
+    video_id = tilde_decode(unquote(request.url_vars["video"]))
     if not video_id.isprintable():
         raise NotFound("There is no such video")
     require_available(datasette, "metrics")

@@ -110,7 +110,7 @@ def _planted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "formats"),
-    [("main tables", ["", ".json"]), ("databases", [".json"]), ("parts", [""])],
+    [("main tables", [".json"]), ("databases", [""]), ("parts", [""])],
 )
 async def test_nothing_of_a_closed_table_is_found(name: str, formats: list[str]) -> None:
     closed, hidden = CLOSINGS[name]

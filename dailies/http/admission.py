@@ -65,7 +65,7 @@ class Kinds:
     def __init__(self) -> None:
         self.pages = Places(10, 50)
         self.exports = Places(4, 20)  # they are made while they are sent
-        self.api = Places(8, 100)
+        self.api = Places(8, 40)
 
     def of(self, scope: Scope) -> Places | None:
         path = scope["path"]

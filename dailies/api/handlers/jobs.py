@@ -8,7 +8,7 @@ from typing import Any
 from datasette import Response
 
 from dailies.api.dispatch import JobRequest, json_response, row_if
-from dailies.api.pagination import DEFAULT_SIZE, parse_query, read_page
+from dailies.api.pagination import parse_query, read_page
 from dailies.api.request import JSON, merge_patch, parse_object, parse_objects
 from dailies.api.responses import JSONResponse, one_row, rows_text
 from loaders.rows import Change
@@ -18,8 +18,7 @@ MERGE_PATCH = (*JSON, "application/merge-patch+json")
 
 async def list_jobs(job: JobRequest) -> Response:
     query = parse_query(job.resource, job.parameters)
-    is_quick = query.size <= DEFAULT_SIZE and not query.text
-    read = job.read_at_once if is_quick else job.read
+    read = job.read if query.text else job.read_at_once
     page = await read(lambda conn: read_page(conn, job.resource, query))
     return job.page((record.text for record in page.records), page.next)
 

@@ -52,14 +52,17 @@ class Case:
     in_quick: bool
     function: Callable[[Run], None]
 
-    def run(self, folder: Path, *, quick: bool) -> Run:
-        """Run the case; AssertionError when a promise was broken."""
+    def run(self, folder: Path, *, quick: bool, timed: bool = True) -> Run:
+        """Run the case; AssertionError when a promise was broken.
+
+        Delays count only if `timed`: where nothing else keeps the machine busy.
+        """
         run = Run(folder, quick)
         self.function(run)
         leftover = [thread.name for thread in threading.enumerate() if thread.name == "drill"]
         assert not leftover, "a client of the drill is still running"
         assert run.lost == 0, f"{run.lost} acknowledged writes are lost"
-        assert run.delay < MAX_DELAY_SECONDS, f"another client waited {run.delay:.2f} s"
+        assert not timed or run.delay < MAX_DELAY_SECONDS, f"another client waited {run.delay:.2f} s"
         return run
 
 

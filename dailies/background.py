@@ -7,6 +7,7 @@ import logging
 import threading
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from weakref import WeakKeyDictionary
 
 from datasette.app import Datasette
@@ -30,6 +31,12 @@ class Task:
 def failures(datasette: Datasette) -> Mapping[str, str]:
     """The tasks whose last run failed, and the error."""
     return _failures.get(datasette, {})
+
+
+def start(datasette: Datasette, task: Task) -> None:
+    """Repeat the task while `dailies serve` runs; nothing happens in a Datasette of its own."""
+    if enabled.is_set():
+        datasette.add_background_task(partial(repeat, task=task), name=task.name)
 
 
 async def repeat(datasette: Datasette, task: Task) -> None:

@@ -19,7 +19,7 @@ from pathlib import Path
 from cli_runner import run_in_process
 
 from drill.case import Run, case
-from drill.site import Site
+from drill.site import Site, running
 from loaders import campaigns, open_database
 from loaders import restore as restoring
 from loaders.backups import back_up_file
@@ -256,13 +256,7 @@ def adding(path: Path) -> Iterator[list[str]]:
                 campaigns.add_job(db, {"id": key, "job_name": "x"})
                 added.append(key)
 
-    thread = threading.Thread(target=add, name="drill")
-    thread.start()
-    try:
-        yield added
-    finally:
-        ended.set()
-        thread.join()
+    yield from running(add, ended, added)
 
 
 def add_megabytes(path: Path, megabytes: int) -> None:

@@ -62,7 +62,7 @@ class Site(ServerProcess):
 
         with self.client() as client:
             client.get(path)  # the first request of a kind may load code
-        yield from _while(watch, ended)
+        yield from running(watch, ended)
         if failures:
             raise AssertionError(f"another client got no answer: {failures[0]!r}")
 
@@ -87,7 +87,7 @@ class Site(ServerProcess):
                     if answer.status_code == 201:
                         acknowledged.append(job["id"])
 
-        yield from _while(write, ended, acknowledged)
+        yield from running(write, ended, acknowledged)
 
     def client(self) -> httpx2.Client:
         return httpx2.Client(base_url=self.url, **CLIENT)
@@ -100,7 +100,7 @@ class Site(ServerProcess):
         return sum(key not in held for key in acknowledged)
 
 
-def _while(work: Any, ended: threading.Event, value: Any = None) -> Iterator[Any]:
+def running(work: Any, ended: threading.Event, value: Any = None) -> Iterator[Any]:
     thread = threading.Thread(target=work, name="drill")
     thread.start()
     try:

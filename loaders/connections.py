@@ -228,10 +228,12 @@ def acting_as(
 
 
 @contextmanager
-def time_limit(connection: sqlite3.Connection, seconds: float) -> Iterator[None]:
+def give_up_after(
+    connection: sqlite3.Connection, seconds: float, steps: int = STEPS_BETWEEN_LOOKS
+) -> Iterator[None]:
     """Raise TimeoutError once the queries within have taken so long."""
     end = time.monotonic() + seconds
-    connection.set_progress_handler(lambda: time.monotonic() > end, STEPS_BETWEEN_LOOKS)
+    connection.set_progress_handler(lambda: time.monotonic() > end, steps)
     try:
         yield
     except sqlite3.OperationalError as error:
@@ -243,9 +245,8 @@ def time_limit(connection: sqlite3.Connection, seconds: float) -> Iterator[None]
 
 
 def has_rows(db: Connection, table: str) -> bool:
-    quoted = table.replace('"', '""')
     with reading(db) as connection:
-        found = connection.execute(f'select 1 from "{quoted}" limit 1')  # noqa: S608
+        found = connection.execute(f"select 1 from {quoted(table)} limit 1")  # noqa: S608
         return found.fetchone() is not None
 
 

@@ -15,7 +15,7 @@ from typing import Any
 from loaders import derived
 from loaders.comparison import Comparison
 from loaders.conflicts import resolve_conflict
-from loaders.connections import Connection, reading, snapshot
+from loaders.connections import Connection, quoted, reading, snapshot
 from loaders.errors import translated
 from loaders.formats.atomic_write import ExportReport, write_export
 from loaders.formats.csv import Cells
@@ -130,10 +130,6 @@ class Table:
 
 def place_of(column: tuple[str, str, int, str | None]) -> int:
     return column[2]
-
-
-def quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
 
 
 def served_tables(name: str, connection: sqlite3.Connection) -> list[str]:

@@ -17,7 +17,7 @@ from pathlib import Path
 import sqlite_utils
 
 from loaders import backups, checks, repair, schema
-from loaders.connections import BULK_CACHE_KIB, connect, count_rows, time_limit
+from loaders.connections import BULK_CACHE_KIB, connect, count_rows, give_up_after
 from loaders.database_file import TIMEOUT, create_file, create_folder, open_read_only
 from loaders.folder_lock import exclusive
 from loaders.progress import Progress, portion, report_steps
@@ -150,7 +150,7 @@ def repair_content(
     """
     with closing(connect(path)) as connection:
         try:
-            with time_limit(connection, seconds):
+            with give_up_after(connection, seconds):
                 stale = checks.stale_search_indexes(connection, name)
                 faults = [] if stale else checks.derived_faults(connection, name)
         except TimeoutError:

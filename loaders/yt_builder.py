@@ -21,7 +21,6 @@ from loaders.queues.table import Row, Table
 from loaders.rows import select
 
 FILE_TYPES = ("videos", "music", "sounds", "quotes")
-PRIVACIES = ("private", "unlisted", "public")
 
 JOBS = Table(
     "jobs",

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 from datasette import hookimpl
 from datasette.app import Datasette
 
@@ -12,6 +10,5 @@ from dailies import background, recovery
 
 @hookimpl
 def startup(datasette: Datasette) -> None:
-    if background.enabled.is_set():
-        for task in recovery.tasks():
-            datasette.add_background_task(partial(background.repeat, task=task), name=task.name)
+    for task in recovery.tasks():
+        background.start(datasette, task)

@@ -17,8 +17,7 @@ def startup(datasette: Datasette) -> Any:
     async def start() -> None:
         if background.enabled.is_set():
             await reopening.open_for_writing(datasette)
-            task = reopening.task()
-            datasette.add_background_task(partial(background.repeat, task=task), name=task.name)
+            background.start(datasette, reopening.task())
 
     return start
 

@@ -7,23 +7,20 @@ finding the actor, refusing requests from other sites, keeping answers to a pers
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable
 from typing import Any
 
-from datasette import Request, Response
+from datasette import Request
 from datasette.app import Datasette
 from datasette.tokens import TokenInvalid
 
 from dailies.api.dispatch import with_cors
 from dailies.api.responses import error_response
-from dailies.api.routes import views
+from dailies.api.routes import View, views
 from dailies.datasette_compat import actor_of, exception_response, same_origin_only
 from dailies.errors import RequestError
 
 CHALLENGE = {"WWW-Authenticate": 'Bearer error="invalid_token"'}
 VARY = "Cookie, Authorization"
-
-View = Callable[[Request, Datasette], Awaitable[Response]]
 
 
 def application(datasette: Datasette, other: Any) -> Any:
@@ -40,7 +37,8 @@ def application(datasette: Datasette, other: Any) -> Any:
     protected = same_origin_only(datasette, respond_to_job_request)
 
     async def route(scope: dict[str, Any], receive: Any, send: Any) -> None:
-        if scope["type"] == "http" and (path := path_of(scope)).startswith(f"{base}/api/"):
+        path = Request(scope, receive).path if scope["type"] == "http" else ""
+        if path.startswith(f"{base}/api/"):
             path = path[len(base) :]
             for pattern, view in known:
                 if match := pattern.match(path):
@@ -50,12 +48,6 @@ def application(datasette: Datasette, other: Any) -> Any:
         await other(scope, receive, send)
 
     return route
-
-
-def path_of(scope: dict[str, Any]) -> str:
-    """The path as it was sent: an encoded slash is part of a key."""
-    raw: bytes | None = scope.get("raw_path")
-    return raw.decode("latin-1").partition("?")[0] if raw else scope["path"]
 
 
 async def response_to(datasette: Datasette, request: Request, view: View) -> Any:

@@ -16,7 +16,8 @@ from datasette.resources import TableResource
 from datasette.utils import named_parameters
 
 from dailies.canned_queries import CannedQuery
-from dailies.storage.restricted import quoted, reference, tables_read
+from dailies.storage.restricted import reference, tables_read
+from loaders.connections import quoted
 from loaders.registry import DATABASES
 
 KINDS = {"view-table": "table", "view-query": "query"}

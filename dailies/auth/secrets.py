@@ -13,11 +13,10 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
+from loaders.database_file import FILE_MODE, FOLDER_MODE
 from loaders.registry import data_dir
 
 FOLDER = ".dailies"
-FOLDER_MODE = 0o700
-FILE_MODE = 0o600
 READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
 MIN_LENGTH = 32  # characters of a secret
 

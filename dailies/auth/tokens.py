@@ -21,7 +21,7 @@ from typing import Any
 
 from dailies.auth.secrets import create_private_file, private_path
 from loaders.connections import BUSY_TIMEOUT_MS
-from loaders.database_file import open_read_only
+from loaders.database_file import identity_of, open_read_only
 
 PREFIX = "dly_"
 STORE = "tokens.db"
@@ -258,11 +258,9 @@ def reading_connection() -> sqlite3.Connection | None:
     It is opened again after the file was replaced: tokens of a deleted store are invalid.
     """
     path = private_path(STORE)
-    try:
-        status = path.stat()
-    except FileNotFoundError:
+    identity = identity_of(path)
+    if identity is None:
         return None
-    identity = (status.st_dev, status.st_ino)
     if getattr(_local, "identity", None) != identity:
         _local.open = OpenStore(connect_to_read(path))
         _local.identity = identity

@@ -16,7 +16,7 @@ from datasette.app import Datasette
 from dailies.background import enabled
 from dailies.errors import RETRY, RequestError
 from loaders import checks
-from loaders.connections import time_limit
+from loaders.connections import give_up_after
 from loaders.database_file import open_read_only
 from loaders.errors import describe_error
 from loaders.registry import DATABASES, database_path
@@ -82,6 +82,6 @@ def reason_unavailable(name: str, path: Path) -> str | None:
 
 def quick_damage(connection: sqlite3.Connection) -> list[str]:
     """The damage that a short look finds, which reads small files whole."""
-    with suppress(TimeoutError), time_limit(connection, CHECK_SECONDS):
+    with suppress(TimeoutError), give_up_after(connection, CHECK_SECONDS):
         return checks.damage(connection)
     return []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -28,6 +27,7 @@ from dailies.storage.restricted import (
     with_listed,
     write_authorizer,
 )
+from loaders.connections import give_up_after
 from loaders.database_file import WatchedFile
 from loaders.errors import NotFound
 from loaders.search import SEARCHES
@@ -53,7 +53,7 @@ datasette_compat.shorten_table_pages(
 )
 
 groups: WeakKeyDictionary[Database, GroupCommit] = WeakKeyDictionary()
-quick_reads: WeakKeyDictionary[Database, QuickReads] = WeakKeyDictionary()
+quick_connections: WeakKeyDictionary[Database, sqlite3.Connection] = WeakKeyDictionary()
 
 
 class InDatabase(Protocol):
@@ -248,30 +248,15 @@ async def read_at_once(
     A read that takes longer after all, or meets a lock, is done again by a thread.
     """
     database = database_of(datasette, resource.database)
-    quick = quick_reads.get(database)
-    if quick is None:
-        quick = quick_reads[database] = QuickReads(datasette, database)
+    connection = quick_connections.get(database)
+    if connection is None:
+        connection = quick_connections[database] = database.connect(waiting=False)
+        prepare_connection(datasette, connection, database.name)
     try:
-        return quick.read(read)
-    except sqlite3.OperationalError:
+        with give_up_after(connection, QUICK_SECONDS, QUICK_STEPS):
+            return read(connection)
+    except (TimeoutError, sqlite3.OperationalError):
         return await read_from(datasette, resource, read)
-
-
-class QuickReads:
-    """A connection of the event loop's own, whose statements end after a few milliseconds."""
-
-    def __init__(self, datasette: Datasette, database: Database) -> None:
-        self._connection = database.connect(waiting=False)
-        prepare_connection(datasette, self._connection, database.name)
-        self._connection.set_progress_handler(self._is_late, QUICK_STEPS)
-        self._deadline = 0.0
-
-    def read(self, read: Callable[[sqlite3.Connection], Result]) -> Result:
-        self._deadline = time.monotonic() + QUICK_SECONDS
-        return read(self._connection)
-
-    def _is_late(self) -> bool:
-        return time.monotonic() > self._deadline
 
 
 async def write_to(

@@ -27,7 +27,7 @@ from dailies.storage.bounds import (
 )
 from dailies.storage.job_size import limit_jobs
 from loaders import schema
-from loaders.connections import BUSY_TIMEOUT_MS, set_pragmas
+from loaders.connections import BUSY_TIMEOUT_MS, quoted, set_pragmas
 from loaders.database_file import (
     WatchedConnection,
     WatchedFile,
@@ -87,10 +87,6 @@ Authorizer = Callable[[int, str | None, str | None, str | None, str | None], int
 
 def fold(name: str) -> str:
     return name.translate(ASCII_LOWER)
-
-
-def quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Rules, `updated_at` and the search index of `trends`, whoever writes and however."""
+"""Rules, `updated_at` and the search index of `trends`, for each way to write a row."""
 
 from __future__ import annotations
 

@@ -5,7 +5,6 @@ What is readable for nobody is decided in dailies/storage/restricted.py.
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol, TypeVar
@@ -42,12 +41,13 @@ async def is_allowed(
     datasette: Datasette, actor: Actor, action: str, resource: Table, table: str | None = None
 ) -> bool:
     """True if Datasette allows the action on the table of the resource, or on another `table`."""
-    asked = TableResource(resource.database, table or resource.table)
+    asked = (resource.database, table or resource.table)
 
     async def ask() -> bool:
-        return bool(await datasette.allowed(action=action, resource=asked, actor=actor))
+        found = await datasette.allowed(action=action, resource=TableResource(*asked), actor=actor)
+        return bool(found)
 
-    return await cached(datasette, actor, (action, str(asked)), ask)
+    return await cached(datasette, actor, (action, *asked), ask)
 
 
 async def all_allowed(
@@ -76,7 +76,7 @@ async def cached(
     if permission_checks_skipped():
         return await ask()
     cache = caches.setdefault(datasette, {})
-    key = (json.dumps(actor, sort_keys=True, default=repr), *question)
+    key = (repr(actor), *question)
     until, answer = cache.get(key, (0.0, None))
     if time.monotonic() >= until:
         answer = await ask()

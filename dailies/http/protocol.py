@@ -52,9 +52,9 @@ class JoinedWrites:
         self._transport.close()
 
     def _send(self) -> None:
-        if self._written:
+        if self._written and not self._transport.is_closing():
             self._transport.write(b"".join(self._written))
-            self._written.clear()
+        self._written.clear()
 
 
 class LimitedProtocol(HttpToolsProtocol):

@@ -38,6 +38,8 @@ class LineFormatter(logging.Formatter):
 
 def escaped(text: str) -> str:
     """The text without line breaks and other control characters, as JSON escapes them."""
+    if text.isascii() and text.isprintable() and "\\" not in text:
+        return text
     return json.dumps(text)[1:-1].replace('\\"', '"').replace("\x7f", "\\u007f")
 
 

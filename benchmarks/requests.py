@@ -1,0 +1,140 @@
+"""Short requests to the jobs API from 8 connections, beside PocketBase's and Datasette's."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterator
+from typing import Any
+
+import httpx2
+
+from benchmarks import documents, peers
+from benchmarks.load import Load, alternate
+from benchmarks.peers import RECORDS
+from benchmarks.rows import Row, compared
+from benchmarks.workspace import OURS, POCKETBASE, Workspace
+
+API, BUILDS = "/api/campaigns", "/api/builds"
+QUEUED = 40  # thousands of builds that wait, more than are claimed while it is measured
+RUNNING = 100  # builds that workers hold
+PB_NEWEST = f"{RECORDS}?sort=-created&perPage=20&skipTotal=1"
+
+
+def measure(work: Workspace) -> Iterator[Row]:
+    yield from read_one(work)
+    yield from lists(work)
+    yield from create_one(work)
+    yield from update_one(work)
+    yield from builds(work)
+
+
+def read_one(work: Workspace) -> Iterator[Row]:
+    targets = work.targets(
+        lambda n: ("GET", f"{API}/{documents.identifier(work.old_number(n))}"),
+        pocketbase=lambda n: ("GET", f"{RECORDS}/{peers.record_id(work.old_number(n))}"),
+        datasette=lambda n: f"/copy/jobs/{documents.identifier(work.old_number(n))}.json",
+    )
+    loads = alternate(targets, seconds=work.seconds)
+    yield from rates("read one", loads, least_ratio=1)
+    p99 = {
+        name: statistics.median(load.percentile(0.99) for load in rounds)
+        for name, rounds in loads.items()
+    }
+    row = Row("read one, p99", p99.pop(OURS), "ms", "less", POCKETBASE, limit=10)
+    yield from compared(row, p99)
+
+
+def lists(work: Workspace) -> Iterator[Row]:
+    targets = work.targets(
+        lambda _: ("GET", f"{API}?_size=20"),
+        pocketbase=lambda _: ("GET", PB_NEWEST),
+        datasette=lambda _: "/copy/jobs.json?_size=20&_sort_desc=created_at",
+    )
+    loads = alternate(targets, seconds=work.seconds)
+    yield from rates("list 20, newest first", loads, least_ratio=1)
+    targets = work.targets(
+        lambda _: ("GET", f"{API}?_size=20&language=German"),
+        pocketbase=lambda _: ("GET", f"{PB_NEWEST}&filter=(language%3D'German')"),
+        datasette=lambda _: "/copy/jobs.json?_size=20&_sort_desc=created_at&language=German",
+    )
+    loads = alternate(targets, seconds=work.seconds)
+    yield from rates("list 20 of a language, newest first", loads)
+
+
+def create_one(work: Workspace) -> Iterator[Row]:
+    targets = work.targets(
+        lambda _: ("POST", API, work.new_job()),
+        pocketbase=lambda _: ("POST", RECORDS, peers.record(work.new_job())),
+    )
+    loads = alternate(targets, seconds=work.seconds)
+    yield from rates("create one, answered when on disk", loads, least_ratio=1)
+
+
+def update_one(work: Workspace) -> Iterator[Row]:
+    def change(n: int) -> tuple[Any, ...]:
+        job_id = documents.identifier(work.old_number(n))
+        return "PATCH", f"{API}/{job_id}", {"hook": f"hook {n}"}
+
+    yield from beside_update(work, "update one", change)
+
+
+def builds(work: Workspace) -> Iterator[Row]:
+    """What workers send; PocketBase has no queue, so its update is what to compare with."""
+    fill_queue(work)
+    yield from beside_update(
+        work, "heartbeat", lambda n: ("POST", f"{BUILDS}/{n % RUNNING + 1}/heartbeat", {})
+    )
+    claim = {"worker": "bench"}
+    yield from beside_update(work, "claim", lambda _: ("POST", f"{BUILDS}/claim", claim))
+
+
+def fill_queue(work: Workspace) -> None:
+    headers = {"Authorization": f"Bearer {work.token}"}
+    with httpx2.Client(base_url=work.server.url, headers=headers, trust_env=False) as client:
+        for _ in range(QUEUED):
+            client.post(BUILDS, json=[{"status": "queued"}] * 1000).raise_for_status()
+        for _ in range(RUNNING):
+            client.post(f"{BUILDS}/claim", json={"worker": "bench"}).raise_for_status()
+
+
+def beside_update(work: Workspace, name: str, request: Any) -> Iterator[Row]:
+    def change(n: int) -> tuple[Any, ...]:
+        record_id = peers.record_id(work.old_number(n))
+        return "PATCH", f"{RECORDS}/{record_id}", {"hook": f"hook {n}"}
+
+    targets = work.targets(request, pocketbase=change)
+    loads = alternate(targets, seconds=work.seconds)
+    yield from rates(name, loads, least_ratio=1)
+
+
+def rates(
+    name: str, loads: dict[str, list[Load]], *, least_ratio: float | None = None
+) -> Iterator[Row]:
+    """Requests a second: the medians of the rounds. RuntimeError when one of ours failed."""
+    found = {
+        peer: statistics.median(load.rate for load in rounds) for peer, rounds in loads.items()
+    }
+    row = Row(
+        name,
+        found.pop(OURS),
+        "a second",
+        "more",
+        POCKETBASE,
+        least_ratio=least_ratio,
+        note=failures(loads),
+    )
+    yield from compared(row, found)
+
+
+def failures(loads: dict[str, list[Load]]) -> str:
+    """What peers failed to answer; RuntimeError when it was us."""
+    notes = []
+    for peer, rounds in loads.items():
+        failed = [failure for load in rounds for failure in load.failures]
+        total = len(failed) + sum(len(load.delays) for load in rounds)
+        if failed and peer == OURS:
+            raise RuntimeError(f"{len(failed)} of {total} requests failed: {failed[0]}")
+        if failed:
+            first = failed[0].replace("\r\n", " ")[:200]
+            notes.append(f"{peer} failed {len(failed)} of {total} requests: {first}")
+    return "; ".join(notes)

@@ -73,10 +73,11 @@ def from_dict(values: dict[str, Any]) -> Row:
 
 
 def compared(row: Row, theirs: Mapping[str, float | None]) -> Iterator[Row]:
-    """The row with the value of its own peer, which has the target; then one for each other."""
-    yield dataclasses.replace(row, theirs=theirs.get(row.peer))
+    """The row beside its own peer, or else the first, with the target; then beside the others."""
+    own = row.peer or next(iter(theirs), "")
+    yield dataclasses.replace(row, peer=own, theirs=theirs.get(own))
     for peer, value in theirs.items():
-        if peer != row.peer:
+        if peer != own:
             yield dataclasses.replace(row, peer=peer, theirs=value, least_ratio=None, limit=None)
 
 

@@ -50,7 +50,9 @@ def every_list(work: Workspace, port: int) -> dict[str, Load]:
         query = urlencode({column: value, "_sort": sort})
         path = f"{API}?{query}&_size=20"
         found[query] = alone(work, port, path)
-        with httpx2.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client:
+        with httpx2.Client(
+            base_url=f"http://127.0.0.1:{port}", timeout=60, trust_env=False
+        ) as client:
             token = client.get(path).raise_for_status().json()["next"]
         if token is not None:
             found[f"{query}, second page"] = alone(

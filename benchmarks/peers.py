@@ -93,7 +93,7 @@ def create_collection(port: int) -> None:
     rules = dict.fromkeys(("listRule", "viewRule", "createRule", "updateRule", "deleteRule"), "")
     indexes = [f"create index idx_jobs_{name} on jobs ({name})" for name in INDEXED]
     collection = {"name": "jobs", "type": "base", "schema": schema, "indexes": indexes, **rules}
-    with httpx2.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client:
+    with httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=60, trust_env=False) as client:
         admin = client.post("/api/admins/auth-with-password", json=ADMIN).json()
         headers = {"Authorization": admin["token"]}
         created = client.post("/api/collections", json=collection, headers=headers)
@@ -141,7 +141,7 @@ def running(command: list[str], port: int, log: Path) -> Iterator[None]:
 
 
 def wait_for(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
-    with httpx2.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client:
+    with httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=60, trust_env=False) as client:
         while process.poll() is None:
             try:
                 client.get("/", timeout=60)

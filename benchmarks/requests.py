@@ -15,7 +15,7 @@ from benchmarks.rows import Row, compared
 from benchmarks.workspace import OURS, POCKETBASE, Workspace
 
 API, BUILDS = "/api/campaigns", "/api/builds"
-QUEUED = 40  # thousands of builds that wait, more than are claimed while it is measured
+QUEUED = 20_000  # builds that wait for each second of a round, more than are claimed in all rounds
 RUNNING = 100  # builds that workers hold
 PB_NEWEST = f"{RECORDS}?sort=-created&perPage=20&skipTotal=1"
 
@@ -90,8 +90,10 @@ def builds(work: Workspace) -> Iterator[Row]:
 
 def fill_queue(work: Workspace) -> None:
     headers = {"Authorization": f"Bearer {work.token}"}
-    with httpx2.Client(base_url=work.server.url, headers=headers, trust_env=False) as client:
-        for _ in range(QUEUED):
+    with httpx2.Client(
+        base_url=work.server.url, headers=headers, timeout=60, trust_env=False
+    ) as client:
+        for _ in range(1 + round(QUEUED * work.seconds / 1000)):
             client.post(BUILDS, json=[{"status": "queued"}] * 1000).raise_for_status()
         for _ in range(RUNNING):
             client.post(f"{BUILDS}/claim", json={"worker": "bench"}).raise_for_status()

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 BEGIN, END = "<!-- bench -->", "<!-- /bench -->"
-HEADINGS = ("", "Dailies", "ratio to", "target", "met")
+HEADINGS = ("Dailies", "ratio to", "target", "met")
 
 
 @dataclass(frozen=True)
@@ -90,11 +90,12 @@ def shown(value: float, significant: int = 3) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
-def table(rows: Iterable[Row]) -> str:
+def table(rows: Iterable[Row], title: str = "") -> str:
     """Markdown: a line for each name, with the ratios to all its peers."""
+    headings = (title, *HEADINGS)
     lines = [cells(list(group)) for _, group in groupby(rows, key=lambda row: row.name)]
     return "\n".join(
-        "| " + " | ".join(line) + " |" for line in [HEADINGS, ("---",) * len(HEADINGS), *lines]
+        "| " + " | ".join(line) + " |" for line in [headings, ("---",) * len(headings), *lines]
     )
 
 

@@ -123,7 +123,7 @@ def differences(report: Report) -> Iterator[str]:
 def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="just bench", description=__doc__)
     parser.add_argument("--jobs", type=int, default=1_000_000)
-    parser.add_argument("--snapshots", type=int, default=5_000_000)
+    parser.add_argument("--snapshots", type=int, default=1_000_000)
     parser.add_argument("--seconds", type=float, default=1.0, help="for each round of requests")
     parser.add_argument(
         "--only", metavar="WORD", action="append", choices=[*SUBJECTS], help=", ".join(SUBJECTS)
@@ -156,7 +156,7 @@ def run(workspace: Workspace, only: list[str] | None = None) -> Report:
 
 def save(report: dict[str, Any], options: argparse.Namespace) -> None:
     """The results as JSON, and the tables of a complete run made of them."""
-    complete = not options.only and not report["failed"]
+    complete = not options.only
     path = options.json or (RESULTS if complete and not options.no_docs else None)
     if path is not None:
         path.write_text(json.dumps(report, indent=2) + "\n")
@@ -168,16 +168,13 @@ def save(report: dict[str, Any], options: argparse.Namespace) -> None:
 def documents(report: dict[str, Any]) -> dict[Path, str]:
     """The tables of the README and of docs/performance.md."""
     found = [rows.from_dict(row) for row in report["rows"]]
-    caption = (
-        f"{report['jobs']:,} jobs of 350 bytes. ↑: more is better, ↓: less is better;"
-        " a ratio above 1: better than the other."
-    )
-    headlines = rows.table(row for row in found if row.name in HEADLINES)
+    title = f"{report['jobs']:,} jobs"
     notes = [f"- {row.name}: {row.note}" for row in found if row.note]
     notes += [f"- Missing: {line}" for line in report["missing"]]
+    notes += [f"- Failed: {line}" for line in report["failed"]]
     return {
-        README: f"{caption}\n\n{headlines}",
-        DOCUMENT: "\n".join([caption, "", rows.table(found), "", *dict.fromkeys(notes)]),
+        README: rows.table((row for row in found if row.name in HEADLINES), title),
+        DOCUMENT: "\n".join([rows.table(found, title), "", *dict.fromkeys(notes)]).rstrip(),
     }
 
 

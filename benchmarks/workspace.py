@@ -87,7 +87,7 @@ class Workspace:
         try:
             folder = self.folder / "pocketbase"
             return self._started(POCKETBASE, lambda: peers.pocketbase(folder, self.jobs))
-        except peers.MissingPeerError as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, ours is measured
             self.missing.append(f"PocketBase, and every row beside it: {error}")
             return None
 

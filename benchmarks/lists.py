@@ -8,12 +8,13 @@ from typing import NamedTuple
 from urllib.parse import urlencode
 
 import httpx2
+from server_process import CLIENT
 
 from benchmarks import documents
-from benchmarks.load import Load, Target, alternate, measure, request
+from benchmarks.load import Load, Target, alternate, measure, request, together
 from benchmarks.requests import API, PB_NEWEST, failures
 from benchmarks.rows import Row, compared
-from benchmarks.workspace import FEW_JOBS, OURS, Request, Workspace
+from benchmarks.workspace import FEW_JOBS, OURS, Workspace
 
 SORTS = ("-created_at", "-updated_at", "job_name")
 REQUESTS = 20  # of each list
@@ -72,9 +73,7 @@ def every_page(work: Workspace, port: int, values: list[tuple[str, str]]) -> dic
         page = Page(column, value, sort, 1)
         path = f"{API}?{page.query}&_size=20"
         found[page] = alone(work, port, path)
-        with httpx2.Client(
-            base_url=f"http://127.0.0.1:{port}", timeout=60, trust_env=False
-        ) as client:
+        with httpx2.Client(base_url=f"http://127.0.0.1:{port}", **CLIENT) as client:
             token = client.get(path).raise_for_status().json()["next"]
         if token is not None:
             second = f"{path}&{urlencode({'_next': token})}"
@@ -95,38 +94,30 @@ def searches(work: Workspace) -> Iterator[Row]:
     """The first page of a search for a word that every job has."""
     word = documents.COMMON_WORD
     anywhere = "||".join(f"{name}~'{word}'" for name in ("job_name", "product", "hook"))
+    in_pocketbase = f"{PB_NEWEST}&filter=({anywhere})"
     newest = f"_search={word}&_sort_desc=created_at"
-    yield from search(
-        work,
-        "API, newest first",
-        lambda _: ("GET", f"{API}?q={word}&_size=20"),
-        pocketbase=lambda _: ("GET", f"{PB_NEWEST}&filter=({anywhere})"),
-    )
+    yield from search(work, "API, newest first", f"{API}?q={word}&_size=20", in_pocketbase)
     for title, path in (("table in JSON", "jobs.json"), ("table page", "jobs")):
-        yield from search(
-            work,
-            f"{title}, newest first",
-            lambda _, path=path: ("GET", f"/campaigns/{path}?{newest}"),
-            datasette=lambda _, path=path: f"/copy/{path}?{newest}",
-        )
-    yield from search(work, "page of all databases", lambda _: ("GET", f"/-/search?q={word}"))
+        ours, theirs = f"/campaigns/{path}?{newest}", f"/copy/{path}?{newest}"
+        yield from search(work, f"{title}, newest first", ours, datasette=theirs)
+    yield from search(work, "page of all databases", f"/-/search?q={word}")
 
 
-def search(work: Workspace, title: str, ours: Request, **others: Request) -> Iterator[Row]:
-    targets = work.targets(ours, **others)
+def search(
+    work: Workspace,
+    title: str,
+    ours: str,
+    pocketbase: str | None = None,
+    datasette: str | None = None,
+) -> Iterator[Row]:
+    targets = work.targets(
+        lambda _: ("GET", ours),
+        pocketbase=None if pocketbase is None else lambda _: ("GET", pocketbase),
+        datasette=None if datasette is None else lambda _: datasette,
+    )
     rounds = alternate(targets, seconds=work.seconds, connections=1, requests=REQUESTS)
     note = failures(rounds)
-    loads = {
-        name: Load(delays=[one for load in some for one in load.delays])
-        for name, some in rounds.items()
-    }
-    p95 = {name: load.percentile(0.95) for name, load in loads.items()}
-    row = Row(
-        f"search alone, {title}, p95",
-        p95.pop(OURS),
-        "ms",
-        "less",
-        limit=50,
-        note=note,
-    )
-    yield from compared(row, p95)
+    loads = {name: together(some) for name, some in rounds.items()}
+    p95 = {name: load.percentile(0.95) for name, load in loads.items() if load.delays}
+    name = f"search alone, {title}, p95"
+    yield from compared(Row(name, p95.pop(OURS), "ms", "less", limit=50, note=note), p95)

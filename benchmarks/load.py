@@ -10,7 +10,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import uvloop
 
@@ -50,7 +50,15 @@ class Load:
         return ordered[min(int(len(ordered) * share), len(ordered) - 1)]
 
 
-def request(method: str, path: str, body: Any = None, token: str | None = None) -> bytes:
+def together(rounds: list[Load]) -> Load:
+    return Load(
+        seconds=sum(load.seconds for load in rounds),
+        delays=[delay for load in rounds for delay in load.delays],
+        failures=[failure for load in rounds for failure in load.failures],
+    )
+
+
+def request(method: str, path: str, body: Any = None, *, token: str | None = None) -> bytes:
     content = b"" if body is None else json.dumps(body).encode()
     head = f"{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
     head += f"Authorization: Bearer {token}\r\n" if token else ""
@@ -66,7 +74,7 @@ class Connection(asyncio.Protocol):
         self._received = bytearray()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)
         self._next()
 
     def data_received(self, data: bytes) -> None:
@@ -85,7 +93,7 @@ class Connection(asyncio.Protocol):
 
     def _count(self, delay: float) -> None:
         # 204 has no content: a claim that found nothing, for instance.
-        if self._received[9:12] in (b"200", b"201"):
+        if bytes(self._received[9:12]) in (b"200", b"201"):
             self._load.delays.append(delay)
         else:
             self._load.failures.append(bytes(self._received).decode(errors="replace")[:2000])

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Iterator
 from urllib.parse import urlencode
 
 from benchmarks import documents
-from benchmarks.load import Load, alternate
+from benchmarks.load import Load, alternate, together
 from benchmarks.requests import failures
 from benchmarks.rows import Row
 from benchmarks.workspace import DATASETTE, OURS, Workspace
@@ -27,7 +26,7 @@ def measure(work: Workspace) -> Iterator[Row]:
     german = urlencode({"language": documents.FILTERS["language"]})
     name = "table page, ?language=German"
     yield versus(name, pages[german], least_ratio=2, note=note)
-    slowest = max(pages, key=lambda query: median(pages[query][OURS]))
+    slowest = max(pages, key=lambda query: together(pages[query][OURS]).median)
     name = "table page by any facet or sort, the slowest"
     yield versus(name, pages[slowest], limit=150, note=slowest)
     compared = {query: versus("", loads).ratio for query, loads in pages.items()}
@@ -57,11 +56,6 @@ def alone(work: Workspace, ours: str, datasette: str) -> dict[str, list[Load]]:
     )
 
 
-def median(rounds: list[Load]) -> float:
-    delays = [delay for load in rounds for delay in load.delays]
-    return statistics.median(delays) if delays else 0.0
-
-
 def versus(
     name: str,
     loads: dict[str, list[Load]],
@@ -70,5 +64,6 @@ def versus(
     limit: float | None = None,
     note: str = "",
 ) -> Row:
-    ours, theirs = median(loads[OURS]), median(loads[DATASETTE])
-    return Row(name, ours, "ms", "less", DATASETTE, theirs, least_ratio, limit, note)
+    ours, theirs = together(loads[OURS]), together(loads[DATASETTE])
+    others = theirs.median if theirs.delays else None
+    return Row(name, ours.median, "ms", "less", DATASETTE, others, least_ratio, limit, note)

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
-from server_process import free_port
+from server_process import CLIENT, free_port
 
 from benchmarks import documents
 
@@ -89,7 +89,7 @@ def create_collection(port: int) -> None:
     rules = dict.fromkeys(("listRule", "viewRule", "createRule", "updateRule", "deleteRule"), "")
     indexes = [f"create index idx_jobs_{name} on jobs ({name})" for name in INDEXED]
     collection = {"name": "jobs", "type": "base", "schema": schema, "indexes": indexes, **rules}
-    with httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=60, trust_env=False) as client:
+    with httpx2.Client(base_url=f"http://127.0.0.1:{port}", **CLIENT) as client:
         admin = client.post("/api/admins/auth-with-password", json=ADMIN).json()
         headers = {"Authorization": admin["token"]}
         created = client.post("/api/collections", json=collection, headers=headers)
@@ -145,12 +145,12 @@ def end(process: subprocess.Popen[bytes]) -> None:
 
 
 def wait_for(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
-    with httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=60, trust_env=False) as client:
+    with httpx2.Client(base_url=f"http://127.0.0.1:{port}", **CLIENT) as client:
         while process.poll() is None:
             try:
-                client.get("/", timeout=60)
+                client.get("/")
             except httpx2.ConnectError:
                 time.sleep(0.01)
             else:
                 return
-    raise RuntimeError(f"{process.args} ended: {log.read_text()[-1000:]}")
+    raise RuntimeError(f"the server ended: {log.read_text()[-1000:]}")

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import httpx2
+from server_process import CLIENT
 
 from benchmarks import documents, peers
-from benchmarks.load import Load, alternate
+from benchmarks.load import Load, alternate, together
 from benchmarks.peers import RECORDS
 from benchmarks.rows import Row, compared
 from benchmarks.workspace import OURS, POCKETBASE, Workspace
@@ -93,8 +94,7 @@ def builds(work: Workspace) -> Iterator[Row]:
 def fill_queue(work: Workspace) -> list[int]:
     """Add builds that wait, and claim some; the numbers of these."""
     headers = {"Authorization": f"Bearer {work.token}"}
-    options = {"headers": headers, "timeout": 60, "trust_env": False}
-    with httpx2.Client(base_url=work.server.url, **options) as client:
+    with httpx2.Client(base_url=work.server.url, headers=headers, **CLIENT) as client:
         for _ in range(1 + round(QUEUED * work.seconds / 1000)):
             client.post(BUILDS, json=[{"status": "queued"}] * 1000).raise_for_status()
         claims = [client.post(f"{BUILDS}/claim", json={"worker": "w"}) for _ in range(RUNNING)]
@@ -134,12 +134,13 @@ def failures(loads: dict[str, list[Load]]) -> str:
     """What peers failed to answer; RuntimeError when it was us."""
     notes = []
     for peer, rounds in loads.items():
-        failed = [failure for load in rounds for failure in load.failures]
-        total = len(failed) + sum(len(load.delays) for load in rounds)
-        if failed and peer == OURS:
-            raise RuntimeError(f"{len(failed)} of {total} requests failed: {summary(failed[0])}")
-        if failed:
-            notes.append(f"{peer} failed {len(failed)} of {total} requests: {summary(failed[0])}")
+        load = together(rounds)
+        if not load.failures:
+            continue
+        count = f"{len(load.failures)} of {len(load.failures) + len(load.delays)} requests"
+        if peer == OURS:
+            raise RuntimeError(f"{count} failed: {summary(load.failures[0])}")
+        notes.append(f"{peer} failed {count}: {summary(load.failures[0])}")
     return "; ".join(notes)
 
 

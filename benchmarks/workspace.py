@@ -47,6 +47,7 @@ class Workspace:
 
     def __post_init__(self) -> None:
         self._new = count(10**9)  # numbers of jobs that do not exist yet
+        self.copied_file = self.folder / "copy.db"
 
     @cached_property
     def jobs_file(self) -> Path:
@@ -54,22 +55,17 @@ class Workspace:
 
     @cached_property
     def data_dir(self) -> Path:
-        """The six files, with the jobs in campaigns."""
+        """The six files, with the jobs in campaigns; `copied_file` is for others."""
         data_dir = self.folder / "ours" / "data"
         data_dir.mkdir(parents=True)
         self.jobs_file  # noqa: B018 - to write it is not a part of the import
         run_command(data_dir, "build")
         self.first_import = run_command(data_dir, "import", "campaigns", self.jobs_file)
+        shutil.copy(data_dir / "campaigns.db", self.copied_file)
         return data_dir
 
     @cached_property
-    def copied_file(self) -> Path:
-        """A copy of campaigns.db for others, made while nothing of ours runs."""
-        return Path(shutil.copy(self.data_dir / "campaigns.db", self.folder / "copy.db"))
-
-    @cached_property
     def server(self) -> ServerProcess:
-        self.copied_file  # noqa: B018
         return self._started(OURS, lambda: ServerProcess(self.data_dir))
 
     @cached_property
@@ -78,6 +74,7 @@ class Workspace:
 
     @cached_property
     def datasette(self) -> int:
+        self.data_dir  # noqa: B018 - makes the copy
         log = self.folder / "datasette.log"
         return self._started(DATASETTE, lambda: peers.datasette([self.copied_file], log))
 

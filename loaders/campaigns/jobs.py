@@ -361,8 +361,8 @@ def faults_in(document: Mapping[str, Any], before: Mapping[str, Any] | None = No
     faults = []
     if document.get("job_name") is None and not (before and before.get("job_name") is None):
         faults.append("jobs.job_name: a job needs a name")
-    for name in BOOLEAN_KEYS:
-        value = document.get(name)
+    for name in [key for key in BOOLEAN_KEYS if key in document]:
+        value = document[name]
         if not is_boolean(value) and value != former.get(name):
             faults.append(f"jobs.{name}: must be true or false (1 or 0){but_is(value)}")
     job_id = document.get("id")

@@ -423,11 +423,17 @@ def query_jobs(db: Connection, sql: str, values: Mapping[str, Any]) -> list[Job]
 
 def iterate_documents(db: Connection) -> Iterator[dict[str, Any]]:
     """Every job's document, in the order they came in, a few in memory at a time."""
-    values = {"last": -(2**63)}
-    while rows := select(db, NEXT_DOCUMENTS, values):
-        for row in rows:
-            yield {**json.loads(row["data"]), "id": row["id"]}
-        values["last"] = rows[-1]["place"]
+    last = -(2**63)
+    while rows := next_documents(db, last):
+        for last, job_id, data in rows:
+            document = json.loads(data)
+            document["id"] = job_id
+            yield document
+
+
+def next_documents(db: Connection, last: int) -> list[Any]:
+    with reading(db) as connection:
+        return connection.execute(NEXT_DOCUMENTS, {"last": last}).fetchall()
 
 
 def require(connection: sqlite3.Connection, job_id: str) -> Job:

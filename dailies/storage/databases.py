@@ -12,7 +12,13 @@ from datasette.app import Datasette
 from datasette.database import Database, Results
 
 from dailies import datasette_compat
-from dailies.datasette_compat import InvalidSql, in_table_page, keep_open, prepare_connection
+from dailies.datasette_compat import (
+    InvalidSql,
+    in_table_page,
+    keep_open,
+    prepare_connection,
+    sorted_page,
+)
 from dailies.storage.availability import reason_unavailable, require_available
 from dailies.storage.bounds import TooManyBytes, time_limit
 from dailies.storage.group_commit import GroupCommit
@@ -27,6 +33,7 @@ from dailies.storage.restricted import (
     with_listed,
     write_authorizer,
 )
+from dailies.storage.sorted_pages import read_page
 from loaders.connections import give_up_after
 from loaders.database_file import WatchedFile
 from loaders.errors import NotFound
@@ -36,6 +43,7 @@ MEMORY = "_memory"
 
 Result = TypeVar("Result")
 
+COUNT = "select count(*) from (select * from "
 QUICK_SECONDS = 0.005
 QUICK_STEPS = 20  # instructions of SQLite; of a large row each takes long
 MAX_HTML_ROWS = 200
@@ -46,7 +54,7 @@ JOIN_BY_NAME = (
 )
 
 datasette_compat.limit_queries_with(time_limit)
-datasette_compat.sort_ties_by_key()
+datasette_compat.sort_equal_rows()
 datasette_compat.limit_page_tokens(MAX_TOKEN)
 datasette_compat.shorten_table_pages(
     lambda error: (error.fit or None) if isinstance(error, TooManyBytes) else None, MAX_HTML_ROWS
@@ -115,7 +123,17 @@ class ServedDatabase(WatchedDatabase):
 
     async def execute(self, sql: str, *args: Any, **options: Any) -> Any:
         await refuse_joins_by_name(sql, [self])
+        if sql.startswith(COUNT) and sql.endswith(f" limit {self.count_limit + 1})"):
+            sql = sql.replace("select *", "select 1", 1)  # Datasette would read whole rows
+        page = sorted_page.get()
+        if page and options.get("truncate"):  # the rows of a table page
+            return await read_page(page, super().execute, sql, *args, **options)
         return await super().execute(sql, *args, **options)
+
+    def sorts_by_row(self, table: str) -> bool:
+        """True for tables whose sorted pages are read by dailies/storage/sorted_pages.py."""
+        ours = reference(self.name)
+        return fold(table) in ours.tables - ours.views
 
     async def execute_write(self, *_: Any, **__: Any) -> Any:
         """Refused: a POST to the page of a canned query would run it while writers wait."""

@@ -14,6 +14,7 @@ from datasette import Request, hookimpl
 from dailies.datasette_compat import (
     ColumnFacet,
     Filters,
+    QueryInterrupted,
     path_with_added_args,
     path_with_removed_args,
 )
@@ -32,17 +33,24 @@ GROUPS = """
       limit :most
     )
     """
-# job_counts has 0 for each value of `enabled` that is not 1.
 COUNTS = """
-    with kept as materialized (
-      select * from job_counts where jobs > 0 and {condition}
-    ),
-    unusual as (
-      select 1 from jobs
-      where enabled is null or enabled < 0 or enabled > 0 and enabled < 1 or enabled > 1
-    )
-    select * from ({groups}) where not exists (select 1 from unusual)
+    with kept as materialized ({source})
+    select *
+    from ({groups})
     """
+# It has 0 for each value of `enabled` that is not 1: then it tells nothing.
+JOB_COUNTS = """
+    select product, persona, language, enabled, jobs
+    from job_counts
+    where jobs > 0
+      and {condition}
+      and not exists (
+        select 1
+        from jobs
+        where enabled is null or enabled < 0 or enabled > 0 and enabled < 1 or enabled > 1
+      )
+    """
+ROWS = "select product, persona, language, enabled, 1 as jobs from ({sql})"
 
 
 @hookimpl
@@ -76,26 +84,32 @@ class KeptFacet(ColumnFacet):
 
     async def facet_results(self) -> Any:
         columns = [column_in(config["config"]) for config in self.get_configs()]
-        if columns and (self.database, self.table) == ("campaigns", "jobs"):
-            condition = kept_condition(self.request, self.sql, self.params)
-            if condition is not None and set(columns) <= set(KEPT):
-                results = await self.kept(columns, condition)
-                if results:
-                    return results, []
-        if self.row_count and self.row_count > self.ds.databases[self.database].count_limit:
+        if (self.database, self.table) != ("campaigns", "jobs") or not set(columns) <= set(KEPT):
+            return await super().facet_results()
+        most = self.ds.databases[self.database].count_limit
+        condition = kept_condition(self.request, self.sql, self.params)
+        rows = await self.counts(columns, JOB_COUNTS.format(condition=condition or "0"))
+        if not rows and self.row_count is not None and self.row_count > most:
             return [], columns
-        return await super().facet_results()
-
-    async def kept(self, columns: Iterable[str], condition: str) -> list[dict[str, Any]]:
-        """The facets, in Datasette's shape; none if job_counts cannot tell."""
+        try:
+            rows = rows or await self.counts(columns, ROWS.format(sql=self.sql))
+        except QueryInterrupted:
+            return [], columns
         size = self.get_facet_size()
+        return [self.facet(column, rows, size) for column in columns], []
+
+    async def counts(self, columns: list[str], source: str) -> list[Any]:
+        """How many jobs have each value of each column."""
+        if not columns:
+            return []
         groups = " union all ".join(GROUPS.format(column=column) for column in columns)
         found = await self.ds.execute(
             self.database,
-            COUNTS.format(condition=condition, groups=groups),
-            {**dict(self.params or {}), "most": size + 1},
+            COUNTS.format(source=source, groups=groups),
+            {**dict(self.params or {}), "most": self.get_facet_size() + 1},
+            custom_time_limit=self.ds.setting("facet_time_limit_ms"),
         )
-        return [self.facet(column, found.rows, size) for column in columns] if found.rows else []
+        return list(found.rows)
 
     def facet(self, column: str, rows: Iterable[Any], size: int) -> dict[str, Any]:
         own = [row for row in rows if row["name"] == column]

@@ -44,6 +44,7 @@ MEMORY = "_memory"
 Result = TypeVar("Result")
 
 COUNT = "select count(*) from (select * from "
+COUNT_ROWS = COUNT.replace("select *", "select 1")
 QUICK_SECONDS = 0.005
 QUICK_STEPS = 20  # instructions of SQLite; of a large row each takes long
 MAX_HTML_ROWS = 200
@@ -124,11 +125,24 @@ class ServedDatabase(WatchedDatabase):
     async def execute(self, sql: str, *args: Any, **options: Any) -> Any:
         await refuse_joins_by_name(sql, [self])
         if sql.startswith(COUNT) and sql.endswith(f" limit {self.count_limit + 1})"):
-            sql = sql.replace("select *", "select 1", 1)  # Datasette would read whole rows
+            sql = self.counting(sql)
         page = sorted_page.get()
         if page and options.get("truncate"):  # the rows of a table page
             return await read_page(page, super().execute, sql, *args, **options)
         return await super().execute(sql, *args, **options)
+
+    def counting(self, sql: str) -> str:
+        """Datasette's query for a number of rows, without reading whole rows for it."""
+        sql = sql.replace("select *", "select 1", 1)
+        for (database, table), search in SEARCHES.items():
+            found = search.condition_of_row.replace(":q", ":search")
+            if (
+                database == self.name
+                and search.trigrams
+                and sql == f"{COUNT_ROWS}{table} where {found}  limit {self.count_limit + 1})"
+            ):
+                return search.count_up_to(self.count_limit + 1).replace(":q", ":search")
+        return sql
 
     def sorts_by_row(self, table: str) -> bool:
         """True for tables whose sorted pages are read by dailies/storage/sorted_pages.py."""

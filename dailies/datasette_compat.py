@@ -23,6 +23,7 @@ from urllib.parse import parse_qsl, urlencode
 import datasette.app
 import datasette.database
 import datasette.handle_exception
+import datasette.utils.actions_sql
 import datasette.utils.internal_db
 import datasette.views.base
 import datasette.views.table
@@ -50,6 +51,7 @@ from datasette.utils import (
     path_with_replaced_args,
     tilde_decode,
     tilde_encode,
+    to_css_class,
     urlsafe_components,
 )
 from datasette.utils.asgi import BadRequest
@@ -70,6 +72,7 @@ __all__ = [
     "make_slot_function",
     "path_with_added_args",
     "path_with_removed_args",
+    "to_css_class",
     "urlsafe_components",
 ]
 
@@ -92,6 +95,7 @@ resolve_database = Datasette.resolve_database
 populate_catalog = datasette.utils.internal_db.populate_schema_tables
 row_sql = datasette.utils.row_sql_params_pks
 TOO_LONG = "This list cannot be sorted by a value of more than {:,} characters"
+check_permissions = datasette.utils.actions_sql.check_permissions_for_actions
 sort_order = datasette.views.table._sort_order
 table_data = datasette.views.table.table_view_data
 next_page = datasette.views.table._next_value_and_url
@@ -225,6 +229,22 @@ async def exception_response(instance: Datasette, request: Request, error: Excep
 def permission_checks_skipped() -> bool:
     """True within a request of `datasette.client` that was sent with skip_permission_checks."""
     return bool(_skip_permission_checks.get())
+
+
+def answer_permissions_with(answer: Callable[..., Any]) -> None:
+    """Have `answer(instance, actor, question, ask)` surround each check of an actor's permissions.
+
+    A question is several actions on one resource; `ask` finds out which of them are allowed.
+    """
+
+    async def check(*, datasette: Datasette, actor: Any, actions: list[str], **at: Any) -> Any:
+        async def ask() -> Any:
+            return await check_permissions(datasette=datasette, actor=actor, actions=actions, **at)
+
+        question = (*map(repr, at.values()), *actions)
+        return dict(await answer(datasette, actor, question, ask))
+
+    datasette.utils.actions_sql.check_permissions_for_actions = check
 
 
 def core_actions() -> tuple[str, ...]:

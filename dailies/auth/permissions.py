@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
 from typing import Any, Protocol, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -26,6 +27,9 @@ CHALLENGE = {"WWW-Authenticate": "Bearer"}
 
 # Of each instance: question -> until when the answer is valid, and the answer.
 caches: WeakKeyDictionary[Datasette, dict[tuple[str, ...], tuple[float, Any]]] = WeakKeyDictionary()
+
+# True while the answer to a question is found, which is not made of answers that are older.
+asking: ContextVar[bool] = ContextVar("asking", default=False)
 
 
 class Table(Protocol):
@@ -73,13 +77,17 @@ async def cached(
     It depends on the configuration and on the whole actor, limits of its token included. Whether
     that token is still valid has been checked before, for each request.
     """
-    if permission_checks_skipped():
+    if permission_checks_skipped() or asking.get():
         return await ask()
     cache = caches.setdefault(datasette, {})
     key = (json.dumps(actor, sort_keys=True, default=repr), *question)
     until, answer = cache.get(key, (0.0, None))
     if time.monotonic() >= until:
-        answer = await ask()
+        token = asking.set(True)
+        try:
+            answer = await ask()
+        finally:
+            asking.reset(token)
         if len(cache) >= MAX_CACHED:
             cache.clear()
         cache[key] = (time.monotonic() + CACHE_SECONDS, answer)

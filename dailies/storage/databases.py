@@ -214,18 +214,19 @@ class ServedDatabase(WatchedDatabase):
         return found
 
     async def get_table_definition(self, table: str, type_: str = "table") -> str | None:
-        if table in await self.tables_with_hidden_columns():
+        if await self.has_hidden_columns(table):
             return None
         definition: str | None = await super().get_table_definition(table, type_)
         return definition
 
     async def tables_with_hidden_columns(self) -> set[str]:
         """The served tables whose definition names columns that are not."""
-        return {
-            table
-            for table in await self.table_names()
-            if len(await Database.table_columns(self, table)) > len(await self.table_columns(table))
-        }
+        names = await self.table_names()
+        return {table for table in names if await self.has_hidden_columns(table)}
+
+    async def has_hidden_columns(self, table: str) -> bool:
+        columns = await super().table_columns(table)
+        return not all(self.served.readable(table, column) for column in columns)
 
 
 class AcrossDatabase(BoundedDatabase):

@@ -51,6 +51,11 @@ class Search:
         return f"select rowid from {self.words} where {self.words} match search_words(:q)"  # noqa: S608
 
     @property
+    def with_whole_words(self) -> str:
+        """SQL: the rowids of rows with the terms as whole words, found faster if there are many."""
+        return self.with_words.replace("search_words", "search_whole_words")
+
+    @property
     def candidates(self) -> str:
         """SQL: the rowids of rows with the trigrams of the terms, and of those not yet indexed.
 
@@ -102,8 +107,8 @@ class Search:
 
         It is counted in the cheapest way that tells: whole words, parts of words, all rows found.
         """
-        whole = f"select 1 from {self.words} where {self.words} match search_whole_words(:q)"  # noqa: S608
-        ways = (whole, self.with_parts, f"select 1 from {self.table} where {self.condition}")  # noqa: S608
+        exactly = f"select 1 from {self.table} where {self.condition}"  # noqa: S608
+        ways = (self.with_whole_words, self.with_parts, exactly)
         counts = [f"(select count(*) from ({way} limit {most}))" for way in ways]  # noqa: S608
         first = " ".join(f"when {count} = {most} then {most}" for count in counts[:-1])
         return f"select case {first} else {counts[-1]} end"

@@ -286,12 +286,20 @@ async def core_page(
     instance: Datasette, request: Request, send: Any, routes: Container[re.Pattern[str]]
 ) -> Any:
     """Datasette's response at an address for which `routes` of ours stand before its own."""
-    for pattern, view in instance._routes():
+    for pattern, view in routes_of(instance):
         match = pattern.match(request.path)
         if match and pattern not in routes:
             request.scope = {**request.scope, "url_route": {"kwargs": match.groupdict()}}
             return await view(request, send)
     raise NotFound("Page not found")
+
+
+def routes_of(instance: Datasette) -> list[tuple[re.Pattern[str], Any]]:
+    """All routes, of which Datasette makes a new list at each call, which takes 30 ms."""
+    if not hasattr(instance, "dailies_routes"):
+        instance.dailies_routes = instance._routes()
+    routes: list[tuple[re.Pattern[str], Any]] = instance.dailies_routes
+    return routes
 
 
 def error_response(instance: Datasette, request: Request, message: str, status: int) -> Any:

@@ -359,8 +359,8 @@ def faults_in(document: Mapping[str, Any], before: Mapping[str, Any] | None = No
     faults = []
     if document.get("job_name") is None and not (before and before.get("job_name") is None):
         faults.append("jobs.job_name: a job needs a name")
-    for name in BOOLEAN_KEYS:
-        value = document.get(name)
+    for name in [key for key in BOOLEAN_KEYS if key in document]:
+        value = document[name]
         if not is_boolean(value) and value != former.get(name):
             faults.append(f"jobs.{name}: must be true or false (1 or 0){but_is(value)}")
     job_id = document.get("id")
@@ -421,11 +421,18 @@ def query_jobs(db: Connection, sql: str, values: Mapping[str, Any]) -> list[Job]
 
 def iterate_documents(db: Connection) -> Iterator[dict[str, Any]]:
     """Every job's document, in the order they came in, a few in memory at a time."""
-    values = {"last": -(2**63)}
-    while rows := select(db, NEXT_DOCUMENTS, values):
-        for row in rows:
-            yield {**json.loads(row["data"]), "id": row["id"]}
-        values["last"] = rows[-1]["place"]
+    last = -(2**63)
+    while rows := next_documents(db, last):
+        for _, job_id, data in rows:
+            document = json.loads(data)
+            document["id"] = job_id
+            yield document
+        last = rows[-1][0]
+
+
+def next_documents(db: Connection, last: int) -> list[Any]:
+    with reading(db) as connection:
+        return connection.execute(NEXT_DOCUMENTS, {"last": last}).fetchall()
 
 
 def require(connection: sqlite3.Connection, job_id: str) -> Job:

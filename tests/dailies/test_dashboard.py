@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import json
 import re
 from collections.abc import Iterator
 from contextlib import closing
@@ -18,7 +17,8 @@ from in_process import READER, READING, WORKER, asking, serving
 from loaders import open_database
 
 NUMBER = re.compile(r'<a href="([^"]+)"><strong>([\d,]+)(\+?)</strong> ([^<]+)</a>')
-BULK = re.compile(r'data-resource="([^"]+)" data-bulk="([^"]+)"')
+RETRY = re.compile(r'<a class="button" href="([^"]+)">Retry all')
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 DISK = "[Errno 28] No space left on device"
 CODEC = "ffmpeg: Invalid data <found>\nmoov atom not found"
 BUILDS = """
@@ -69,7 +69,8 @@ async def test_each_number_is_the_count_of_its_rows(datasette: Datasette) -> Non
         for escaped, count, more, label in found:
             href = html.unescape(escaped)
             path, _, arguments = href.partition("?")
-            answer = await client.get(f"{path}.json?{arguments}&_extra=count&_size=max")
+            answer = await client.get(f"{path}.json?{arguments}&_size=max")
+            assert answer.status_code == 200, answer.text
             rows = answer.json()["rows"]
             total = sum(row["views_gained"] for row in rows) if label == "views" else len(rows)
             assert (int(count.replace(",", "")), more) == (total, ""), (href, label)
@@ -102,18 +103,55 @@ async def test_what_needs_attention(datasette: Datasette) -> None:
     assert "waiting for more than a day" in attention
 
 
-async def test_only_those_who_may_retry_get_the_requests_for_it(datasette: Datasette) -> None:
+async def test_only_those_who_may_retry_are_offered_it(datasette: Datasette) -> None:
     for actor in (None, READER):
-        assert BULK.findall(await get(datasette, actor)) == []
-    found = BULK.findall(await get(datasette, WORKER))
+        assert RETRY.findall(await get(datasette, actor)) == []
+    questions = []
     async with asking(datasette, WORKER) as client:
-        counts = []
-        for resource, escaped in found:
-            body = json.loads(html.unescape(escaped)) | {"dry_run": True}
-            answer = await client.post(f"/api/{resource}/bulk", json=body)
-            assert answer.status_code == 200, answer.text
-            counts.append((resource, answer.json()["changed"]))
-    assert counts == [("builds", 2), ("builds", 2), ("builds", 1), ("presentations", 1)]
+        for href in RETRY.findall(await get(datasette, WORKER)):
+            page = await client.get(html.unescape(href))
+            questions += re.findall("<h1>(.*?)</h1>", page.text)
+    assert questions == [
+        "Retry 2 builds?", "Retry 2 builds?", "Retry 1 build?", "Retry 1 presentation?",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("actor", "address", "status", "message"),
+    [
+        (None, "resource=builds&like=13", 403, "You need permission to change jobs here."),
+        (READER, "resource=builds&like=13", 403, "You need permission to change jobs here."),
+        (WORKER, "resource=campaigns&like=1", 404, "The address names no queue"),
+        (WORKER, "resource=builds&since=2026", 404, "The address names no failed jobs"),
+    ],
+)
+async def test_retrying_is_refused(
+    datasette: Datasette, actor: Any, address: str, status: int, message: str
+) -> None:
+    async with asking(datasette, actor) as client:
+        for method in ("GET", "POST"):
+            response = await client.request(method, f"/-/retry-failed?{address}")
+            assert (response.status_code, message in response.text) == (status, True)
+
+
+async def test_jobs_are_retried_by_reason_and_since_a_time(samples: Path) -> None:
+    with closing(open_database("yt-builder")) as db, serving() as datasette:
+        db.conn.executescript(BUILDS)
+        db.conn.execute(FAIL, [CODEC])
+        db.conn.commit()
+        reasons = RETRY.findall(await get(datasette, WORKER))
+        async with asking(datasette, WORKER) as client:
+            answers = [
+                await client.post(html.unescape(href), headers=FORM, content="")
+                for href in (reasons[1], reasons[1], reasons[0])
+            ]
+            page = (await client.get("/")).text
+        assert [answer.status_code for answer in answers] == [303, 303, 303]
+        assert "2 builds queued again" in page
+        events = "select status_to, actor, count(*) from job_events where status_to = 'queued'"
+        found = [tuple(row) for row in db.conn.execute(f"{events} and status_from = 'failed'")]
+        assert found == [("queued", "worker", 2)]
+        assert len(RETRY.findall(await get(datasette, WORKER))) == len(reasons) - 2
 
 
 async def test_builds_of_the_last_days(datasette: Datasette) -> None:

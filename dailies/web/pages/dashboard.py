@@ -17,7 +17,8 @@ from dailies.web.pages.viewer import PageQuery, Row, Viewer
 MAX_COUNTED = 10_000
 MAX_FAILURES = 1_000  # the newest failures are grouped by their error
 MAX_REASONS = 8
-MAX_ERROR = 1_000  # characters; longer errors are not filtered by
+MAX_ERROR = 300  # characters; links to rows do not filter by longer ones
+MAX_LINE = 200
 DAYS = 30
 DAY, WEEK = timedelta(days=1), timedelta(days=7)
 
@@ -77,17 +78,12 @@ class Tile(NamedTuple):
 
 
 class Failures(NamedTuple):
-    """Failed jobs with the same error.
+    """Failed jobs with the same error, or those of the last day; `retry` is None unless allowed."""
 
-    `bulk` is the request that retries them all, as JSON; None if the actor may not.
-    """
-
-    queue: Queue
     number: Number
     error: str
     last: Any
-    resource: str
-    bulk: str | None
+    retry: str | None
 
 
 class Day(NamedTuple):
@@ -262,9 +258,8 @@ async def failures(viewer: Viewer, queues: list[Queue]) -> list[Failures]:
         since = ago(DAY)
         number = await failed_since(viewer, queue, since)
         if number.rows:
-            filters = {"status": "failed", f"{queue.finished}__gte": since}
-            bulk = retry(filters) if may_retry else None
-            found.append(Failures(queue, number, "", None, queue.resource, bulk))
+            href = retry_href(viewer, queue, since=since) if may_retry else None
+            found.append(Failures(number, "", None, href))
         found += [reason(viewer, queue, row, may_retry) for row in await reasons(viewer, queue)]
     return found
 
@@ -272,12 +267,13 @@ async def failures(viewer: Viewer, queues: list[Queue]) -> list[Failures]:
 async def reasons(viewer: Viewer, queue: Queue) -> list[Row]:
     sql = f"""
         select
-          error,
+          substr(error, 1, :error) as error,
           count(*) as found,
           max(ended) as last,
+          job_id,
           sum(count(*)) over () as counted
         from (
-          select substr(error, 1, :error) as error, {queue.finished} as ended
+          select error, {queue.finished} as ended, job_id
           from {queue.table}
           where status = 'failed'
           order by rowid desc
@@ -295,20 +291,21 @@ async def reasons(viewer: Viewer, queue: Queue) -> list[Row]:
 def reason(viewer: Viewer, queue: Queue, row: Row, may_retry: bool) -> Failures:
     error = str(row["error"] or "")
     filters = {"status": "failed"}
-    filters |= {"error__exact": error} if error else {"error__isblank": "1"}
-    if len(error) > MAX_ERROR:
-        filters, may_retry = {"status": "failed"}, False
+    if len(error) <= MAX_ERROR:
+        filters |= {"error__exact": error} if error else {"error__isblank": "1"}
     href = rows_href(viewer, queue.database, queue.table, **filters)
     number = numbered(queue, row["found"], MAX_FAILURES, href)
     if row["counted"] > MAX_FAILURES:  # there are older ones
         number = number._replace(more=True)
-    bulk = retry(filters) if may_retry else None
-    first_line = next(iter(error.strip().splitlines()), "") or "No error was recorded"
-    return Failures(queue, number, first_line[:200], row["last"], queue.resource, bulk)
+    first_line = next(iter(error.strip().splitlines()), "") or "no error was recorded"
+    retry = retry_href(viewer, queue, like=row["job_id"]) if may_retry else None
+    return Failures(number, first_line[:MAX_LINE], row["last"], retry)
 
 
-def retry(filters: dict[str, str]) -> str:
-    return json.dumps({"action": "retry", "filter": filters})
+def retry_href(viewer: Viewer, queue: Queue, **which: Any) -> str:
+    """The page that retries failed jobs: see dailies/web/retry.py."""
+    arguments = urlencode({"resource": queue.resource, **which})
+    return str(viewer.datasette.urls.path(f"/-/retry-failed?{arguments}"))
 
 
 async def waiting_long(viewer: Viewer, queues: list[Queue]) -> list[Number]:

@@ -36,6 +36,7 @@ ENTRIES = (
         ("/image_library",),
     ),
     Entry("Charts", "/-/charts", sections=("/-/charts",)),
+    Entry("Activity", "/-/activity"),
 )
 
 # What a permission allows, as the end of "You need permission to ...".

@@ -11,7 +11,7 @@ import pytest
 from datasette.app import Datasette
 from in_process import READER, READING, ROOT, asking, metadata, serving
 
-LABELS = ["Dashboard", "Campaigns", "Builds", "Videos", "Trends", "Images", "Charts"]
+LABELS = ["Dashboard", "Campaigns", "Builds", "Videos", "Trends", "Images", "Charts", "Activity"]
 BAR = re.compile(r'<nav class="site-nav".*?</nav>', re.DOTALL)
 LINK = re.compile(r'<a href="([^"]+)"( aria-current="page")?>([^<]+)</a>')
 HEADING = re.compile(r"<h1[^>]*>(.*?)</h1>", re.DOTALL)
@@ -28,6 +28,7 @@ PAGES = {
     "/image_library/image_library": "Images",
     "/-/charts": "Charts",
     "/-/charts/video_growth": "Charts",
+    "/-/activity?actor=sample": "Activity",
     "/-/sign-in": None,
     "/api/docs": None,
 }

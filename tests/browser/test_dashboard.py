@@ -81,4 +81,4 @@ def test_what_one_actor_changed_yesterday(worker: Page, own_site: Site) -> None:
     expect(shown.filter(has_text="Trail Mix")).to_contain_text(
         'emotion "happy" "proud"', use_inner_text=True
     )
-    expect(shown.filter(has_text="Build")).to_contain_text("failed queued", use_inner_text=True)
+    expect(shown.filter(has_text="Build")).to_contain_text("failed → queued", use_inner_text=True)

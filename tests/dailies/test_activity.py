@@ -70,7 +70,7 @@ async def test_the_changes_of_one_actor_on_one_day(datasette: Datasette) -> None
     assert items(page) == [
         "delete Campaign C++ Bootcamp – हिन्दी में bytesize-hi by mia",
         f"{campaign} {changed}",
-        "update Build AI trends 2026 13 by mia Field Before After status failed queued",
+        "update Build AI trends 2026 13 failed → queued by mia",
     ]
 
 

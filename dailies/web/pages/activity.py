@@ -11,7 +11,7 @@ every query has a time limit, for days long ago and rare actors.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from itertools import chain, groupby, islice
 from typing import Any, NamedTuple
@@ -150,7 +150,8 @@ class Filters(NamedTuple):
 class Entry(NamedTuple):
     """One change of one row, with the page of the row if it is still there.
 
-    `restore` is the version of a campaign to which the change can be undone, `deleted` the last.
+    `changes` are those of a campaign, `statuses` and `detail` those of a job of a queue. `restore`
+    is the version of a campaign to which the change can be undone, `deleted` the last one.
     """
 
     at: str
@@ -160,9 +161,11 @@ class Entry(NamedTuple):
     key: str
     href: str | None
     operation: str
-    changes: list[Change]
-    more: bool
+    changes: Sequence[Change] = ()
+    more: bool = False
     restore: int | str | None = None
+    statuses: Sequence[str] = ()
+    detail: str | None = None
 
 
 def parse(given: Mapping[str, str]) -> Filters:
@@ -302,7 +305,6 @@ def campaign_entry(viewer: Viewer, source: Source, row: Row) -> Entry:
 
 
 def job_entry(viewer: Viewer, source: Source, row: Row) -> Entry:
-    values = {"status": (row["status_from"], row["status_to"]), "detail": (None, row["detail"])}
     return Entry(
         at=str(row["at"]),
         actor=row["actor"],
@@ -311,8 +313,8 @@ def job_entry(viewer: Viewer, source: Source, row: Row) -> Entry:
         key=str(row["key"]),
         href=row_href(viewer, source, row),
         operation=operation(row),
-        changes=[Change(name, *pair) for name, pair in values.items() if pair[0] or pair[1]],
-        more=False,
+        statuses=[status for status in (row["status_from"], row["status_to"]) if status],
+        detail=row["detail"],
     )
 
 
@@ -325,8 +327,6 @@ def added_entry(viewer: Viewer, source: Source, row: Row) -> Entry:
         key=str(row["key"]),
         href=row_href(viewer, source, {**row, "present": True}),
         operation="insert",
-        changes=[],
-        more=False,
     )
 
 

@@ -16,7 +16,7 @@ from dailies.web import live
 from dailies.web.forms import read_fields
 from dailies.web.page import refuse_method, render, versioned
 from dailies.web.pages import queue_actions, queue_list
-from dailies.web.pages.queue_list import KINDS, STATES, Choice, parse_choice
+from dailies.web.pages.queue_list import KINDS, STATES, parse_choice
 from dailies.web.pages.viewer import Viewer
 
 QUEUE = "/-/queue"
@@ -94,6 +94,7 @@ async def queue_page(request: Request, datasette: Datasette) -> Response:
         "choice": choice,
         "states": STATES,
         "kinds": [one.name for one in kinds],
+        "numbers": live.numbers_of(counts),
         "counts": queue_list.total(counts[one.name] for one in chosen),
         "jobs": await queue_list.list_jobs(viewer, choice, counts),
         "actions": await queue_actions.offered(datasette, request.actor, chosen),
@@ -120,12 +121,13 @@ async def act(request: Request, datasette: Datasette) -> Response:
     try:
         fields = await read_fields(request, MAX_FIELDS)
         given = dict(fields)
-        action = given.get("action", "")
-        selected = await selection(viewer, given, [v for name, v in fields if name == "job"])
+        action = given.get("action") or given.get("all") or given.get("now") or ""
+        tokens = [value for name, value in fields if name == "job"]
+        selected = await selection(viewer, action, given, tokens)
         await queue_actions.check_permissions(viewer, action, selected)
         if not selected:
             return back(datasette, request, given, "Select at least one job", datasette.WARNING)
-        if not given.get("confirmed"):
+        if "confirmed" not in given and "now" not in given:
             return await show_preview(viewer, request, action, selected, given)
         done = await queue_actions.act(viewer, action, selected, str(request.actor["id"]))
     except FAILURES as error:
@@ -138,16 +140,16 @@ async def act(request: Request, datasette: Datasette) -> Response:
 
 
 async def selection(
-    viewer: Viewer, given: Mapping[str, str], tokens: list[str]
+    viewer: Viewer, action: str, given: Mapping[str, str], tokens: list[str]
 ) -> queue_actions.Selected:
     """The jobs whose boxes are checked, or all that the list means."""
-    if given.get("scope") != "all":
+    if "all" not in given:
         return queue_actions.parse_selected(tokens)
     choice = parse_choice(given)
     found = {
         resource.name: await queue_list.keys_of(viewer, resource, choice)
         for resource in await queue_list.visible(viewer, choice.kind)
-        if given.get("action") in resource.actions
+        if action in resource.actions
     }
     return {name: keys[: queue_list.MAX_SELECTED] for name, keys in found.items() if keys}
 
@@ -237,5 +239,3 @@ async def live_events(request: Request, datasette: Datasette) -> Any:
         return await live.stream(datasette, request, since, kind, key)
 
     return await respond(datasette, request, {"GET": open_stream})
-
-

@@ -92,18 +92,21 @@ async def stream(
     )
 
 
-def events_text(
-    jobs: dict[str, str], counts: dict[str, Counts], position: Positions
-) -> str:
+def events_text(jobs: dict[str, str], counts: dict[str, Counts], position: Positions) -> str:
     """One event with all that changed; none if nothing did."""
     if not jobs:
         return ""
-    numbers = {
+    data = json.dumps({"jobs": jobs, "counts": numbers_of(counts)})
+    return f"id: {format_positions(position)}\nevent: jobs\ndata: {data}\n\n"
+
+
+def numbers_of(counts: dict[str, Counts]) -> dict[str, dict[str, str]]:
+    """As JSON; without queues that did not change."""
+    return {
         kind: {state: str(number) for state, number in one.items()}
         for kind, one in counts.items()
+        if one
     }
-    data = json.dumps({"jobs": jobs, "counts": numbers})
-    return f"id: {format_positions(position)}\nevent: jobs\ndata: {data}\n\n"
 
 
 async def read_news(viewer: Viewer, resource: Resource, position: str, key: str) -> News:

@@ -41,7 +41,9 @@ def test_failed_builds_are_retried_and_progress_is_live(worker: Page, own_site: 
     expect(running.get_by_role("listitem")).to_contain_text("20 % Cutting")
     with worker.expect_response("**/changes*"):
         worker.reload()
-    change(own_site, "update jobs set progress = 60, current_step = 'Mixing' where run_id = 'run-b'")
+    change(
+        own_site, "update jobs set progress = 60, current_step = 'Mixing' where run_id = 'run-b'"
+    )
     expect(running.get_by_role("listitem")).to_contain_text("60 % Mixing")
     assert violations_in_all_modes(worker) == []
     attention = worker.get_by_role("region", name="Needs attention")

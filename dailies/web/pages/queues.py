@@ -6,7 +6,6 @@ from itertools import groupby
 from typing import Any
 
 from dailies.api.resources import BUILDS, PRESENTATIONS, Resource
-
 from dailies.web.pages.formatting import parse_json
 from dailies.web.pages.queue_list import finished_of, state_of, title_sql
 from dailies.web.pages.viewer import PageQuery, Row, Viewer

@@ -5,6 +5,7 @@ What is readable for nobody is decided in dailies/storage/restricted.py.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from collections.abc import Awaitable, Callable
@@ -25,7 +26,9 @@ MAX_CACHED = 10_000
 CHALLENGE = {"WWW-Authenticate": "Bearer"}
 
 # Of each instance: question -> until when the answer is valid, and the answer.
-caches: WeakKeyDictionary[Datasette, dict[tuple[str, ...], tuple[float, Any]]] = WeakKeyDictionary()
+caches: WeakKeyDictionary[
+    Datasette, dict[tuple[str, ...], tuple[float, asyncio.Future[Any] | None]]
+] = WeakKeyDictionary()
 
 
 class Table(Protocol):
@@ -78,12 +81,17 @@ async def cached(
     cache = caches.setdefault(datasette, {})
     key = (json.dumps(actor, sort_keys=True, default=repr), *question)
     until, answer = cache.get(key, (0.0, None))
-    if time.monotonic() >= until:
-        answer = await ask()
+    if answer is None or time.monotonic() >= until:
         if len(cache) >= MAX_CACHED:
             cache.clear()
+        # Requests that ask at the same time get the same answer.
+        answer = asyncio.ensure_future(ask())
         cache[key] = (time.monotonic() + CACHE_SECONDS, answer)
-    found: Result = answer
+    try:
+        found: Result = await asyncio.shield(answer)
+    except BaseException:
+        cache.pop(key, None)
+        raise
     return found
 
 

@@ -32,6 +32,7 @@ PAGES = {
     "query": "/metrics/top_videos",
     "campaign": "/campaigns/jobs/spring-matcha-avatar",
     "build": "/yt-builder/jobs/13",
+    "queue": "/-/queue",
     "presentation": "/presentation_jobs/presentation_jobs/pitch-sleep-spray",
     "video": "/metrics/video_metadata/1",
     "image": "/image_library/image_library/1",

@@ -211,14 +211,12 @@ def to_record(row: Sequence[Any]) -> Record:
     times = {"created_at": created_at, "updated_at": updated_at}
     if "null" in types:
         return Record(job_id, to_json(Job(json.loads(data), times).to_dict()))
-    missing = {
-        name: value
+    missing = [
+        f', "{name}": {to_json(value)}'
         for (name, value), found in zip(times.items(), types, strict=True)
         if found is None and value is not None
-    }
-    if not missing:
-        return Record(job_id, data)
-    return Record(job_id, f"{data.rstrip()[:-1]}, {to_json(missing)[1:]}")
+    ]
+    return Record(job_id, f"{data.rstrip()[:-1]}{''.join(missing)}}}" if missing else data)
 
 
 def update_job(
@@ -399,10 +397,10 @@ def key_of(document: Mapping[str, Any]) -> str | None:
     return str(job_id)
 
 
-def to_json(document: Mapping[str, Any]) -> str:
-    """The text for the column `data`. Invalid for what JSON or UTF-8 cannot hold."""
+def to_json(value: Any) -> str:
+    """The text for the column `data` or a part of it. Invalid for what JSON cannot hold."""
     try:
-        text = ENCODER.encode(document)
+        text = ENCODER.encode(value)
         text.encode()
     except UnicodeEncodeError as error:
         raise Invalid("a text holds half of a character (a lone surrogate)") from error

@@ -84,7 +84,7 @@ def test_nothing_is_described_that_is_not_served() -> None:
 
 async def test_pages_explain_themselves(datasette: Datasette) -> None:
     home = unescape((await datasette.client.get("/")).text)
-    assert "<title>Dailies" in home
+    assert "Dailies</title>" in home
     assert metadata()["description"] in home
     database = unescape((await datasette.client.get("/campaigns")).text)
     assert metadata()["databases"]["campaigns"]["description"] in database

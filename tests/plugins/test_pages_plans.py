@@ -41,7 +41,16 @@ BOUNDED = (
     "video_metrics",
     "youtube_uploads",
 )
-SMALL = ("published", "newest", "running", "platforms", "found", "json_each", "job_counts")
+SMALL = (
+    "published",
+    "newest",
+    "recent",
+    "running",
+    "platforms",
+    "found",
+    "json_each",
+    "job_counts",
+)
 
 
 @pytest.fixture

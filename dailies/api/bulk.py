@@ -1,7 +1,8 @@
-"""One change to every job that a filter matches, in one transaction; undo of a deletion."""
+"""One change to every job that a filter matches, in one transaction; undo for campaigns."""
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,6 +21,10 @@ from loaders.messages import quoted
 from loaders.queues.queue import JobQueue
 
 RETRY, CANCEL, DELETE = "retry", "cancel", "delete"
+ENABLE, DISABLE, DUPLICATE = "enable", "disable", "duplicate"
+MAX_DUPLICATES = 1_000
+PERMISSIONS = {DELETE: "delete-job", DUPLICATE: "create-job"}  # the others need update-job
+UNDO_PERMISSIONS = {DELETE: "create-job", DUPLICATE: "delete-job"}
 CANCELLED = "cancelled"
 
 LAST_CHANGE = """
@@ -62,7 +67,9 @@ def count(
     query, condition = parse_filters(resource, filters)
     matched = count_rows(connection, resource, condition, query)
     changeable = f"{condition} and {changeable_by(resource, action)}"
-    return Result(action, matched, count_rows(connection, resource, changeable, query), True)
+    changed = count_rows(connection, resource, changeable, query)
+    check_number(action, changed)
+    return Result(action, matched, changed, True)
 
 
 def change(
@@ -72,24 +79,25 @@ def change(
     filters: Mapping[str, Any],
     actor: str | None,
 ) -> Result:
-    """Retry, cancel or delete all jobs that match; filters are like the parameters of a list."""
+    """Carry out an action on all jobs that match; filters are like the parameters of a list."""
     query, condition = parse_filters(resource, filters)
     with acting_as(connection, actor):
         matched = count_rows(connection, resource, condition, query)
         epoch, before = last_change(connection, resource)
-        statement = (
-            f"{statement_for(resource, action)} "
-            f"where {condition} and {changeable_by(resource, action)}"
-        )
-        changed = connection.execute(statement, query.values).rowcount
+        where = f"where {condition} and {changeable_by(resource, action)}"
+        if action == DUPLICATE:
+            changed = duplicate(connection, where, query, actor)
+        else:
+            statement = f"{statement_for(resource, action)} {where}"
+            changed = connection.execute(statement, query.values).rowcount
         _, after = last_change(connection, resource)
-        undo = signer().dumps([epoch, before + 1, after]) if after > before else None
+        undo = signer().dumps([epoch, before + 1, after, action]) if after > before else None
         return Result(action, matched, changed, undo=undo)
 
 
 def parse_filters(resource: Resource, filters: Mapping[str, Any]) -> tuple[ListQuery, str]:
     """The filters as a query and as a condition in SQL. Invalid if there are none."""
-    refuse_unknown(filters, ("q", *resource.columns), "column")
+    refuse_unknown(filters, ("q", f"{resource.key}__in", *resource.columns), "column")
     query = parse_query(resource, {name: text_of(value) for name, value in filters.items()})
     conditions = (*query.conditions, *([resource.search.condition] if query.text else []))
     if not conditions:
@@ -97,7 +105,25 @@ def parse_filters(resource: Resource, filters: Mapping[str, Any]) -> tuple[ListQ
     return query, " and ".join(conditions)
 
 
+def duplicate(
+    connection: sqlite3.Connection, where: str, query: ListQuery, actor: str | None
+) -> int:
+    sql = f"select id from jobs {where} limit {MAX_DUPLICATES + 1}"  # noqa: S608
+    keys = [key for (key,) in connection.execute(sql, query.values)]
+    check_number(DUPLICATE, len(keys))
+    for key in keys:
+        versions.duplicate_job(connection, key, actor)
+    return len(keys)
+
+
+def check_number(action: str, number: int) -> None:
+    if action == DUPLICATE and number > MAX_DUPLICATES:
+        raise Invalid(f"filter: at most {MAX_DUPLICATES:,} jobs can be duplicated at once")
+
+
 def text_of(value: Any) -> str:
+    if isinstance(value, list):
+        return json.dumps(value)
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
@@ -112,14 +138,18 @@ def statement_for(resource: Resource, action: str) -> str:
     """SQL: the statement of an action, without its condition."""
     if action == DELETE:
         return f"delete from {resource.table}"  # noqa: S608
+    if action in (ENABLE, DISABLE):
+        return f"update {resource.table} set enabled = {int(action == ENABLE)}"  # noqa: S608
     status = queue_of(resource).waiting if action == RETRY else CANCELLED
     return f"update {resource.table} set status = '{status}'"  # noqa: S608
 
 
 def changeable_by(resource: Resource, action: str) -> str:
     """SQL: true for jobs whose state allows the action."""
-    if action == DELETE:
+    if action in (DELETE, DUPLICATE):
         return "true"
+    if action in (ENABLE, DISABLE):
+        return f"{resource.table}.enabled is not {int(action == ENABLE)}"
     queue = queue_of(resource)
     statuses = queue.retryable if action == RETRY else queue.unfinished
     names = ", ".join(f"'{name}'" for name in statuses)
@@ -145,16 +175,22 @@ def signer() -> URLSafeSerializer:
     return URLSafeSerializer(signing_secret(), "undo-jobs")
 
 
-def undo(connection: sqlite3.Connection, token: str, actor: str | None) -> Result:
-    """Restore the campaign jobs that were deleted together: see `versions.restore_deleted`."""
+def parse_undo(token: str) -> tuple[str, int, int, str]:
+    """The epoch, first and last number of the changes to undo, and what they did."""
     try:
-        epoch, first, last = signer().loads(token)
-    except BadSignature:
+        epoch, first, last, action = signer().loads(token)
+    except (BadSignature, ValueError):
         raise Invalid(f"undo: {quoted(token)} is not a token of this API") from None
+    return epoch, first, last, action
+
+
+def undo(connection: sqlite3.Connection, token: str, actor: str | None) -> Result:
+    """Undo what was done to campaign jobs together: see `versions.undo_changes`."""
+    epoch, first, last, _ = parse_undo(token)
     with acting_as(connection, actor):
         if epoch != last_change(connection, CAMPAIGNS)[0]:
             raise Conflict("undo: the database file was replaced since")
-        found, restored = versions.restore_deleted(connection, first, last, actor)
+        found, undone = versions.undo_changes(connection, first, last, actor)
         if not found:
-            raise NotFound(f"undo: nothing was deleted under {quoted(token)}")
-        return Result("undo", found, restored)
+            raise NotFound(f"undo: nothing was changed under {quoted(token)}")
+        return Result("undo", found, undone)

@@ -149,10 +149,24 @@ def delete(name: str, **options: Any) -> Output:
 
 
 @jobs.command()
+@bulk_command
+def enable(name: str, **options: Any) -> Output:
+    """Enable the matching campaigns; `undo` undoes it."""
+    return run_bulk(name, "enable", **options)
+
+
+@jobs.command()
+@bulk_command
+def disable(name: str, **options: Any) -> Output:
+    """Disable the matching campaigns; `undo` undoes it."""
+    return run_bulk(name, "disable", **options)
+
+
+@jobs.command()
 @click.argument("token")
 @command
 def undo(token: str) -> Output:
-    """Restore campaign jobs that were deleted together."""
+    """Undo what was done to campaign jobs together: the token is in the output of that."""
     from dailies.api import bulk
 
     with closing(open_database(CAMPAIGNS)) as db:

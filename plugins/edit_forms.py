@@ -12,22 +12,23 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlencode
 
-from datasette import Forbidden, NotFound, Request, Response, hookimpl
+from datasette import NotFound, Request, Response, hookimpl
 from datasette.app import Datasette
 from datasette.utils import tilde_encode
 from markupsafe import Markup
 
 from dailies.api.request import precondition
 from dailies.api.responses import entity_tag
-from dailies.auth.permissions import is_allowed
 from dailies.datasette_compat import BadRequest
 from dailies.errors import FAILURES, RequestError, request_error
 from dailies.storage.databases import read_from, write_to_database
 from dailies.web import job_form
+from dailies.web.access import Actor, actor_id, check_request, missing_permission
 from dailies.web.forms import by_field, read_form
-from dailies.web.page import FORM, refuse_method, render
+from dailies.web.page import render
 from dailies.web.row_actions import (
     EDIT_JOB,
+    IMPORT_JOBS,
     NEW_JOB,
     RESTORE_JOB,
     ROW_ACTIONS,
@@ -37,11 +38,11 @@ from dailies.web.row_actions import (
 from loaders.campaigns import jobs as campaigns
 from loaders.errors import DomainError
 
-Actor = dict[str, Any] | None
 Values = dict[str, str]
 Show = Callable[[Values, RequestError | None], Awaitable[Response]]
 Run = Callable[[Values], Awaitable[tuple[str, str]]]
 
+TABLE_PAGES = {NEW_JOB: "Fill in a form.", IMPORT_JOBS: "Upload a file, or paste text."}
 RESTORE_COLUMN = ("campaigns", "deleted_jobs", "id")
 
 
@@ -57,12 +58,16 @@ def register_routes() -> list[tuple[str, Any]]:
 @hookimpl
 def table_actions(datasette: Datasette, actor: Actor, database: str, table: str) -> Any:
     async def links() -> list[dict[str, str]]:
-        if (database, table) != (NEW_JOB.database, NEW_JOB.table):
-            return []
-        if await missing_permission(datasette, actor, NEW_JOB):
-            return []
-        href = datasette.urls.path("/campaigns/-/new-job")
-        return [{"href": href, "label": NEW_JOB.label, "description": "Fill in a form."}]
+        return [
+            {
+                "href": datasette.urls.path(f"/{page.database}/-/{page.name}"),
+                "label": page.label,
+                "description": description,
+            }
+            for page, description in TABLE_PAGES.items()
+            if (page.database, page.table) == (database, table)
+            and not await missing_permission(datasette, actor, page)
+        ]
 
     return links
 
@@ -119,16 +124,6 @@ def render_cell(
     return link
 
 
-async def missing_permission(datasette: Datasette, actor: Actor, page: FormPage) -> str | None:
-    """The first permission for the page that the actor lacks."""
-    needed = [(name, page.permission_table or page.table) for name in page.permissions]
-    needed += [("view-table", table) for table in (page.table, page.reads) if table]
-    for name, table in needed:
-        if actor is None or not await is_allowed(datasette, actor, name, page, table):
-            return name
-    return None
-
-
 def page_href(datasette: Datasette, page: FormPage, key: str, **values: Any) -> str:
     arguments = urlencode({"key": key, **values})
     return str(datasette.urls.path(f"/{page.database}/-/{page.name}?{arguments}"))
@@ -136,13 +131,6 @@ def page_href(datasette: Datasette, page: FormPage, key: str, **values: Any) -> 
 
 def row_href(datasette: Datasette, page: FormPage, key: str) -> str:
     return str(datasette.urls.row(page.database, page.table, tilde_encode(key)))
-
-
-async def check_request(datasette: Datasette, request: Request, page: FormPage) -> Response | None:
-    """Raise Forbidden if the actor may not use the page; a 405 response for a wrong method."""
-    if missing := await missing_permission(datasette, request.actor, page):
-        raise Forbidden(f"Permission denied: need {missing}")
-    return refuse_method(request, FORM)
 
 
 async def answer(datasette: Datasette, request: Request, show: Show, run: Run) -> Response:
@@ -299,7 +287,3 @@ async def prepared(datasette: Datasette, action: RowAction, key: str) -> Values:
 
 def status_of(error: RequestError | None) -> int:
     return error.status if error else 200
-
-
-def actor_id(request: Request) -> str:
-    return str(request.actor["id"])

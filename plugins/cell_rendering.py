@@ -17,6 +17,7 @@ from datasette.utils import tilde_encode
 from jinja2 import Environment
 from markupsafe import Markup
 
+from dailies.web.navigation import status_phrase
 from dailies.web.pages import formatting
 from dailies.web.pages.viewer import Viewer
 
@@ -75,7 +76,11 @@ WITH_TOPICS = frozenset({"_memory", "metrics"})
 
 @hookimpl
 def prepare_jinja2_environment(env: Environment) -> None:
-    env.filters |= {**formatting.FILTERS, "tilde_encode": tilde_encode}
+    env.filters |= {
+        **formatting.FILTERS,
+        "status_phrase": status_phrase,
+        "tilde_encode": tilde_encode,
+    }
 
 
 last_pause = 0.0

@@ -166,11 +166,13 @@ def disable(name: str, **options: Any) -> Output:
 @click.argument("token")
 @command
 def undo(token: str) -> Output:
-    """Undo what was done to campaign jobs together: the token is in the output of that."""
+    """Undo what was done to jobs together, by the token in its output."""
     from dailies.api import bulk
+    from dailies.api.resources import RESOURCES
 
-    with closing(open_database(CAMPAIGNS)) as db:
-        return bulk_output(bulk.undo(db.conn, token, ACTOR))
+    resource = RESOURCES[bulk.resource_named_by(token)]
+    with closing(open_database(resource.database)) as db:
+        return bulk_output(bulk.undo(db.conn, resource, token, ACTOR))
 
 
 def run_bulk(
@@ -183,11 +185,11 @@ def run_bulk(
         raise click.UsageError(f"{name} does not support {action}")
     if not conditions and not words:
         raise click.UsageError("select jobs with --where or -q: at least one filter is required")
-    filters = parse_conditions(conditions, words)
+    selected = bulk.filtered(resource, parse_conditions(conditions, words))
     with closing(open_database(name)) as db:
         if dry_run:
-            return bulk_output(bulk.count(db.conn, resource, action, filters))
-        return bulk_output(bulk.change(db.conn, resource, action, filters, ACTOR))
+            return bulk_output(bulk.count(db.conn, resource, action, selected))
+        return bulk_output(bulk.change(db.conn, resource, action, selected, ACTOR))
 
 
 def bulk_output(result: Result) -> Output:

@@ -144,8 +144,8 @@ async def stored(request: Request, actor: str, folder: tempfile.TemporaryDirecto
     except BadRequest as error:
         raise RequestError(400, f"{error}. A file may have {MAX_BYTES:,} bytes") from error
     async with form:
-        file, text, format = form.get("file"), form.get("text") or "", form.get("format") or ""
-        if format and format not in FORMATS:
+        file, text, kind = form.get("file"), form.get("text") or "", form.get("format") or ""
+        if kind and kind not in FORMATS:
             raise RequestError(400, f"format: must be one of {', '.join(FORMATS)}")
         name = getattr(file, "filename", "") or "pasted text"
         path = Path(folder.name) / f"upload{suffix_of(name)}"
@@ -155,7 +155,7 @@ async def stored(request: Request, actor: str, folder: tempfile.TemporaryDirecto
             path.write_text(text, encoding="utf-8", errors="replace", newline="")
         else:
             raise RequestError(400, "Choose a file or paste text")
-    return Upload(secrets.token_urlsafe(16), actor, name[:200], folder, path, format or None)
+    return Upload(secrets.token_urlsafe(16), actor, name[:200], folder, path, kind or None)
 
 
 def suffix_of(name: str) -> str:

@@ -6,17 +6,14 @@ from itertools import groupby
 from typing import Any
 
 from dailies.web.pages.formatting import parse_json
+from dailies.web.pages.titles import build_title, presentation_title
 from dailies.web.pages.viewer import PageQuery, Viewer
 
-BUILD = PageQuery(
-    "yt-builder",
-    ("jobs",),
-    """
-    select *
+BUILD = """
+    select *, {title} as title
     from jobs
     where job_id = :job_id
-    """,
-)
+    """
 
 FILES = PageQuery(
     "yt-builder",
@@ -45,11 +42,11 @@ UPLOADS = PageQuery(
 PRESENTATION = PageQuery(
     "presentation_jobs",
     ("presentation_jobs",),
-    """
-    select *
+    f"""
+    select *, {presentation_title()} as title
     from presentation_jobs
     where job_id = :job_id
-    """,
+    """,  # noqa: S608
 )
 
 EVENTS = """
@@ -64,7 +61,8 @@ PRESENTATION_EVENTS = PageQuery("presentation_jobs", ("job_events",), EVENTS)
 
 
 async def read_build(viewer: Viewer, key: str) -> dict[str, Any] | None:
-    build = await viewer.row(BUILD, job_id=key)
+    sql = BUILD.format(title=await build_title(viewer))
+    build = await viewer.row(PageQuery("yt-builder", ("jobs",), sql), job_id=key)
     if build is None:
         return None
     files = await viewer.rows(FILES, job_id=key)

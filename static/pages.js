@@ -54,3 +54,19 @@ makeScrollable();
 addEventListener("resize", makeScrollable);
 // The SQL editor and further filters are added later.
 new MutationObserver(nameFields).observe(document.body, { childList: true, subtree: true });
+
+// A page that shows progress is loaded again until it shows none.
+async function refresh() {
+  const answer = await fetch(location.href);
+  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  document.title = page.title;
+  document.querySelector("main").replaceWith(page.querySelector("main"));
+  scheduleRefresh();
+}
+
+function scheduleRefresh() {
+  const [progress] = document.querySelectorAll("[data-refresh]");
+  if (progress) setTimeout(refresh, Number(progress.dataset.refresh));
+}
+
+scheduleRefresh();

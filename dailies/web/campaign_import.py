@@ -6,7 +6,6 @@ The pages are in plugins/campaign_import.py. Uploads are kept in a temporary fol
 from __future__ import annotations
 
 import asyncio
-import json
 import secrets
 import tempfile
 from collections import deque
@@ -122,6 +121,9 @@ async def receive(datasette: Datasette, request: Request, actor: str) -> Upload:
     """Store the submitted file or text. RequestError if there is none, or it is too large."""
     if sum(one.is_busy for one in uploads_of(datasette).kept.values()) >= MAX_UPLOADS:
         raise RequestError(503, "Other imports are running: try again later", {"Retry-After": "60"})
+    announced = request.headers.get("content-length", "")
+    if announced.isdecimal() and int(announced[:20]) > MAX_BYTES + MAX_PASTED:
+        raise RequestError(413, f"The file is larger than {MAX_BYTES:,} bytes")
     folder = tempfile.TemporaryDirectory(prefix="dailies-import-")
     try:
         return await stored(request, actor, folder)
@@ -259,7 +261,3 @@ def broken(upload: Upload, report: ImportReport) -> list[dict[str, Any]]:
 def cleaned(upload: Upload, message: str) -> str:
     """A message without the path of the temporary file."""
     return message.replace(str(upload.path), upload.name)[:MAX_TEXT]
-
-
-def as_json(report: ImportReport) -> str:
-    return json.dumps(report.as_dict(), ensure_ascii=False, indent=2)

@@ -70,3 +70,7 @@ function scheduleRefresh() {
 }
 
 scheduleRefresh();
+
+for (const panel of document.querySelectorAll("[data-closed-on-phones]")) {
+  if (matchMedia("(max-width: 576px)").matches) panel.open = false;
+}

@@ -43,6 +43,7 @@ def extra_template_vars(
             "short_columns": campaign_table.columns(path, pairs, request.args.get("_sort_desc")),
             "all_columns_href": campaign_table.with_query(path, [*pairs, ("_nocol", "data")]),
             "some_columns_href": campaign_table.with_query(path, hidden),
+            "labels": campaign_table.COLUMNS,
             "chips": campaign_table.chips(path, pairs),
             "exports": exports(datasette, pairs),
             "bulk_filter": campaign_table.bulk_filter(pairs),

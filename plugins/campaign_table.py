@@ -21,7 +21,7 @@ EXPORT = "/campaigns/-/export-jobs"
 
 @hookimpl
 def register_routes() -> list[tuple[str, Any]]:
-    return [(rf"{EXPORT}\.(?P<format>yaml|json)\Z", export)]
+    return [(rf"{EXPORT}\.(?P<export>yaml|json)\Z", export)]
 
 
 @hookimpl

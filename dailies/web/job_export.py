@@ -71,7 +71,7 @@ async def respond(datasette: Datasette, request: Request) -> Any:
     except FAILURES as error:
         failed = request_error(error)
         return Response.error(failed.messages, failed.status)
-    return Export(datasette, query, request.url_vars["format"], first)
+    return Export(datasette, query, request.url_vars["export"], first)
 
 
 def read_step(connection: sqlite3.Connection, query: ListQuery, last: int | None) -> Step:

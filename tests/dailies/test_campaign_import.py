@@ -13,6 +13,7 @@ from in_process import READER, ROOT, WORKER
 
 from dailies.web import campaign_import
 from loaders import campaigns, open_database
+from loaders.campaigns import batches
 
 PATH = "/campaigns/-/import-jobs"
 FILE = """
@@ -42,6 +43,7 @@ async def upload(
     answer = await datasette.client.post(PATH, files=files, data=form, actor=actor)
     if answer.status_code != 303:
         return answer
+    await finished(datasette)
     return await datasette.client.get(answer.headers["location"], actor=actor)
 
 
@@ -50,7 +52,14 @@ async def confirm(datasette: Datasette, page: Any, actor: Any = WORKER, **form: 
         Form(page.text).action, data={"update": "", **form}, actor=actor
     )
     assert answer.status_code == 303
+    await finished(datasette)
     return await datasette.client.get(answer.headers["location"], actor=actor)
+
+
+async def finished(datasette: Datasette) -> None:
+    for one in campaign_import.uploads_of(datasette).kept.values():
+        assert one.task is not None
+        await one.task
 
 
 def add(*jobs: dict[str, Any]) -> None:
@@ -163,14 +172,20 @@ async def test_many_batches(datasette: Datasette) -> None:
         ("", "x.bin", 200, "x.bin is empty"),
         ("\0", "x.bin", 200, "x.bin is a binary file, not one of yaml"),
         ("{", "x.json", 200, "1</strong> broken"),
-        ("id\n" * 20_002, "x.csv", 200, "more than 20,000 jobs: use `dailies import`"),
+        ("id\n" * 102, "x.csv", 200, "more than 100 jobs: use `dailies import`"),
         (b"x" * 20_000_001, "x.csv", 400, "A file may have 20,000,000 bytes"),
         (b"x" * 21_000_000, "x.csv", 413, "The file is larger than 20,000,000 bytes"),
     ],
 )
 async def test_what_cannot_be_imported(
-    datasette: Datasette, content: str | bytes, name: str, status: int, message: str
+    datasette: Datasette,
+    monkeypatch: pytest.MonkeyPatch,
+    content: str | bytes,
+    name: str,
+    status: int,
+    message: str,
 ) -> None:
+    monkeypatch.setattr(batches, "MAX_JOBS", 100)
     page = await upload(datasette, content, name)
     assert page.status_code == status
     assert message in unescape(page.text)

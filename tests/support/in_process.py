@@ -39,6 +39,7 @@ OTHER_PARTS = {
     "file_type": ["videos"],
     "filename": ["intro.mp4"],
     "chart": ["video_growth"],
+    "export": ["yaml"],
     "video": ["dly_vid_001"],
 }
 if importlib.util.find_spec("sniffio") is None:

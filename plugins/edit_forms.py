@@ -12,20 +12,21 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlencode
 
-from datasette import NotFound, Request, Response, hookimpl
+from datasette import Forbidden, NotFound, Request, Response, hookimpl
 from datasette.app import Datasette
 from datasette.utils import tilde_encode
 from markupsafe import Markup
 
 from dailies.api.request import precondition
 from dailies.api.responses import entity_tag
+from dailies.auth.permissions import is_allowed
 from dailies.datasette_compat import BadRequest
 from dailies.errors import FAILURES, RequestError, request_error
 from dailies.storage.databases import read_from, write_to_database
-from dailies.web import job_form
+from dailies.web import job_form, retry
 from dailies.web.access import Actor, actor_id, check_request, missing_permission
 from dailies.web.forms import by_field, read_form
-from dailies.web.page import render
+from dailies.web.page import FORM, refuse_method, render
 from dailies.web.row_actions import (
     EDIT_JOB,
     IMPORT_JOBS,
@@ -51,6 +52,7 @@ def register_routes() -> list[tuple[str, Any]]:
     return [
         (r"/campaigns/-/new-job\Z", new_job),
         (r"/campaigns/-/edit-job\Z", edit_job),
+        (r"/-/retry-failed\Z", retry_failed),
         *((rf"/{one.database}/-/{one.name}\Z", action_handler(one)) for one in ROW_ACTIONS),
     ]
 
@@ -287,3 +289,41 @@ async def prepared(datasette: Datasette, action: RowAction, key: str) -> Values:
 
 def status_of(error: RequestError | None) -> int:
     return error.status if error else 200
+
+
+async def retry_failed(request: Request, datasette: Datasette) -> Response:
+    """Retry many failed jobs, after a question that says how many there are."""
+    if refused := refuse_method(request, FORM):
+        return refused
+    try:
+        resource, selection = retry.parse({name: request.args[name] for name in request.args})
+    except DomainError as error:
+        raise NotFound(str(error)) from error
+    for permission in ("view-table", "update-job"):
+        if not await is_allowed(datasette, request.actor, permission, resource):
+            raise Forbidden(f"Permission denied: need {permission}")
+    home = str(datasette.urls.instance())
+
+    async def show(_: Values, error: RequestError | None) -> Response:
+        counted = await read_from(
+            datasette, resource, lambda conn: retry.count(conn, resource, selection)
+        )
+        context = {
+            "question": f"Retry {retry.amount(resource, counted.changed)}?",
+            "page": retry.Question(resource.database, resource.table),
+            "action": request.full_path,
+            "errors": by_field(error, ()) if error else {},
+            "cancel": home,
+        }
+        return await render(datasette, request, "confirm.html", context, status_of(error))
+
+    async def run(_: Values) -> tuple[str, str]:
+        actor = actor_id(request)
+        done = await write_to_database(
+            datasette,
+            resource.database,
+            lambda conn: retry.retry(conn, resource, selection, actor),
+        )
+        return f"{retry.amount(resource, done.changed)} queued again", home
+
+    return await answer(datasette, request, show, run)

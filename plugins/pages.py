@@ -16,7 +16,7 @@ from datasette.utils import await_me_maybe, tilde_decode
 
 from dailies.datasette_compat import escape_fts, make_slot_function, urlsafe_components
 from dailies.storage.availability import require_available, unavailable
-from dailies.web.page import refuse_method, render
+from dailies.web.page import refuse_method, render, versioned
 from dailies.web.pages import campaigns, home, image_library, metrics, queues, search, trends
 from dailies.web.pages.viewer import Viewer
 
@@ -29,6 +29,7 @@ RECORD_PAGES = {
     ("yt-builder", "jobs"): queues.read_build,
 }
 NO_WORDS = '""'
+DASHBOARD_SCRIPT = versioned("dashboard.js")
 
 
 @hookimpl(tryfirst=True)
@@ -52,6 +53,7 @@ async def home_page(request: Request, datasette: Datasette) -> Response:
         "top_homepage": make_slot_function("top_homepage", datasette, request),
         "homepage_actions": await homepage_actions(datasette, request),
         "across": await queries_across(datasette, request),
+        "dashboard_script": DASHBOARD_SCRIPT,
     }
     return await render(datasette, request, "home.html", context, view_name="index")
 

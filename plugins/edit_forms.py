@@ -212,11 +212,17 @@ async def show_job(
     error: RequestError | None,
 ) -> Response:
     """The form with these values, and the messages of an error at the fields they are about."""
+    suggested = await read_from(datasette, EDIT_JOB, job_form.suggestions)
+    fields = [field for field in job_form.FIELDS if field.is_shown(job)]
     context = {
         "action": request.full_path,
         "values": values,
         "job": job,
-        "fields": [field for field in job_form.FIELDS if field.is_shown(job)],
+        "groups": {
+            group: [field for field in fields if field.group == group]
+            for group in (job_form.CONTENT, job_form.MEDIA)
+        },
+        "suggested": suggested,
         "errors": job_form.by_field(error) if error else {},
         "conflict": error is not None and error.status == HTTPStatus.PRECONDITION_FAILED,
     }

@@ -74,3 +74,20 @@ scheduleRefresh();
 for (const panel of document.querySelectorAll("[data-closed-on-phones]")) {
   if (matchMedia("(max-width: 576px)").matches) panel.open = false;
 }
+
+// The parts of a page as tabs; the address names the one that is shown.
+function showTab() {
+  const tabs = [...document.querySelectorAll("[data-tab]")];
+  const shown = tabs.find((tab) => `#${tab.id}` === location.hash) ?? tabs[0];
+  for (const tab of tabs) tab.hidden = tab !== shown;
+  for (const link of document.querySelectorAll(".tabs a")) {
+    if (link.hash === `#${shown.id}`) link.setAttribute("aria-current", "true");
+    else link.removeAttribute("aria-current");
+  }
+  makeScrollable();
+}
+
+if (document.querySelector("[data-tab]")) {
+  showTab();
+  addEventListener("hashchange", showTab);
+}

@@ -81,7 +81,7 @@ def test_campaigns_of_a_product_in_a_language_are_disabled_and_enabled_again(
     person: Person, own_site: Site
 ) -> None:
     page, mine = person.page, {"product": "Trail Mix", "language": "English"}
-    before = {job["id"]: job["enabled"] for job in campaigns(own_site)}
+    before = {job["id"]: job.get("enabled") for job in campaigns(own_site)}
     chosen = {job["id"] for job in campaigns(own_site, **mine)}
     person.link("Campaigns")
     person.link("Trail Mix")
@@ -97,7 +97,7 @@ def test_campaigns_of_a_product_in_a_language_are_disabled_and_enabled_again(
     person.button("Undo")
     expect(message).to_have_text("Undone: 1 campaign.")
     expect(page.get_by_role("switch")).to_have_attribute("aria-checked", "true")
-    assert {job["id"]: job["enabled"] for job in campaigns(own_site)} == before
+    assert {job["id"]: job.get("enabled") for job in campaigns(own_site)} == before
     assert person.clicks <= 6
 
 
@@ -133,3 +133,20 @@ def test_exports_hold_all_matching_rows(page: Page, own_site: Site) -> None:
     assert {job["id"] for job in found} == {
         job["id"] for job in campaigns(own_site, product__contains="C++")
     }
+
+
+def test_a_campaign_has_tabs_and_one_editor(person: Person, own_site: Site) -> None:
+    page = person.page
+    page.goto(f"{own_site.url}/campaigns/jobs/spring-matcha-avatar")
+    parts = page.locator("[data-tab]:visible")
+    expect(parts).to_have_count(1)
+    person.link("Raw")
+    expect(parts.locator("h2")).to_have_text("Raw")
+    person.link("Edit campaign")
+    field = page.get_by_label("Language")
+    suggested = page.locator("#language-values option").evaluate_all("all => all.map(o => o.value)")
+    assert {"English", "German"} <= set(suggested)
+    field.fill("German")
+    person.button("Save")
+    expect(page.locator("#overview ins")).to_have_text('"German"')
+    expect(page.locator("#overview tbody tr")).to_have_count(1)

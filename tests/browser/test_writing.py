@@ -263,5 +263,5 @@ def crawl(page: Page, site: Site, starts: list[str]) -> Iterator[str]:
 
 def is_page(address: str, site: Site) -> bool:
     parts = urlsplit(address)
-    downloads = parts.path.endswith((".csv", ".json", ".db")) or "_format" in parts.query
+    downloads = parts.path.endswith((".csv", ".json", ".db", ".yaml")) or "_format" in parts.query
     return address.startswith(site.url) and not downloads and parts.path != "/-/logout"

@@ -93,7 +93,8 @@ def extra_template_vars(
     datasette: Datasette, request: Request | None, view_name: str, database: str | None
 ) -> Any:
     """`restore_href`: the page that restores a version of a campaign, for actors who may."""
-    if view_name != "row" or request is None or database != RESTORE_JOB.database:
+    shows_versions = view_name == "activity" or (view_name, database) == ("row", "campaigns")
+    if not shows_versions or request is None:
         return None
 
     async def variables() -> dict[str, Any]:

@@ -26,7 +26,12 @@ class Entry(NamedTuple):
 ENTRIES = (
     Entry("Dashboard", "/"),
     Entry("Campaigns", "/campaigns/jobs", (("campaigns", "jobs"),), ("/campaigns",)),
-    Entry("Builds", "/yt-builder/jobs", (("yt-builder", "jobs"),), ("/yt-builder",)),
+    Entry(
+        "Queue",
+        "/-/queue",
+        (("yt-builder", "jobs"), ("presentation_jobs", "presentation_jobs")),
+        ("/-/queue", "/yt-builder", "/presentation_jobs"),
+    ),
     Entry("Videos", "/metrics/video_metadata", (("metrics", "video_metadata"),), ("/metrics",)),
     Entry("Trends", "/trends/trending_topics", (("trends", "trending_topics"),), ("/trends",)),
     Entry(
@@ -36,6 +41,7 @@ ENTRIES = (
         ("/image_library",),
     ),
     Entry("Charts", "/-/charts", sections=("/-/charts",)),
+    Entry("Activity", "/-/activity"),
 )
 
 # What a permission allows, as the end of "You need permission to ...".

@@ -42,6 +42,7 @@ PAGES = {
     "sign-in": "/-/sign-in",
     "schema": "/campaigns/-/schema",
     "charts": "/-/charts",
+    "activity": "/-/activity",
     "API": "/api/docs",
     "missing": "/campaigns/nothing",
 }
@@ -60,6 +61,7 @@ FOR_ROOT = {
     "SQL of root": "/campaigns/-/query?sql=select+1",
     "campaign of root": "/campaigns/jobs/spring-matcha-avatar",
     "home of root": "/",
+    "retry failed": "/-/retry-failed?resource=builds&like=13",
 }
 UNFOLD = "document.querySelectorAll('main details').forEach(one => { one.open = true })"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from axe import violations_in_all_modes
@@ -20,8 +21,8 @@ BUILDS = """
     """
 
 
-def change(site: Site, sql: str) -> None:
-    path = site.data_dir / "yt-builder.db"
+def change(site: Site, sql: str, name: str = "yt-builder") -> None:
+    path = site.data_dir / f"{name}.db"
     with closing(sqlite3.connect(path, isolation_level=None)) as db:
         db.executescript(sql)
 
@@ -53,3 +54,31 @@ def test_failed_builds_are_retried_and_progress_is_live(worker: Page, own_site: 
     worker.get_by_role("button", name="Retry").click()
     expect(worker.get_by_role("status")).to_have_text("1 build queued again")
     expect(last_day).to_have_count(0)
+
+
+def test_what_one_actor_changed_yesterday(worker: Page, own_site: Site) -> None:
+    headers = {"Authorization": f"Bearer {own_site.token('root')}"}
+    changes = {"campaigns/nutsy-trail-mix": {"emotion": "proud"}, "builds/13": {"status": "queued"}}
+    for path, body in changes.items():
+        assert own_site.request("PATCH", f"/api/{path}", json=body, headers=headers).is_success
+    day = (datetime.now(UTC) - timedelta(days=1)).date().isoformat()
+    for name, log, column in (
+        ("campaigns", "job_history", "changed_at"),
+        ("yt-builder", "job_events", "at"),
+    ):
+        change(
+            own_site,
+            f"update {log} set {column} = '{day}T08:00:00.000Z' where actor = 'root'",
+            name,
+        )
+    worker.goto(own_site.url)
+    worker.get_by_role("link", name="Activity").click()
+    worker.get_by_role("link", name="Yesterday").click()
+    worker.get_by_role("list", name="Actors").get_by_role("link", name="root").click()
+    expect(worker.get_by_role("heading", level=1)).to_have_text(f"Activity of root on {day}")
+    shown = worker.locator("main .versions > li")
+    expect(shown).to_have_count(2)
+    expect(shown.filter(has_text="Trail Mix")).to_contain_text(
+        'emotion "happy" "proud"', use_inner_text=True
+    )
+    expect(shown.filter(has_text="Build")).to_contain_text("failed → queued", use_inner_text=True)

@@ -11,7 +11,7 @@ import pytest
 from datasette.app import Datasette
 from in_process import READER, READING, ROOT, asking, metadata, serving
 
-LABELS = ["Dashboard", "Campaigns", "Builds", "Videos", "Trends", "Images", "Charts"]
+LABELS = ["Dashboard", "Campaigns", "Queue", "Videos", "Trends", "Images", "Charts", "Activity"]
 BAR = re.compile(r'<nav class="site-nav".*?</nav>', re.DOTALL)
 LINK = re.compile(r'<a href="([^"]+)"( aria-current="page")?>([^<]+)</a>')
 HEADING = re.compile(r"<h1[^>]*>(.*?)</h1>", re.DOTALL)
@@ -21,13 +21,14 @@ PAGES = {
     "/campaigns/jobs": "Campaigns",
     "/campaigns/jobs/spring-matcha-avatar": "Campaigns",
     "/campaigns/recent_jobs": "Campaigns",
-    "/yt-builder/jobs/13": "Builds",
-    "/yt-builder/job_files/1": "Builds",
+    "/yt-builder/jobs/13": "Queue",
+    "/yt-builder/job_files/1": "Queue",
     "/metrics": "Videos",
     "/trends/unused_topics?limit=3": "Trends",
     "/image_library/image_library": "Images",
     "/-/charts": "Charts",
     "/-/charts/video_growth": "Charts",
+    "/-/activity?actor=sample": "Activity",
     "/-/sign-in": None,
     "/api/docs": None,
 }

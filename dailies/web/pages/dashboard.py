@@ -193,8 +193,9 @@ async def count(viewer: Viewer, queue: Queue, href: str, condition: str, **value
         """  # noqa: S608
     query = PageQuery(queue.database, (queue.table,), sql)
     row = await viewer.row(query, max=MAX_COUNTED, **values)
-    found = row["found"] if row else MAX_COUNTED + 1
-    return numbered(queue, found, MAX_COUNTED, href)
+    if row is None:  # counting took too long
+        return Number(queue.label, 0, True, href)
+    return numbered(queue, row["found"], MAX_COUNTED, href)
 
 
 def numbered(queue: Queue, found: int, most: int, href: str) -> Number:

@@ -10,6 +10,7 @@ import json
 import sqlite3
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
+from weakref import WeakKeyDictionary
 
 from datasette import Request, Response
 from datasette.app import Datasette
@@ -18,13 +19,14 @@ from datasette.resources import TableResource
 from dailies.api.pagination import ListQuery, parse_query
 from dailies.api.resources import CAMPAIGNS
 from dailies.api.sse import send_text
-from dailies.errors import FAILURES, request_error
+from dailies.errors import FAILURES, RETRY, request_error
 from dailies.storage.databases import read_from
 from dailies.web.campaign_table import SHOWING, Pairs
 from loaders.campaigns.files import TEXT_FIELDS
 from loaders.formats.json_writer import json_text
 from loaders.formats.yaml_writer import yaml_list
 
+MAX_EXPORTS = 4  # at once, of all clients
 STEP_ROWS = 2_000
 STEP_CHARACTERS = 2_000_000
 TYPES = {"yaml": "application/yaml", "json": "application/json"}
@@ -37,6 +39,8 @@ where {conditions}
 order by jobs.rowid
 limit {limit}
 """
+
+_running: WeakKeyDictionary[Datasette, set[Export]] = WeakKeyDictionary()
 
 
 class Step(NamedTuple):
@@ -64,6 +68,9 @@ async def respond(datasette: Datasette, request: Request) -> Any:
     await datasette.ensure_permission(
         action="view-table", resource=TableResource("campaigns", "jobs"), actor=request.actor
     )
+    running = _running.setdefault(datasette, set())
+    if len(running) >= MAX_EXPORTS:
+        return Response.error("Other exports are running: try again", 503, headers=RETRY)
     filters = dict(parse_qsl(request.query_string, keep_blank_values=True))
     try:
         query = parse_query(CAMPAIGNS, filters)
@@ -71,7 +78,7 @@ async def respond(datasette: Datasette, request: Request) -> Any:
     except FAILURES as error:
         failed = request_error(error)
         return Response.error(failed.messages, failed.status)
-    return Export(datasette, query, request.url_vars["export"], first)
+    return Export(datasette, query, request.url_vars["export"], first, running)
 
 
 def read_step(connection: sqlite3.Connection, query: ListQuery, last: int | None) -> Step:
@@ -93,11 +100,19 @@ def read_step(connection: sqlite3.Connection, query: ListQuery, last: int | None
 class Export:
     """The response; a step is read only once the one before has been sent."""
 
-    def __init__(self, datasette: Datasette, query: ListQuery, format: str, first: Step) -> None:
+    def __init__(
+        self,
+        datasette: Datasette,
+        query: ListQuery,
+        format: str,
+        first: Step,
+        running: set[Export],
+    ) -> None:
         self.datasette = datasette
         self.query = query
         self.format = format
         self.first = first
+        self.running = running
 
     async def asgi_send(self, send: Any) -> None:
         headers = {
@@ -106,7 +121,14 @@ class Export:
             "cache-control": "private, no-store",
         }
         encoded = [(name.encode(), value.encode()) for name, value in headers.items()]
-        await send({"type": "http.response.start", "status": 200, "headers": encoded})
+        self.running.add(self)
+        try:
+            await send({"type": "http.response.start", "status": 200, "headers": encoded})
+            await self.send_steps(send)
+        finally:
+            self.running.discard(self)
+
+    async def send_steps(self, send: Any) -> None:
         step, is_first = self.first, True
         while True:
             await send_text(send, await asyncio.to_thread(self.text, step, is_first))

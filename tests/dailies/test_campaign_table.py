@@ -113,6 +113,15 @@ async def test_exports(datasette: Datasette, monkeypatch: pytest.MonkeyPatch, st
             assert all(job.items() <= stored[job["id"]].items() for job in jobs)
 
 
+async def test_few_exports_run_at_once(
+    datasette: Datasette, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(job_export, "MAX_EXPORTS", 0)
+    answer = await datasette.client.get(f"{EXPORT}.json")
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+    assert answer.json()["error"] == "Other exports are running: try again"
+
+
 async def test_exports_of_wrong_filters(datasette: Datasette) -> None:
     unknown = await datasette.client.get(f"{EXPORT}.json?colour=1")
     posted = await datasette.client.post(f"{EXPORT}.json", actor=WORKER)

@@ -14,6 +14,7 @@ import sqlite3
 import sys
 import time
 from collections.abc import Callable, Container, Iterable
+from contextlib import suppress
 from contextvars import ContextVar
 from types import SimpleNamespace
 from typing import Any, NamedTuple
@@ -154,6 +155,13 @@ def keep_open(database: Database, connection: sqlite3.Connection) -> sqlite3.Con
     """Register a connection that our `connect()` made, to be closed with its database."""
     database._all_connections.append(connection)
     return connection
+
+
+def close_now(database: Database, connection: sqlite3.Connection) -> None:
+    """Close a connection that `keep_open` has registered."""
+    with suppress(ValueError):  # the database has been closed meanwhile
+        database._all_connections.remove(connection)
+    connection.close()
 
 
 def prepare_connection(instance: Datasette, connection: sqlite3.Connection, name: str) -> None:

@@ -33,10 +33,15 @@ def extra_template_vars(datasette: Datasette, request: Request | None) -> Any:
 
 
 def sign_in_href(datasette: Datasette, request: Request | None) -> str:
+    """The page to sign in, which leads back to the page of this request."""
     home = str(datasette.urls.instance())
-    is_page = request is not None and request.method in READING
-    target = local_path(request.full_path, home) if request and is_page else home
-    return f"{datasette.urls.path(SIGN_IN)}?{urlencode({'next': target})}"
+    sign_in = str(datasette.urls.path(SIGN_IN))
+    target = home
+    if request is not None and request.path == sign_in:
+        target = request.args.get("next") or home
+    elif request is not None and request.method in READING:
+        target = request.full_path
+    return f"{sign_in}?{urlencode({'next': local_path(target, home)})}"
 
 
 @hookimpl

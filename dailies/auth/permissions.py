@@ -5,9 +5,9 @@ What is readable for nobody is decided in dailies/storage/restricted.py.
 
 from __future__ import annotations
 
-import json
+import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from typing import Any, Protocol, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -24,8 +24,10 @@ CACHE_SECONDS = 1.0
 MAX_CACHED = 10_000
 CHALLENGE = {"WWW-Authenticate": "Bearer"}
 
-# Of each instance: question -> until when the answer is valid, and the answer.
-caches: WeakKeyDictionary[Datasette, dict[tuple[str, ...], tuple[float, Any]]] = WeakKeyDictionary()
+# Of each instance: question -> until when the answer is valid, and the answer, which all requests
+# that need it at the same time await.
+Cache = dict[tuple[str, ...], tuple[float, "asyncio.Future[Any] | None"]]
+caches: WeakKeyDictionary[Datasette, Cache] = WeakKeyDictionary()
 
 
 class Table(Protocol):
@@ -42,12 +44,13 @@ async def is_allowed(
     datasette: Datasette, actor: Actor, action: str, resource: Table, table: str | None = None
 ) -> bool:
     """True if Datasette allows the action on the table of the resource, or on another `table`."""
-    asked = TableResource(resource.database, table or resource.table)
+    asked = (resource.database, table or resource.table)
 
     async def ask() -> bool:
-        return bool(await datasette.allowed(action=action, resource=asked, actor=actor))
+        found = await datasette.allowed(action=action, resource=TableResource(*asked), actor=actor)
+        return bool(found)
 
-    return await cached(datasette, actor, (action, str(asked)), ask)
+    return await cached(datasette, actor, (action, *asked), ask)
 
 
 async def all_allowed(
@@ -66,7 +69,7 @@ async def cached(
     datasette: Datasette,
     actor: Actor,
     question: tuple[str, ...],
-    ask: Callable[[], Awaitable[Result]],
+    ask: Callable[[], Coroutine[Any, Any, Result]],
 ) -> Result:
     """Ask, or return an answer that is at most a second old, since asking costs more than a write.
 
@@ -76,15 +79,19 @@ async def cached(
     if permission_checks_skipped():
         return await ask()
     cache = caches.setdefault(datasette, {})
-    key = (json.dumps(actor, sort_keys=True, default=repr), *question)
+    key = (repr(actor), *question)
     until, answer = cache.get(key, (0.0, None))
-    if time.monotonic() >= until:
-        answer = await ask()
+    if answer is None or time.monotonic() >= until or failed(answer):
         if len(cache) >= MAX_CACHED:
             cache.clear()
+        answer = asyncio.ensure_future(ask())
         cache[key] = (time.monotonic() + CACHE_SECONDS, answer)
-    found: Result = answer
+    found: Result = answer.result() if answer.done() else await asyncio.shield(answer)
     return found
+
+
+def failed(answer: asyncio.Future[Any]) -> bool:
+    return answer.done() and (answer.cancelled() or answer.exception() is not None)
 
 
 async def require(

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from datasette import Request
 from datasette.app import Datasette
 
-from dailies.auth.permissions import Actor, all_allowed
+from dailies.auth.permissions import Actor, all_allowed, cached
 
 
 class Entry(NamedTuple):
@@ -69,7 +69,11 @@ class Link(NamedTuple):
 
 async def links(datasette: Datasette, actor: Actor, request: Request | None) -> list[Link]:
     """The links that this actor may follow."""
-    if not await datasette.allowed(action="view-instance", actor=actor):
+
+    async def ask() -> bool:
+        return bool(await datasette.allowed(action="view-instance", actor=actor))
+
+    if not await cached(datasette, actor, ("view-instance",), ask):
         return []
     allowed = await all_allowed(datasette, actor, "view-table")
     base = datasette.setting("base_url").rstrip("/")

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
 from typing import Any, Protocol, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -28,6 +29,9 @@ CHALLENGE = {"WWW-Authenticate": "Bearer"}
 # that need it at the same time await.
 Cache = dict[tuple[str, ...], tuple[float, "asyncio.Future[Any] | None"]]
 caches: WeakKeyDictionary[Datasette, Cache] = WeakKeyDictionary()
+
+# True while the answer to a question is found, which is not made of answers that are older.
+asking: ContextVar[bool] = ContextVar("asking", default=False)
 
 
 class Table(Protocol):
@@ -69,14 +73,14 @@ async def cached(
     datasette: Datasette,
     actor: Actor,
     question: tuple[str, ...],
-    ask: Callable[[], Coroutine[Any, Any, Result]],
+    ask: Callable[[], Awaitable[Result]],
 ) -> Result:
     """Ask, or return an answer that is at most a second old, since asking costs more than a write.
 
     It depends on the configuration and on the whole actor, limits of its token included. Whether
     that token is still valid has been checked before, for each request.
     """
-    if permission_checks_skipped():
+    if permission_checks_skipped() or asking.get():
         return await ask()
     cache = caches.setdefault(datasette, {})
     key = (repr(actor), *question)
@@ -84,10 +88,16 @@ async def cached(
     if answer is None or time.monotonic() >= until or failed(answer):
         if len(cache) >= MAX_CACHED:
             cache.clear()
-        answer = asyncio.ensure_future(ask())
+        answer = asyncio.ensure_future(without_cache(ask))
         cache[key] = (time.monotonic() + CACHE_SECONDS, answer)
     found: Result = answer.result() if answer.done() else await asyncio.shield(answer)
     return found
+
+
+async def without_cache(ask: Callable[[], Awaitable[Result]]) -> Result:
+    """Ask in a task, which has a context of its own."""
+    asking.set(True)
+    return await ask()
 
 
 def failed(answer: asyncio.Future[Any]) -> bool:

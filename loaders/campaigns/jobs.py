@@ -423,10 +423,11 @@ def iterate_documents(db: Connection) -> Iterator[dict[str, Any]]:
     """Every job's document, in the order they came in, a few in memory at a time."""
     last = -(2**63)
     while rows := next_documents(db, last):
-        for last, job_id, data in rows:
+        for _, job_id, data in rows:
             document = json.loads(data)
             document["id"] = job_id
             yield document
+        last = rows[-1][0]
 
 
 def next_documents(db: Connection, last: int) -> list[Any]:

@@ -203,10 +203,9 @@ async def work(datasette: Datasette, upload: Upload, then: str, on_conflict: str
     except (*FAILURES, OSError) as error:
         upload.error = cleaned(upload, "; ".join(request_error(error).messages))
         upload.state = FAILED
-    except asyncio.CancelledError:
-        upload.error, upload.state = "The server was stopped", FAILED
-        raise
     finally:
+        if upload.is_busy:
+            upload.error, upload.state = "The server could not finish this", FAILED
         preview.broken = broken(upload, importer.report)
         if importer.dry_run:
             upload.preview = preview

@@ -11,6 +11,7 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import tzinfo
 from hashlib import sha256
 from itertools import islice
 from pathlib import Path
@@ -24,10 +25,12 @@ from loaders.errors import Invalid
 from loaders.formats.files import read
 from loaders.formats.record import FileRecord
 from loaders.import_report import ImportReport, OtherLists, unknown_lists
+from loaders.times import configured_timezone
 
 BATCH = 50
 BATCH_SECONDS = 0.1  # of a transaction
 MAX_JOBS = 20_000
+MAX_ROWID = 2**63 - 1
 
 Written = tuple[Entry, dict[str, Any] | None]  # a job, and what was stored before
 
@@ -46,6 +49,13 @@ class BatchImport(Import):
     given: dict[str, bytes] = field(default_factory=dict)
     written: list[Written] = field(default_factory=list)
 
+    def __post_init__(self) -> None:
+        self.cursor = self.connection.cursor()
+        self.last_row = MAX_ROWID  # `given` finds what is repeated
+
+    def note_found(self, rowid: int) -> bool:
+        return rowid <= self.last_row
+
     def store(self, entry: Entry) -> None:
         digest = sha256(canonical(entry.job).encode("utf-8", "surrogatepass")).digest()
         if entry.job_id in self.given:
@@ -62,15 +72,16 @@ class BatchImport(Import):
         else:
             self.report.fail(*entry.origin, GIVEN_TWICE)
 
-    def write(self, sql: str, entry: Entry) -> None:
+    def write(self, sql: str, entry: Entry) -> int:
         before = None
         if sql == UPDATE_JOB:
             [text] = self.connection.execute(
                 "select data from jobs where id = :id", {"id": entry.job_id}
             ).fetchone()
             before = json.loads(text)
-        super().write(sql, entry)
+        number = super().write(sql, entry)
         self.written.append((entry, before))
+        return number
 
 
 @dataclass
@@ -86,6 +97,7 @@ class FileImport:
     others: OtherLists = field(default_factory=dict)
     given: dict[str, bytes] = field(default_factory=dict)
     records: Iterator[FileRecord] | None = None
+    zone: tzinfo = field(default_factory=configured_timezone)
 
     def take(self) -> deque[Entry]:
         """The next jobs; none at the end of the file. Broken ones are in the report.
@@ -93,14 +105,15 @@ class FileImport:
         Raises ValueError if the file cannot be read at all, and Invalid if it has too many jobs.
         """
         if self.records is None:
-            found = self.others.setdefault(self.path, [])
-            self.records = iter(read(self.path, self.format, TEXT_FIELDS, others=found))
+            others = self.others.setdefault(self.path, [])
+            self.records = iter(read(self.path, self.format, TEXT_FIELDS, others=others))
         entries: deque[Entry] = deque()
         while not entries and (records := list(islice(self.records, BATCH))):
             self.report.found += len(records)
             if self.report.found > MAX_JOBS:
                 raise Invalid(f"The file has more than {MAX_JOBS:,} jobs: use `dailies import`")
-            entries.extend(filter(None, (to_entry(record, self.report) for record in records)))
+            found = (to_entry(record, self.report, self.zone) for record in records)
+            entries.extend(filter(None, found))
         if not entries:
             self.report.fail_all(unknown_lists(self.others, "campaigns", ["jobs"]))
         return entries
@@ -111,7 +124,7 @@ class FileImport:
         """Store the first of `entries`; how many of them. RolledBack, with that, in a dry run."""
         with acting_as(connection, self.actor):
             batch = BatchImport(
-                connection, self.on_conflict, ImportReport(), given=dict(self.given)
+                connection, self.on_conflict, ImportReport(), is_bulk=False, given=dict(self.given)
             )
             end = time.monotonic() + BATCH_SECONDS
             number = 0

@@ -80,9 +80,9 @@ WITH_TOPICS = frozenset({"_memory", "metrics"})
 def prepare_jinja2_environment(env: Environment) -> None:
     env.filters |= {
         **formatting.FILTERS,
+        "cells": cells,
         "status_phrase": status_phrase,
         "tilde_encode": tilde_encode,
-        "cells": cells,
     }
 
 

@@ -205,7 +205,8 @@ async def undo(request: Request, datasette: Datasette) -> Response:
         given = dict(fields)
         tokens = [value for name, value in fields if name == "undo"]
         viewer = Viewer(datasette, request.actor)
-        await queue_actions.check_permissions(viewer, "retry", {})
+        if not await queue_actions.offered(datasette, request.actor, KINDS.values()):
+            raise Forbidden("Permission denied: need update-job")
         numbers = await queue_actions.undo(viewer, tokens, str(request.actor["id"]))
     except FAILURES as error:
         return back(datasette, request, given, str(request_error(error)), datasette.ERROR)

@@ -13,7 +13,6 @@ from dailies.api.watcher import Watcher
 from dailies.errors import FAILURES, RequestError
 from dailies.http.clients import client_of
 
-CHECK_SECONDS = 3.0  # between checks of the permission where nothing changes
 QUIET_SECONDS = 15.0
 MAX_STREAMS = 200
 MAX_PER_CLIENT = 50  # so that no client takes them all
@@ -27,7 +26,7 @@ closing = threading.Event()  # set when the server ends
 class EventStream:
     """Sends `first`, then the texts of `next_events`, which says too whether there is more to read.
 
-    It is asked after a change that one of the watchers noticed, and from time to time.
+    It is asked when one of the watchers wakes it.
     """
 
     def __init__(
@@ -101,11 +100,7 @@ class EventStream:
 
     async def _ends_when_woken(self) -> bool:
         """Wait until there is something to do; True if it is to end."""
-        try:
-            async with asyncio.timeout(CHECK_SECONDS):
-                await self._woken.wait()
-        except TimeoutError:
-            pass
+        await self._woken.wait()
         self._woken.clear()
         return self._ended
 

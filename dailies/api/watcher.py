@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Hashable
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
@@ -15,6 +16,7 @@ from dailies.errors import FAILURES
 from dailies.storage.databases import read_at_once
 
 POLL_SECONDS = 0.5
+CHECK_SECONDS = 5.0  # between checks of permissions where nothing changes
 MAX_ANSWERS = 20
 
 Result = TypeVar("Result")
@@ -25,6 +27,7 @@ watchers: WeakKeyDictionary[Datasette, dict[str, Watcher]] = WeakKeyDictionary()
 class Watcher:
     """Reads the number of the last change while anyone listens, and wakes them when it differs.
 
+    They are woken from time to time besides, all together, so that permissions are asked for once.
     What listeners read at the same position is read once for all of them.
     """
 
@@ -58,12 +61,13 @@ class Watcher:
         return result
 
     async def _watch(self) -> None:
-        last: object = None
+        last, woken = None, 0.0
         while self._listeners:
             found = await self._last()
             if found != last:
-                last = found
                 self._answers.clear()
+            if found != last or time.monotonic() - woken >= CHECK_SECONDS:
+                last, woken = found, time.monotonic()
                 for wake in list(self._listeners):
                     wake()
             await asyncio.sleep(POLL_SECONDS)

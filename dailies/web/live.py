@@ -21,8 +21,9 @@ from dailies.api.watcher import watcher_of
 from dailies.errors import RequestError
 from dailies.storage.databases import read_at_once, read_from
 from dailies.web.pages import queues
-from dailies.web.pages.queue_list import Counts, count, jobs_by_key, title_sql, visible
+from dailies.web.pages.queue_list import KINDS, Counts, count, jobs_by_key, title_sql, visible
 from dailies.web.pages.viewer import Viewer
+from loaders.errors import Invalid
 
 MAX_CHANGES = 100
 LIST_CHANGED = """
@@ -71,6 +72,8 @@ async def stream(
 ) -> EventStream:
     """A stream of changed jobs; of one job for the page of that, else of rows of the list."""
     viewer, found = Viewer(datasette, request.actor), parse_positions(since)
+    if not found.keys() & KINDS.keys():
+        raise Invalid("since: must be a position that a page of the queue names")
 
     async def next_events() -> tuple[str, bool]:
         require_session(datasette, request)

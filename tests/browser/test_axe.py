@@ -34,6 +34,7 @@ PAGES = {
     "settings of a campaign": "/campaigns/jobs/spring-matcha-avatar?tab=1#settings",
     "history of a campaign": "/campaigns/jobs/spring-matcha-avatar?tab=2#history",
     "build": "/yt-builder/jobs/13",
+    "queue": "/-/queue",
     "presentation": "/presentation_jobs/presentation_jobs/pitch-sleep-spray",
     "video": "/metrics/video_metadata/1",
     "image": "/image_library/image_library/1",

@@ -144,7 +144,7 @@ async def test_a_presentation_shows_its_files(own_datasette: Datasette) -> None:
     text = text_of(await get(own_datasette, PRESENTATION))
     assert "failed 33.3 %" in text
     assert "presentations/pitch-sleep-spray/slide_01.png" in text
-    assert re.search(r"Completed \d+ \w+ \d{4}, \d\d:\d\d , after 1 min 16 s", text)
+    assert re.search(r"Finished \d+ \w+ \d{4}, \d\d:\d\d , after 1 min 16 s", text)
     queued = text_of(
         await get(own_datasette, "/presentation_jobs/presentation_jobs/pitch-trail-mix")
     )

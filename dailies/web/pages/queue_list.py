@@ -130,11 +130,14 @@ async def count(viewer: Viewer, resource: Resource, hours: int = 0) -> Counts:
     """The number of jobs in each state; of ended ones, those that ended in the last hours."""
     parts = []
     for state in STATES:
-        since = f"and {finished_of(resource)} >= :since" if hours and state in ENDED else ""
-        if status := status_in(resource, state):
+        status = status_in(resource, state)
+        condition = f"status = '{status}'"
+        if hours and state in ENDED:
+            condition = f"+{condition} and {finished_of(resource)} >= :since"
+        if status:
             parts.append(f"""
             select '{state}' as state, count(*) as jobs
-            from (select 1 from job_times where status = '{status}' {since} limit :most + 1)
+            from (select 1 from job_times where {condition} limit :most + 1)
             """)  # noqa: S608
     query = PageQuery(resource.database, (resource.table,), " union all ".join(parts))
     since = Choice("failed", hours=hours).since
@@ -207,7 +210,7 @@ def order(value: str, condition: str, in_order: str) -> str:
 async def rows_sql(viewer: Viewer, resource: Resource, chosen: str) -> str:
     """SQL: what the list shows of the jobs whose keys `chosen` selects."""
     table, title = resource.table, await title_sql(viewer, resource)
-    started = "started_at" if resource is BUILDS else "created_at"
+    started = await started_sql(viewer, resource)
     name = "run_id" if resource is BUILDS else "job_id"
     return f"""
     select
@@ -227,6 +230,21 @@ async def rows_sql(viewer: Viewer, resource: Resource, chosen: str) -> str:
     from ({chosen})
     join {table} on {table}.job_id = chosen_id
     """  # noqa: S608
+
+
+async def started_sql(viewer: Viewer, resource: Resource) -> str:
+    """SQL: when the last attempt began; presentations have no column for it."""
+    if resource is BUILDS:
+        return "started_at"
+    if not await viewer.can_view(resource.database, "job_attempts"):
+        return "created_at"
+    return f"""coalesce((
+        select started_at
+        from job_attempts
+        where job_attempts.job_id = {resource.table}.job_id
+        order by id desc
+        limit 1
+      ), created_at)"""  # noqa: S608
 
 
 async def jobs_by_key(viewer: Viewer, resource: Resource, keys: Sequence[Any]) -> list[Row]:

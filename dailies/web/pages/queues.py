@@ -7,11 +7,11 @@ from typing import Any
 
 from dailies.api.resources import BUILDS, PRESENTATIONS, Resource
 from dailies.web.pages.formatting import parse_json
-from dailies.web.pages.queue_list import finished_of, state_of, title_sql
+from dailies.web.pages.queue_list import finished_of, started_sql, state_of, title_sql
 from dailies.web.pages.viewer import PageQuery, Row, Viewer
 
 JOB = """
-    select *, {title} as title
+    select *, {title} as title, {started} as started
     from {table}
     where job_id = :job_id
     """
@@ -85,16 +85,15 @@ async def read_presentation(viewer: Viewer, key: str) -> dict[str, Any] | None:
 
 async def read_job(viewer: Viewer, resource: Resource, key: str) -> dict[str, Any] | None:
     """The job with its attempts and events, the last ones first; None if it is not to be seen."""
-    sql = JOB.format(title=await title_sql(viewer, resource), table=resource.table)
+    title, started = await title_sql(viewer, resource), await started_sql(viewer, resource)
+    sql = JOB.format(title=title, started=started, table=resource.table)
     job = await viewer.row(PageQuery(resource.database, (resource.table,), sql), job_id=key)
     if job is None:
         return None
-    started = "started_at" if resource is BUILDS else "created_at"
     job |= {
         "token": f"{resource.name}:{job['job_id']}",
         "name": job.get("run_id", job["job_id"]),
         "state": state_of(job["status"]),
-        "started": job[started],
         "ended": job[finished_of(resource)],
     }
     attempts = PageQuery(resource.database, ("job_attempts",), ATTEMPTS)

@@ -6,7 +6,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import cast
 
@@ -24,7 +24,7 @@ from loaders.search import add_functions
 
 MIN_SQLITE = (3, 38, 0)
 BUSY_TIMEOUT_MS = 5000
-BULK_CACHE_KIB = 32_768
+BULK_CACHE_KIB = 24_576
 STEPS_BETWEEN_LOOKS = 10_000  # of SQLite's virtual machine, at the clock
 
 Connection = sqlite3.Connection | sqlite_utils.Database
@@ -116,7 +116,7 @@ class ConnectionLocks:
         self._locks: dict[int, tuple[threading.RLock, int]] = {}  # by id, with number of users
 
     @contextmanager
-    def held(self, connection: sqlite3.Connection) -> Iterator[None]:
+    def held(self, connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
         """Wait until no other thread is in a transaction or query of ours. Locked if it stays."""
         key = id(connection)
         with self._guard:
@@ -126,7 +126,7 @@ class ConnectionLocks:
             if not lock.acquire(timeout=BUSY_TIMEOUT_MS / 1000):
                 raise Locked("another thread is in a transaction on this connection: try again")
             try:
-                yield
+                yield connection
             finally:
                 lock.release()
         finally:
@@ -139,12 +139,9 @@ class ConnectionLocks:
 LOCKS = ConnectionLocks()
 
 
-@contextmanager
-def reading(db: Connection) -> Iterator[sqlite3.Connection]:
+def reading(db: Connection) -> AbstractContextManager[sqlite3.Connection]:
     """The connection for queries, without uncommitted rows of another thread."""
-    connection = sqlite_connection(db)
-    with LOCKS.held(connection):
-        yield connection
+    return LOCKS.held(sqlite_connection(db))
 
 
 def check_files(connection: sqlite3.Connection) -> None:

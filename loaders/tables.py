@@ -8,14 +8,14 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
 from loaders import derived
 from loaders.comparison import Comparison
 from loaders.conflicts import resolve_conflict
-from loaders.connections import Connection, quoted, reading, snapshot
+from loaders.connections import Connection, bulk_cache, quoted, reading, snapshot
 from loaders.errors import translated
 from loaders.formats.atomic_write import ExportReport, write_export
 from loaders.formats.csv import Cells
@@ -42,6 +42,8 @@ class Table:
         self.primary_key = [column for column, _, place, _ in sorted(info, key=place_of) if place]
         self.keys = [self.primary_key, *self.unique_keys()]
         self.defaults = frozenset(column for column, *_, default in info if default is not None)
+        self.zone = configured_timezone()  # of times without one
+        self.cursor = connection.cursor()  # one for all rows, which is faster
 
     def unique_keys(self) -> list[list[str]]:
         rows = self.connection.execute(
@@ -82,12 +84,9 @@ class Table:
     def stored(self, row: Mapping[str, Any]) -> dict[str, Any] | None:
         """The stored row with a key of `row`; if it has no key, a stored row with its values."""
         for key in self.keys_of(row) or [list(row)]:
-            where = " and ".join(f"{quoted(column)} is ?" for column in key)
-            cursor = self.connection.execute(
-                f"select * from {quoted(self.name)} where {where} limit 1",  # noqa: S608
-                [row[column] for column in key],
-            )
-            if found := dictionaries(cursor):
+            values = [row[column] for column in key]
+            sql = select_statement(self.name, tuple(key))
+            if found := dictionaries(self.cursor.execute(sql, values)):
                 return found[0]
         return None
 
@@ -97,8 +96,12 @@ class Table:
             column
             for column, value in row.items()
             if not same(stored.get(column), value)
-            and not (column in self.time_columns and same(to_utc(stored.get(column)), value))
+            and not (column in self.time_columns and same(self.to_utc(stored.get(column)), value))
         ]
+
+    def to_utc(self, value: Any) -> Any:
+        """A time as an instant; other values as they are."""
+        return to_instant(value, self.zone) if isinstance(value, str) else value
 
     def keys_of(self, row: Mapping[str, Any]) -> list[list[str]]:
         """The keys of which the row has all columns."""
@@ -110,14 +113,14 @@ class Table:
         return ", ".join(str(row[column]) for column in keys[0]) if keys else None
 
     def execute(self, sql: str, values: list[Any], row: Mapping[str, Any]) -> None:
-        with translated(f"{self.name} {self.key_text(row) or 'row'}", row):
-            self.connection.execute(sql, values)
+        try:
+            self.cursor.execute(sql, values)
+        except sqlite3.Error:
+            with translated(f"{self.name} {self.key_text(row) or 'row'}", row):
+                raise
 
     def insert(self, row: Mapping[str, Any]) -> None:
-        columns = ", ".join(quoted(column) for column in row)
-        marks = ", ".join("?" * len(row))
-        sql = f"insert into {quoted(self.name)} ({columns}) values ({marks})"  # noqa: S608
-        self.execute(sql, list(row.values()), row)
+        self.execute(insert_statement(self.name, tuple(row)), list(row.values()), row)
 
     def update(self, stored: Mapping[str, Any], row: Mapping[str, Any]) -> None:
         key = self.primary_key
@@ -126,6 +129,19 @@ class Table:
         where = " and ".join(f"{quoted(column)} = ?" for column in key)
         sql = f"update {quoted(self.name)} set {assignments} where {where}"  # noqa: S608
         self.execute(sql, [*changes.values(), *(stored[column] for column in key)], row)
+
+
+@lru_cache
+def select_statement(table: str, key: tuple[str, ...]) -> str:
+    where = " and ".join(f"{quoted(column)} is ?" for column in key)
+    return f"select * from {quoted(table)} where {where} limit 1"  # noqa: S608
+
+
+@lru_cache
+def insert_statement(table: str, columns: tuple[str, ...]) -> str:
+    names = ", ".join(quoted(column) for column in columns)
+    marks = ", ".join("?" * len(columns))
+    return f"insert into {quoted(table)} ({names}) values ({marks})"  # noqa: S608
 
 
 def place_of(column: tuple[str, str, int, str | None]) -> int:
@@ -162,6 +178,7 @@ def import_rows(
     check_columns(target, columns.values())
     report = ImportReport()
     with (
+        bulk_cache(db),
         import_transaction(db, [target.name], options, report) as connection,
         derived.kept(connection, target.name, options.actor),
     ):
@@ -222,7 +239,6 @@ def store(
         report.fail(record.source, record.position, None, record.error or "cannot be read")
         return
     row = sql_row(target, record.value, columns)
-    origin = Origin(record.source, record.position, target.key_text(row))
     try:
         check_fields(target, row)
         stored = target.stored(row) or taken_back(target, row)
@@ -230,24 +246,20 @@ def store(
             target.insert(row)
             report.imported += 1
         elif target.differences(stored, row):
+            origin = Origin(record.source, record.position, target.key_text(row))
             resolve_conflict(policy, report, origin, lambda: target.update(stored, row))
         else:
             report.skipped += 1
     except (ValueError, OverflowError) as error:
-        report.fail(*origin, str(error))
+        report.fail(record.source, record.position, target.key_text(row), str(error))
 
 
 def sql_row(target: Table, record: Mapping[str, Any], columns: Mapping[str, str]) -> dict[str, Any]:
     """The record as column -> SQL value; times without a zone are in the configured one."""
     row = {columns.get(name, name): to_sql(value) for name, value in record.items()}
     for column in target.time_columns & row.keys():
-        row[column] = to_utc(row[column])
+        row[column] = target.to_utc(row[column])
     return row
-
-
-def to_utc(value: Any) -> Any:
-    """A time as an instant; other values as they are."""
-    return to_instant(value, configured_timezone()) if isinstance(value, str) else value
 
 
 def same(stored: Any, given: Any) -> bool:

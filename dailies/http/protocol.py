@@ -26,7 +26,7 @@ log = logging.getLogger("dailies.http")
 
 
 class JoinedWrites:
-    """A transport that sends what is written in one turn of the event loop at once.
+    """A transport that sends two writes at once, or one alone if there is no other in this turn.
 
     uvicorn writes the head of a response and its body one by one: two packets, two system calls.
     """
@@ -40,9 +40,11 @@ class JoinedWrites:
         return getattr(self._transport, name)
 
     def write(self, data: bytes) -> None:
-        if not self._written:
-            self._loop.call_soon(self._send)
         self._written.append(data)
+        if len(self._written) == 1:
+            self._loop.call_soon(self._send)
+        else:  # more must not wait in memory: a stream is to pause when the client reads slowly
+            self._send()
 
     def get_write_buffer_size(self) -> int:
         return self._transport.get_write_buffer_size() + sum(map(len, self._written))

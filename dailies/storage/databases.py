@@ -326,7 +326,9 @@ async def write_to_database(
     datasette: Datasette, name: str, write: Callable[[sqlite3.Connection], Result]
 ) -> Result:
     database = database_of(datasette, name)
-    group = groups.setdefault(database, GroupCommit(database))
+    group = groups.get(database)
+    if group is None:
+        group = groups[database] = GroupCommit(database)
     result: Result = await group.write(write)
     return result
 

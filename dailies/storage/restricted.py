@@ -39,6 +39,8 @@ from loaders.registry import database_spec
 from loaders.search import add_functions
 
 CACHE_KIB = 1000  # of each file of each connection, and each thread has its own
+WRITING_CACHE_KIB = 8000  # of the one connection that writes to a file
+CHECKPOINT_PAGES = 4000  # of the log: pages that are written often are copied to the file once
 
 # SQLite folds the case of ASCII letters only.
 ASCII_LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
@@ -270,6 +272,8 @@ def connect_served(
         if not waiting:
             connection.execute("pragma busy_timeout = 0")
         if write:
+            connection.execute(f"pragma cache_size = -{WRITING_CACHE_KIB}")
+            connection.execute(f"pragma wal_autocheckpoint = {CHECKPOINT_PAGES}")
             limit_jobs(connection)
         connection.set_authorizer(authorizer)
         # Only now: setting it up must not wait for a lock, since Datasette tries only once.

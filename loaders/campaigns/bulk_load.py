@@ -15,41 +15,42 @@ from contextlib import contextmanager
 from loaders import schema
 from loaders.connections import has_rows
 
+# The limits keep SQLite from calculating a subquery's value again wherever it is used.
+TIME_OF = """(
+    select iif(abs(off) < 900 and abs(off - round(off)) < 0.001, :{column}, coalesce(
+      :data ->> '$.{column}', :{column}, strftime('%Y-%m-%dT%H:%M:%fZ', 'now')))
+    from (select (julianday(:{column}) - julianday(:data ->> '$.{column}', 'auto')) * 1440 as off
+      limit 1))"""
+CREATED_AT = TIME_OF.format(column="created_at")
+UPDATED_AT = TIME_OF.format(column="updated_at")
+
 # The view `jobs_projection` for a job that is not stored yet, with the times of `instants`. Nothing
-# is inserted if the key exists.
-INSERT_JOB = """
+# is inserted if the key exists. With `insert ... select`, SQLite would copy each page that a job
+# changes, to be able to undo the statement alone: that takes twice the time.
+INSERT_JOB = f"""
 insert into jobs (
   id, data, job_name, product, persona, setting, emotion, hook, elevenlabs_voice_id, brand_name,
   language, enabled, campaign_type, avatar_id, script_id, avatar_video_path, script_file,
-  use_overlay, automated_video_editing_enabled, useExactScript,
-  created_at, updated_at, created_instant)
-select *, round((julianday(iif(created_at glob '[0-9][0-9][0-9]*', created_at, null), 'auto')
-  - 2440587.5) * 86400000)
-from (select id, data,
-  data ->> '$.job_name', data ->> '$.product', data ->> '$.persona', data ->> '$.setting',
-  data ->> '$.emotion', data ->> '$.hook', data ->> '$.elevenlabs_voice_id',
-  data ->> '$.brand_name', coalesce(data ->> '$.language', 'English'),
-  coalesce(data ->> '$.enabled', 1),
-  coalesce(data ->> '$.campaign_type', data ->> '$.campaignType'),
-  coalesce(data ->> '$.avatar_id', data ->> '$.avatarId'),
-  coalesce(data ->> '$.script_id', data ->> '$.scriptId'),
-  coalesce(data ->> '$.avatar_video_path', data ->> '$.avatarVideo'),
-  coalesce(data ->> '$.script_file', data ->> '$.scriptFile', data ->> '$.example_script_file'),
-  coalesce(data ->> '$.use_overlay', data ->> '$.useOverlay', 0),
-  coalesce(data ->> '$.automated_video_editing_enabled', 1),
-  coalesce(data ->> '$.useExactScript', 0),
-  iif(abs(created_off) < 900 and abs(created_off - round(created_off)) < 0.001, created_at,
-    coalesce(data ->> '$.created_at', created_at, now)) as created_at,
-  iif(abs(updated_off) < 900 and abs(updated_off - round(updated_off)) < 0.001, updated_at,
-    coalesce(data ->> '$.updated_at', updated_at, now))
-from (select *, strftime('%Y-%m-%dT%H:%M:%fZ', 'now') as now,
-    (julianday(created_at) - julianday(data ->> '$.created_at', 'auto')) * 1440 as created_off,
-    (julianday(updated_at) - julianday(data ->> '$.updated_at', 'auto')) * 1440 as updated_off
-  from (select :id as id, :data as data, :created_at as created_at, :updated_at as updated_at)
-  limit 1)) -- without the limit SQLite would calculate the differences wherever they are used
-where true
+  use_overlay, automated_video_editing_enabled, useExactScript, created_at, updated_at,
+  created_instant)
+values (:id, :data, :data ->> '$.job_name', :data ->> '$.product', :data ->> '$.persona',
+  :data ->> '$.setting', :data ->> '$.emotion', :data ->> '$.hook',
+  :data ->> '$.elevenlabs_voice_id', :data ->> '$.brand_name',
+  coalesce(:data ->> '$.language', 'English'), coalesce(:data ->> '$.enabled', 1),
+  coalesce(:data ->> '$.campaign_type', :data ->> '$.campaignType'),
+  coalesce(:data ->> '$.avatar_id', :data ->> '$.avatarId'),
+  coalesce(:data ->> '$.script_id', :data ->> '$.scriptId'),
+  coalesce(:data ->> '$.avatar_video_path', :data ->> '$.avatarVideo'),
+  coalesce(:data ->> '$.script_file', :data ->> '$.scriptFile', :data ->> '$.example_script_file'),
+  coalesce(:data ->> '$.use_overlay', :data ->> '$.useOverlay', 0),
+  coalesce(:data ->> '$.automated_video_editing_enabled', 1),
+  coalesce(:data ->> '$.useExactScript', 0),
+  {CREATED_AT},
+  {UPDATED_AT},
+  (select round((julianday(iif(at glob '[0-9][0-9][0-9]*', at, null), 'auto')
+    - 2440587.5) * 86400000) from (select {CREATED_AT} as at limit 1)))
 on conflict (id) do nothing
-"""
+"""  # noqa: S608
 
 # A time of change that `data` does not hold was set a moment ago, and is the same in both tables.
 ADD_HISTORY = """

@@ -177,7 +177,8 @@ class Import:
 
     def find(self, entry: Entry) -> Sequence[Any]:
         """Rowid and data of the stored job; empty if there is none."""
-        return self.cursor.execute(FIND_JOB, {"id": entry.job_id}).fetchone() or ()
+        found = self.cursor.execute(FIND_JOB, {"id": entry.job_id}).fetchall()
+        return found[0] if found else ()
 
     def inserted(self, entry: Entry) -> bool:
         """False if the job is stored already."""

@@ -24,10 +24,12 @@ from dailies.datasette_compat import BadRequest
 from dailies.errors import FAILURES, RequestError, request_error
 from dailies.storage.databases import read_from, write_to_database
 from dailies.web import job_form, retry
+from dailies.web.access import Actor, actor_id, check_request, missing_permission
 from dailies.web.forms import by_field, read_form
 from dailies.web.page import FORM, refuse_method, render
 from dailies.web.row_actions import (
     EDIT_JOB,
+    IMPORT_JOBS,
     NEW_JOB,
     RESTORE_JOB,
     ROW_ACTIONS,
@@ -37,11 +39,11 @@ from dailies.web.row_actions import (
 from loaders.campaigns import jobs as campaigns
 from loaders.errors import DomainError
 
-Actor = dict[str, Any] | None
 Values = dict[str, str]
 Show = Callable[[Values, RequestError | None], Awaitable[Response]]
 Run = Callable[[Values], Awaitable[tuple[str, str]]]
 
+TABLE_PAGES = {NEW_JOB: "Fill in a form.", IMPORT_JOBS: "Upload a file, or paste text."}
 RESTORE_COLUMN = ("campaigns", "deleted_jobs", "id")
 
 
@@ -58,12 +60,16 @@ def register_routes() -> list[tuple[str, Any]]:
 @hookimpl
 def table_actions(datasette: Datasette, actor: Actor, database: str, table: str) -> Any:
     async def links() -> list[dict[str, str]]:
-        if (database, table) != (NEW_JOB.database, NEW_JOB.table):
-            return []
-        if await missing_permission(datasette, actor, NEW_JOB):
-            return []
-        href = datasette.urls.path("/campaigns/-/new-job")
-        return [{"href": href, "label": NEW_JOB.label, "description": "Fill in a form."}]
+        return [
+            {
+                "href": datasette.urls.path(f"/{page.database}/-/{page.name}"),
+                "label": page.label,
+                "description": description,
+            }
+            for page, description in TABLE_PAGES.items()
+            if (page.database, page.table) == (database, table)
+            and not await missing_permission(datasette, actor, page)
+        ]
 
     return links
 
@@ -121,16 +127,6 @@ def render_cell(
     return link
 
 
-async def missing_permission(datasette: Datasette, actor: Actor, page: FormPage) -> str | None:
-    """The first permission for the page that the actor lacks."""
-    needed = [(name, page.permission_table or page.table) for name in page.permissions]
-    needed += [("view-table", table) for table in (page.table, page.reads) if table]
-    for name, table in needed:
-        if actor is None or not await is_allowed(datasette, actor, name, page, table):
-            return name
-    return None
-
-
 def page_href(datasette: Datasette, page: FormPage, key: str, **values: Any) -> str:
     arguments = urlencode({"key": key, **values})
     return str(datasette.urls.path(f"/{page.database}/-/{page.name}?{arguments}"))
@@ -138,13 +134,6 @@ def page_href(datasette: Datasette, page: FormPage, key: str, **values: Any) -> 
 
 def row_href(datasette: Datasette, page: FormPage, key: str) -> str:
     return str(datasette.urls.row(page.database, page.table, tilde_encode(key)))
-
-
-async def check_request(datasette: Datasette, request: Request, page: FormPage) -> Response | None:
-    """Raise Forbidden if the actor may not use the page; a 405 response for a wrong method."""
-    if missing := await missing_permission(datasette, request.actor, page):
-        raise Forbidden(f"Permission denied: need {missing}")
-    return refuse_method(request, FORM)
 
 
 async def answer(datasette: Datasette, request: Request, show: Show, run: Run) -> Response:
@@ -224,11 +213,17 @@ async def show_job(
     error: RequestError | None,
 ) -> Response:
     """The form with these values, and the messages of an error at the fields they are about."""
+    suggested = await read_from(datasette, EDIT_JOB, job_form.suggestions)
+    fields = [field for field in job_form.FIELDS if field.is_shown(job)]
     context = {
         "action": request.full_path,
         "values": values,
         "job": job,
-        "fields": [field for field in job_form.FIELDS if field.is_shown(job)],
+        "groups": {
+            group: [field for field in fields if field.group == group]
+            for group in (job_form.CONTENT, job_form.MEDIA)
+        },
+        "suggested": suggested,
         "errors": job_form.by_field(error) if error else {},
         "conflict": error is not None and error.status == HTTPStatus.PRECONDITION_FAILED,
     }
@@ -301,10 +296,6 @@ async def prepared(datasette: Datasette, action: RowAction, key: str) -> Values:
 
 def status_of(error: RequestError | None) -> int:
     return error.status if error else 200
-
-
-def actor_id(request: Request) -> str:
-    return str(request.actor["id"])
 
 
 async def retry_failed(request: Request, datasette: Datasette) -> Response:

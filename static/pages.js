@@ -54,3 +54,40 @@ makeScrollable();
 addEventListener("resize", makeScrollable);
 // The SQL editor and further filters are added later.
 new MutationObserver(nameFields).observe(document.body, { childList: true, subtree: true });
+
+// A page that shows progress is loaded again until it shows none.
+async function refresh() {
+  const answer = await fetch(location.href);
+  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  document.title = page.title;
+  document.querySelector("main").replaceWith(page.querySelector("main"));
+  scheduleRefresh();
+}
+
+function scheduleRefresh() {
+  const [progress] = document.querySelectorAll("[data-refresh]");
+  if (progress) setTimeout(refresh, Number(progress.dataset.refresh));
+}
+
+scheduleRefresh();
+
+for (const panel of document.querySelectorAll("[data-closed-on-phones]")) {
+  if (matchMedia("(max-width: 576px)").matches) panel.open = false;
+}
+
+// The parts of a page as tabs; the address names the one that is shown.
+function showTab() {
+  const tabs = [...document.querySelectorAll("[data-tab]")];
+  const shown = tabs.find((tab) => `#${tab.id}` === location.hash) ?? tabs[0];
+  for (const tab of tabs) tab.hidden = tab !== shown;
+  for (const link of document.querySelectorAll(".tabs a")) {
+    if (link.hash === `#${shown.id}`) link.setAttribute("aria-current", "true");
+    else link.removeAttribute("aria-current");
+  }
+  makeScrollable();
+}
+
+if (document.querySelector("[data-tab]")) {
+  showTab();
+  addEventListener("hashchange", showTab);
+}

@@ -21,6 +21,10 @@ from loaders.messages import quoted
 from loaders.queues.queue import JobQueue
 
 RETRY, CANCEL, DELETE = "retry", "cancel", "delete"
+ENABLE, DISABLE, DUPLICATE = "enable", "disable", "duplicate"
+MAX_DUPLICATES = 1_000
+PERMISSIONS = {DELETE: "delete-job", DUPLICATE: "create-job"}  # the others need update-job
+UNDO_PERMISSIONS = {DELETE: "create-job", DUPLICATE: "delete-job"}
 CANCELLED = "cancelled"
 
 LAST_CHANGE = """
@@ -70,6 +74,7 @@ def count(
     """What `change` would do, without writing."""
     matched = count_rows(connection, resource, selection)
     changeable = count_rows(connection, resource, changeable_by(resource, action, selection))
+    check_number(action, changeable)
     return Result(action, matched, changeable, True)
 
 
@@ -80,22 +85,27 @@ def change(
     selection: Selection,
     actor: str | None,
 ) -> Result:
-    """Retry, cancel or delete all jobs of the selection."""
+    """Carry out an action on all jobs of the selection."""
     with acting_as(connection, actor):
         matched = count_rows(connection, resource, selection)
         epoch, before = last_change(connection, resource)
         changeable = changeable_by(resource, action, selection)
-        statement = f"{statement_for(resource, action)} where {changeable.condition}"
-        changed = connection.execute(statement, changeable.values).rowcount
+        if action == DUPLICATE:
+            changed = duplicate(connection, changeable, actor)
+        else:
+            statement = f"{statement_for(resource, action)} where {changeable.condition}"
+            changed = connection.execute(statement, changeable.values).rowcount
         _, after = last_change(connection, resource)
         can_undo = after > before and (resource.versions or action != DELETE)
-        undo = signer().dumps([epoch, before + 1, after, resource.name]) if can_undo else None
+        undo = (
+            signer().dumps([epoch, before + 1, after, resource.name, action]) if can_undo else None
+        )
         return Result(action, matched, changed, undo=undo)
 
 
 def filtered(resource: Resource, filters: Mapping[str, Any]) -> Selection:
     """The jobs that match filters like the parameters of a list. Invalid if there are none."""
-    refuse_unknown(filters, ("q", *resource.columns), "column")
+    refuse_unknown(filters, ("q", f"{resource.key}__in", *resource.columns), "column")
     query = parse_query(resource, {name: text_of(value) for name, value in filters.items()})
     conditions = (*query.conditions, *([resource.search.condition] if query.text else []))
     if not conditions:
@@ -110,7 +120,23 @@ def named(resource: Resource, keys: Sequence[str]) -> Selection:
     return Selection(condition, {"keys": json.dumps(known)})
 
 
+def duplicate(connection: sqlite3.Connection, selection: Selection, actor: str | None) -> int:
+    sql = f"select id from jobs where {selection.condition} limit {MAX_DUPLICATES + 1}"  # noqa: S608
+    keys = [key for (key,) in connection.execute(sql, selection.values)]
+    check_number(DUPLICATE, len(keys))
+    for key in keys:
+        versions.duplicate_job(connection, key, actor)
+    return len(keys)
+
+
+def check_number(action: str, number: int) -> None:
+    if action == DUPLICATE and number > MAX_DUPLICATES:
+        raise Invalid(f"filter: at most {MAX_DUPLICATES:,} jobs can be duplicated at once")
+
+
 def text_of(value: Any) -> str:
+    if isinstance(value, list):
+        return json.dumps(value)
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
@@ -123,14 +149,19 @@ def statement_for(resource: Resource, action: str) -> str:
     """SQL: the statement of an action, without its condition."""
     if action == DELETE:
         return f"delete from {resource.table}"  # noqa: S608
+    if action in (ENABLE, DISABLE):
+        return f"update {resource.table} set enabled = {int(action == ENABLE)}"  # noqa: S608
     status = queue_of(resource).waiting if action == RETRY else CANCELLED
     return f"update {resource.table} set status = '{status}'"  # noqa: S608
 
 
 def changeable_by(resource: Resource, action: str, selection: Selection) -> Selection:
     """The jobs of the selection whose state allows the action."""
-    if action == DELETE:
+    if action in (DELETE, DUPLICATE):
         return selection
+    if action in (ENABLE, DISABLE):
+        condition = f"{selection.condition} and enabled is not {int(action == ENABLE)}"
+        return Selection(condition, selection.values)
     names = ", ".join(f"'{name}'" for name in statuses_for(resource, action))
     condition = f"{selection.condition} and {resource.table}.status in ({names})"
     return Selection(condition, selection.values)
@@ -168,7 +199,7 @@ def resource_named_by(token: str) -> str:
 def parse_undo(token: str) -> list[Any]:
     try:
         found: list[Any] = signer().loads(token)
-    except BadSignature:
+    except (BadSignature, ValueError):
         raise Invalid(f"undo: {quoted(token)} is not a token of this API") from None
     return found
 
@@ -176,15 +207,15 @@ def parse_undo(token: str) -> list[Any]:
 def undo(
     connection: sqlite3.Connection, resource: Resource, token: str, actor: str | None
 ) -> Result:
-    """Undo what was done together: restore deleted campaigns, or the statuses of a queue's jobs."""
-    epoch, first, last, name = parse_undo(token)
+    """Undo what was done together, to campaigns or to the statuses of a queue's jobs."""
+    epoch, first, last, name, _ = parse_undo(token)
     if name != resource.name:
         raise Invalid(f"undo: {quoted(token)} is not about {resource.name}")
     with acting_as(connection, actor):
         if epoch != last_change(connection, resource)[0]:
             raise Conflict("undo: the database file was replaced since")
-        run = resource.queue.undo if resource.queue else versions.restore_deleted
+        run = resource.queue.undo if resource.queue else versions.undo_changes
         found, restored = run(connection, first, last, actor)
         if not found:
-            raise NotFound(f"undo: nothing was deleted under {quoted(token)}")
+            raise NotFound(f"undo: nothing was changed under {quoted(token)}")
         return Result("undo", found, restored)

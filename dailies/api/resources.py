@@ -87,6 +87,7 @@ class Resource:
 
 
 CAMPAIGN_COLUMNS = {"id": "text", **{one.column: one.kind for one in FIELDS}, "data": "text"}
+CAMPAIGN_ACTIONS = ("enable", "disable", "duplicate", "delete")
 CAMPAIGNS = Resource(
     name="campaigns",
     database="campaigns",
@@ -98,11 +99,11 @@ CAMPAIGNS = Resource(
         new=schemas.NewCampaign,
         changes=schemas.CampaignChanges,
         row=schemas.Campaign,
-        bulk=schemas.bulk_model("Campaigns", ("delete",), CAMPAIGN_COLUMNS),
+        bulk=schemas.bulk_model("Campaigns", CAMPAIGN_ACTIONS, CAMPAIGN_COLUMNS, "id"),
     ),
     log=Log(table="job_history", time="changed_at", permitted_on="job_history"),
     search=search.CAMPAIGNS,
-    actions=("delete",),
+    actions=CAMPAIGN_ACTIONS,
     to_record=campaigns.to_record,
     get=campaigns.get_record,
     add=campaigns.add_record,
@@ -162,7 +163,7 @@ BUILDS = queue_resource(
         new=schemas.NewBuild,
         changes=schemas.BuildChanges,
         row=schemas.Build,
-        bulk=schemas.bulk_model("Builds", BUILD_ACTIONS, yt_builder.JOBS.columns),
+        bulk=schemas.bulk_model("Builds", BUILD_ACTIONS, yt_builder.JOBS.columns, "job_id"),
         claimed=schemas.ClaimedBuild,
         heartbeat=schemas.BuildHeartbeat,
     ),
@@ -178,7 +179,7 @@ PRESENTATIONS = queue_resource(
         changes=schemas.PresentationChanges,
         row=schemas.Presentation,
         bulk=schemas.bulk_model(
-            "Presentations", PRESENTATION_ACTIONS, presentation_jobs.JOBS.columns
+            "Presentations", PRESENTATION_ACTIONS, presentation_jobs.JOBS.columns, "job_id"
         ),
         claimed=schemas.ClaimedPresentation,
         heartbeat=schemas.PresentationHeartbeat,

@@ -198,7 +198,8 @@ ROUTES = (
         "POST",
         "/api/{resource}/bulk",
         bulk.act_on_jobs,
-        "Retry, cancel or delete every job that a filter matches; `dry_run` only counts them",
+        "Retry, cancel, delete, enable, disable or duplicate every job that a filter matches; "
+        "`dry_run` only counts them",
         "view-table",
         {200: always(schemas.BulkResult)},
         body=lambda resource: resource.models.bulk,
@@ -208,7 +209,7 @@ ROUTES = (
         "POST",
         "/api/{resource}/undo",
         bulk.undo_jobs,
-        "Undo a bulk deletion",
+        "Undo what a bulk request did to campaigns",
         "create-job",
         {200: always(schemas.BulkResult)},
         ONLY_CAMPAIGNS,

@@ -379,19 +379,21 @@ class Filter(Body):
     model_config = ConfigDict(json_schema_extra=at_least_one)
 
 
-def filter_model(name: str, columns: Mapping[str, str]) -> Model:
-    """The filter of a bulk request: a value for any column (name -> kind), and words `q`."""
+def filter_model(name: str, columns: Mapping[str, str], key: str) -> Model:
+    """The filter of a bulk request: a value for any column, words `q`, and a list of keys."""
     types = {"q": "text", **columns}
     fields: dict[str, Any] = {
         column: (FILTER_TYPES[kind], ABSENT) for column, kind in types.items()
     }
+    listed: Any = FILTER_TYPES[columns[key]]
+    fields[f"{key}__in"] = (list[listed], ABSENT)
     return create_model(name, __base__=Filter, **fields)
 
 
-def bulk_model(name: str, actions: Iterable[str], columns: Mapping[str, str]) -> Model:
+def bulk_model(name: str, actions: Iterable[str], columns: Mapping[str, str], key: str) -> Model:
     fields: dict[str, Any] = {
         "action": (Literal[tuple(actions)], ...),
-        "filter": (filter_model(f"{name}Filter", columns), ...),
+        "filter": (filter_model(f"{name}Filter", columns, key), ...),
         "dry_run": (bool, False),
     }
     return create_model(f"{name}Bulk", __base__=Body, **fields)

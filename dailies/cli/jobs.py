@@ -149,10 +149,24 @@ def delete(name: str, **options: Any) -> Output:
 
 
 @jobs.command()
+@bulk_command
+def enable(name: str, **options: Any) -> Output:
+    """Enable the matching campaigns; `undo` undoes it."""
+    return run_bulk(name, "enable", **options)
+
+
+@jobs.command()
+@bulk_command
+def disable(name: str, **options: Any) -> Output:
+    """Disable the matching campaigns; `undo` undoes it."""
+    return run_bulk(name, "disable", **options)
+
+
+@jobs.command()
 @click.argument("token")
 @command
 def undo(token: str) -> Output:
-    """Undo a deletion of campaign jobs, a retry or a cancellation, by the token it printed."""
+    """Undo what was done to jobs together, by the token in its output."""
     from dailies.api import bulk
     from dailies.api.resources import RESOURCES
 

@@ -9,6 +9,8 @@ although nobody changed it. A field that comes back as it was shown leaves the j
 from __future__ import annotations
 
 import json
+import re
+import sqlite3
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -23,16 +25,27 @@ Job = dict[str, Any]
 ENABLED = "enabled"
 OTHERS = "others"
 KEPT = ("id", "created_at", "updated_at")
+LINE = re.compile(r"\bline ([0-9]{1,9}) ", re.ASCII)
+MAX_LINE = 80  # characters of a line in a message
 TRUE_TEXTS = ("true", "yes", "on", "1")
 
 
+CONTENT, MEDIA = "Content", "Voice, avatar and script"  # groups of fields
+
+
 class Field(NamedTuple):
-    """A text field: its column, label, hint, and other spellings of its key in a job."""
+    """A text field: its column, label, hint, and other spellings of its key in a job.
+
+    Existing values are suggested if `suggested`; there is space for several lines if `long`.
+    """
 
     name: str
     label: str
     hint: str = ""
     spellings: tuple[str, ...] = ()
+    group: str = CONTENT
+    suggested: bool = False
+    long: bool = False
 
     def key_in(self, job: Mapping[str, Any]) -> str:
         """The spelling that `job` uses; one with a value is preferred."""
@@ -47,15 +60,37 @@ class Field(NamedTuple):
 
 FIELDS = (
     Field("job_name", "Job name"),
-    Field("product", "Product"),
-    Field("persona", "Persona", "Speaker and audience"),
-    Field("setting", "Setting", "Location of the scene"),
+    Field("product", "Product", suggested=True),
+    Field("persona", "Persona", "Speaker and audience", suggested=True),
+    Field("language", "Language", "Default: English", suggested=True),
+    Field("hook", "Hook", "First words of the video", long=True),
+    Field("setting", "Setting", "Location of the scene", long=True),
     Field("emotion", "Emotion"),
-    Field("hook", "Hook", "First words of the video"),
-    Field("language", "Language", "Default: English"),
     Field("brand_name", "Brand name", "As pronounced"),
     Field("campaign_type", "Campaign type", spellings=("campaignType",)),
+    Field("elevenlabs_voice_id", "Voice", "Its id at ElevenLabs", group=MEDIA),
+    Field("avatar_id", "Avatar", spellings=("avatarId",), group=MEDIA),
+    Field("avatar_video_path", "Avatar video", spellings=("avatarVideo",), group=MEDIA),
+    Field("script_id", "Script", spellings=("scriptId",), group=MEDIA),
+    Field(
+        "script_file",
+        "Script file",
+        spellings=("scriptFile", "example_script_file"),
+        group=MEDIA,
+    ),
 )
+SUGGESTED = tuple(field.name for field in FIELDS if field.suggested)
+MAX_SUGGESTIONS = 200
+
+SUGGESTIONS = """
+select {column} as value
+from job_counts
+where jobs > 0
+  and {column} is not null
+group by {column}
+order by sum(jobs) desc, {column}
+limit :most
+"""
 
 
 class FormError(RequestError):
@@ -113,13 +148,34 @@ def parse_others(job: Job, text: str) -> Job:
         others = parse_json(text.encode(errors="surrogatepass")) if text.strip() else {}
         check_object(others)
     except (RequestError, Invalid) as error:
-        raise FormError(400, {OTHERS: error.messages}) from error
+        messages = [with_line(message, text) for message in error.messages]
+        raise FormError(400, {OTHERS: messages}) from error
     fields = {*KEPT, ENABLED, *(key for field in FIELDS for key in (field.name, *field.spellings))}
     misplaced = [key for key in others if key in fields - set(other_values(job))]
     if misplaced:
         messages = [f'"{key}" has a field of its own' for key in misplaced]
         raise FormError(400, {OTHERS: messages})
     return dict(others)
+
+
+def with_line(message: str, text: str) -> str:
+    """The message about JSON, followed by the line that it names."""
+    found = LINE.search(message)
+    lines = text.split("\n")
+    if found is None or not 0 < int(found[1]) <= len(lines):
+        return message
+    return f"{message}. Line {found[1]} is: {lines[int(found[1]) - 1].strip()[:MAX_LINE]}"
+
+
+def suggestions(connection: sqlite3.Connection) -> dict[str, list[str]]:
+    """The most frequent values of the fields that have suggestions."""
+    found = {}
+    for column in SUGGESTED:
+        rows = connection.execute(
+            SUGGESTIONS.format(column=column), {"most": MAX_SUGGESTIONS}
+        ).fetchall()
+        found[column] = [text for (text,) in rows if isinstance(text, str) and len(text) <= 200]
+    return found
 
 
 def by_field(error: RequestError) -> dict[str, list[str]]:

@@ -147,6 +147,14 @@ NEW_JOB = FormPage(
     permissions=("create-job",),
 )
 
+IMPORT_JOBS = FormPage(
+    name="import-jobs",
+    label="Import",
+    database="campaigns",
+    table="jobs",
+    permissions=("create-job", "update-job"),
+)
+
 EDIT_JOB = FormPage(
     name="edit-job",
     label="Edit campaign",

@@ -53,19 +53,19 @@ order by version desc
 limit :limit
 """
 
-LIST_DELETED = """
+LIST_CHANGES = """
 select
   job_id,
+  operation,
   version,
   not exists (
     select 1
     from job_history as later
-    where later.job_id = deleted.job_id
-      and later.version > deleted.version
+    where later.job_id = changed.job_id
+      and later.version > changed.version
   )
-from job_history as deleted
+from job_history as changed
 where id between :first and :last
-  and operation = 'delete'
 order by id
 """
 
@@ -131,26 +131,33 @@ def version_document(
     return document
 
 
-def restore_deleted(
+def undo_changes(
     db: Connection, first: int, last: int, actor: str | None = None
 ) -> tuple[int, int]:
-    """Bring back the jobs deleted by the changes `first` to `last` of `job_history`.
+    """Undo the changes `first` to `last` of `job_history`.
 
-    Jobs that were written since, or that break today's rules, stay deleted. Returns how many were
-    found, and how many were brought back.
+    Jobs that were written since, or that break today's rules, stay as they are. Returns how many
+    changes were found, and how many were undone.
     """
     with acting_as(db, actor) as connection:
-        found = connection.execute(LIST_DELETED, {"first": first, "last": last}).fetchall()
-        deleted = [(job_id, version) for job_id, version, is_last in found if is_last]
-        restored = [try_to_restore(connection, *one, actor) for one in deleted]
-        return len(found), sum(restored)
+        found = connection.execute(LIST_CHANGES, {"first": first, "last": last}).fetchall()
+        undone = [
+            try_to_undo(connection, job_id, operation, version, actor)
+            for job_id, operation, version, is_last in found
+            if is_last
+        ]
+        return len(found), sum(undone)
 
 
-def try_to_restore(
-    connection: sqlite3.Connection, job_id: str, version: int, actor: str | None
+def try_to_undo(
+    connection: sqlite3.Connection, job_id: str, operation: str, version: int, actor: str | None
 ) -> bool:
     try:
-        restore_job(connection, job_id, version, actor)
+        if operation == "insert":
+            jobs.remove_job(connection, job_id, actor)
+        else:
+            before = version - 1 if operation == "update" else version
+            restore_job(connection, job_id, before, actor)
     except DomainError:
         return False
     return True

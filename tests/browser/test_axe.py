@@ -31,6 +31,8 @@ PAGES = {
     "history": "/campaigns/job_history",
     "query": "/metrics/top_videos",
     "campaign": "/campaigns/jobs/spring-matcha-avatar",
+    "settings of a campaign": "/campaigns/jobs/spring-matcha-avatar?tab=1#settings",
+    "history of a campaign": "/campaigns/jobs/spring-matcha-avatar?tab=2#history",
     "build": "/yt-builder/jobs/13",
     "queue": "/-/queue",
     "presentation": "/presentation_jobs/presentation_jobs/pitch-sleep-spray",
@@ -48,6 +50,8 @@ PAGES = {
 FOR_ROOT = {
     "job form": "/campaigns/-/new-job",
     "edit form": "/campaigns/-/edit-job?key=spring-matcha-avatar",
+    "import": "/campaigns/-/import-jobs",
+    "campaigns of root": "/campaigns/jobs?enabled=1&_search=mat",
     "delete": "/campaigns/-/delete-job?key=spring-matcha-avatar",
     "duplicate": "/campaigns/-/duplicate-job?key=spring-matcha-avatar",
     "restore": "/campaigns/-/restore-job?key=spring-matcha-avatar&version=1",

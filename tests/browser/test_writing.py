@@ -49,7 +49,11 @@ def campaigns(site: Site, **filters: str) -> list[dict[str, Any]]:
 
 
 def choose(page: Page, action: str) -> None:
-    """Choose from the menu of the page's actions."""
+    """Choose from the buttons of the page, or from the menu of its actions."""
+    button = page.locator(".toolbar").get_by_role("link", name=action)
+    if button.count():
+        button.click()
+        return
     page.locator("details.actions-menu-links summary").click()
     page.get_by_role("menuitem", name=action).click()
 
@@ -126,6 +130,7 @@ def test_an_earlier_version_of_a_campaign_is_restored(worker: Page, own_site: Si
     worker.get_by_label("Hook").fill("Something else")
     worker.get_by_role("button", name="Save").click()
     expect(worker.locator("ins").first).to_contain_text("Something else")
+    worker.get_by_role("link", name="History", exact=True).click()
     worker.get_by_role("link", name="Restore version 1", exact=True).click()
     expect(worker.get_by_role("heading", level=1)).to_have_text(
         "Restore version 1 of spring-matcha-avatar?"
@@ -258,5 +263,5 @@ def crawl(page: Page, site: Site, starts: list[str]) -> Iterator[str]:
 
 def is_page(address: str, site: Site) -> bool:
     parts = urlsplit(address)
-    downloads = parts.path.endswith((".csv", ".json", ".db")) or "_format" in parts.query
+    downloads = parts.path.endswith((".csv", ".json", ".db", ".yaml")) or "_format" in parts.query
     return address.startswith(site.url) and not downloads and parts.path != "/-/logout"

@@ -301,9 +301,16 @@ async def test_tokens_are_for_one_file(data_dir: Path, tmp_path: Path) -> None:
 # Who may
 
 
-NEEDED = {"retry": "update-job", "cancel": "update-job", "delete": "delete-job"}
+NEEDED = {
+    "retry": "update-job",
+    "cancel": "update-job",
+    "enable": "update-job",
+    "disable": "update-job",
+    "duplicate": "create-job",
+    "delete": "delete-job",
+}
 ACTIONS = {
-    "campaigns": ["delete"],
+    "campaigns": ["enable", "disable", "duplicate", "delete"],
     "builds": ["retry", "cancel", "delete"],
     "presentations": ["retry", "delete"],
 }
@@ -386,3 +393,43 @@ async def test_a_dry_run_waits_for_nobody(api: httpx2.AsyncClient) -> None:
         outside.execute("begin immediate")
         done = await act(api, BUILDS, action="retry", filter={"status": "failed"}, dry_run=True)
     assert (done["matched"], done["changed"], done["dry_run"]) == (1, 1, True)
+
+
+# Campaigns
+
+
+@pytest.mark.parametrize(("action", "enabled"), [("enable", True), ("disable", False)])
+async def test_campaigns_are_enabled_and_disabled(
+    api: httpx2.AsyncClient, action: str, enabled: bool
+) -> None:
+    for name, state in (("a", enabled), ("b", not enabled), ("c", not enabled)):
+        await api.post("/api/campaigns", json={**TEA, "id": name, "enabled": state})
+    before = await rows(api, CAMPAIGNS)
+    chosen = {"id__in": ["a", "b"], "product": "Matcha"}
+    said = await act(api, CAMPAIGNS, action=action, filter=chosen, dry_run=True)
+    done = await act(api, CAMPAIGNS, action=action, filter=chosen)
+    assert said == {**done, "dry_run": True, "undo": None}
+    assert (done["matched"], done["changed"], done["left"]) == (2, 1, 1)
+    after = await rows(api, CAMPAIGNS)
+    assert without_update(after) == without_update(
+        {**before, "b": {**before["b"], "enabled": enabled}}
+    )
+    undone = await api.post("/api/campaigns/undo", json={"undo": done["undo"]})
+    assert (undone.status_code, undone.json()["changed"]) == (200, 1)
+    assert without_update(await rows(api, CAMPAIGNS)) == without_update(before)
+
+
+async def test_campaigns_are_duplicated(api: httpx2.AsyncClient) -> None:
+    for name in ("a", "b"):
+        await api.post("/api/campaigns", json={**TEA, "id": name})
+    done = await act(api, CAMPAIGNS, action="duplicate", filter={"product": "Matcha"})
+    assert (done["matched"], done["changed"]) == (2, 2)
+    names = [row["job_name"] for row in (await rows(api, CAMPAIGNS)).values()]
+    assert sorted(names) == ["Tea", "Tea", "Tea (Copy)", "Tea (Copy)"]
+    limited = token_of("worker", "view-table", "create-job", "update-job")
+    body = {"undo": done["undo"]}
+    denied = await api.post("/api/campaigns/undo", json=body, headers=limited)
+    assert_error(denied, 403, "Permission denied: you may not delete-job here")
+    undone = await api.post("/api/campaigns/undo", json=body)
+    assert undone.json()["changed"] == 2
+    assert set(await rows(api, CAMPAIGNS)) == {"a", "b"}

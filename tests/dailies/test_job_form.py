@@ -141,6 +141,7 @@ async def test_a_concurrent_change_is_not_overwritten(datasette: Datasette, job:
     [
         ({"job_name": ""}, "a job needs a name"),
         ({"others": "{"}, "The body is not JSON: Expecting property name"),
+        ({"others": '{\r\n"a": 1,\r\n"b" 2}'}, 'line 3 column 5 (char 14). Line 3 is: "b" 2}'),
         ({"others": "[]"}, "must be a JSON object, not a list"),
         ({"others": '{"id": "2"}'}, '"id" has a field of its own'),
         ({"others": '{"hook": "2"}'}, '"hook" has a field of its own'),

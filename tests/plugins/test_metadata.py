@@ -24,6 +24,7 @@ KNOWN_KEYS = {
     "label_column",
     "sort",
     "sort_desc",
+    "facet_size",
     "facets",
     "fts_table",
     "fts_pk",

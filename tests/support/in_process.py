@@ -40,6 +40,7 @@ OTHER_PARTS = {
     "file_type": ["videos"],
     "filename": ["intro.mp4"],
     "chart": ["video_growth"],
+    "export": ["yaml"],
     "video": ["dly_vid_001"],
 }
 for name in ("sniffio", *(path.stem for path in server.HOME.glob("plugins/*.py"))):

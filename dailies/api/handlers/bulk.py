@@ -15,11 +15,11 @@ from dailies.api.schemas import Undo, validate
 
 
 async def act_on_jobs(job: JobRequest) -> Response:
-    if not await job.is_allowed("update-job"):
+    if not await job.is_allowed("update-job") and not await job.is_allowed("create-job"):
         await job.require("delete-job")
     given = validate(job.resource.models.bulk, await job.read_json(parse_object))
     action, conditions = given["action"], given["filter"].model_dump(exclude_unset=True)
-    await job.require("delete-job" if action == bulk.DELETE else "update-job")
+    await job.require(bulk.PERMISSIONS.get(action, "update-job"))
     selected = bulk.filtered(job.resource, conditions)
     if given.get("dry_run", False):
         job.check_idempotency_key()
@@ -35,6 +35,8 @@ async def act_on_jobs(job: JobRequest) -> Response:
 
 async def undo_jobs(job: JobRequest) -> Response:
     token = validate(Undo, await job.read_json(parse_object))["undo"]
+    *_, action = bulk.parse_undo(token)
+    await job.require(bulk.UNDO_PERMISSIONS.get(action, "update-job"))
 
     def undo(connection: sqlite3.Connection) -> JSONResponse:
         result = bulk.undo(connection, job.resource, token, job.actor_id)

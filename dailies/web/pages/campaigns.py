@@ -6,13 +6,15 @@ import json
 from itertools import islice
 from typing import Any, NamedTuple
 
-from dailies.web.job_form import FIELDS, KEPT
+from dailies.web.job_form import CONTENT, FIELDS, KEPT, MEDIA
 from dailies.web.pages.formatting import parse_json
 from dailies.web.pages.viewer import PageQuery, Row, Viewer
 from loaders.campaigns.diff import ABSENT, Difference, compare
 
+OTHERS = "Other settings"
 MAX_VERSIONS = 20
 MAX_CHANGES = 30
+STAMPS = (".created_at", ".updated_at")  # changed by the server, not by people
 MAX_CHARACTERS = 100_000  # formatting longer jobs would delay other requests
 
 JOB = PageQuery(
@@ -72,12 +74,12 @@ async def read(viewer: Viewer, key: str) -> dict[str, Any] | None:
     job = await viewer.row(JOB, id=key, max=MAX_CHARACTERS)
     if job is None or parse_json(job["data"]) is None:
         return None
-    settings, others = split_settings(job_object(job))
+    document = job_object(job)
     versions = await viewer.rows(VERSIONS, id=key, versions=MAX_VERSIONS, max=MAX_CHARACTERS)
     return {
         "job": job,
-        "settings": settings,
-        "others": others,
+        "groups": grouped(document),
+        "raw": json.dumps(document, ensure_ascii=False, indent=2),
         "versions": None if versions is None else history(versions),
     }
 
@@ -87,12 +89,18 @@ def job_object(row: Row) -> dict[str, Any]:
     return job if isinstance(job, dict) else {}
 
 
-def split_settings(job: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The values that the form has a field for, by the field's label; and all others."""
-    keys = {field.key_in(job): field.label for field in FIELDS}
-    settings = {label: job[key] for key, label in keys.items() if key in job}
-    others = {key: value for key, value in job.items() if key not in {*KEPT, "enabled", *keys}}
-    return settings, others
+def grouped(job: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """The settings by group: those with a field in the form, by its label; objects; all others."""
+    fields = {field.key_in(job): field for field in FIELDS}
+    groups: dict[str, dict[str, Any]] = {CONTENT: {}, MEDIA: {}}
+    for key, field in fields.items():
+        if key in job:
+            groups[field.group][field.label] = job[key]
+    rest = {key: job[key] for key in job if key not in {*KEPT, "enabled", *fields}}
+    objects = {key: value for key, value in rest.items() if isinstance(value, dict) and value}
+    groups[OTHERS] = {key: value for key, value in rest.items() if key not in objects}
+    named = {key.replace("_", " ").capitalize(): value for key, value in objects.items()}
+    return {name: group for name, group in {**groups, **named}.items() if group}
 
 
 def history(rows: list[Row]) -> list[Version]:
@@ -106,7 +114,7 @@ def version(row: Row, before: Row | None) -> Version:
     differences: list[Difference] = []
     if before is not None and None not in (row["data"], before["data"]):
         compared = compare(job_object(before), job_object(row), "")
-        shown = (one for one in compared if one.path != ".updated_at")
+        shown = (one for one in compared if one.path not in STAMPS)
         differences = list(islice(shown, MAX_CHANGES + 1))
     return Version(
         number=row["version"],

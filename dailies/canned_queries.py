@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -42,13 +43,18 @@ def read_queries(folder: Path) -> Iterator[CannedQuery]:
 def read_named(path: Path, what: str) -> dict[str, Any]:
     """The mapping of names in a file; ValueError if it is none."""
     try:
-        text = path.read_text(encoding="utf-8")
-        found = yaml.load(text, Loader=LOADER) or {}  # noqa: S506 - it is a safe loader
+        found = parse(path.read_text(encoding="utf-8")) or {}
     except yaml.YAMLError as error:
         raise ValueError(f"{path.name}: is no YAML: {error}") from error
     if not isinstance(found, dict):
         raise ValueError(f"{path.name}: must map names to {what}")
     return {str(name): value for name, value in found.items()}
+
+
+@lru_cache(maxsize=32)
+def parse(text: str) -> Any:
+    """The content of a YAML file, which nobody changes: it is shared."""
+    return yaml.load(text, Loader=LOADER)  # noqa: S506 - it is a safe loader
 
 
 def needed_by(query: CannedQuery) -> tuple[str, ...]:

@@ -39,10 +39,8 @@ JSON = {"Content-Type": "application/json"}
 def attacked(run: Run) -> Iterator[Target]:
     """The shared server, while another client watches its delays."""
     site = target()
-    site.longest_delay = 0.0
-    with site.watched():
+    with run.counting_delays(site), site.watched():
         yield site
-    run.delay = max(run.delay, site.longest_delay)
 
 
 def some(run: Run, things: Iterable[Thing], quick: int, full: int) -> list[Thing]:

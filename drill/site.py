@@ -27,6 +27,7 @@ class Site(ServerProcess):
         data_dir.mkdir(parents=True, exist_ok=True)
         super().__init__(data_dir, *options, **settings)
         self.longest_delay = 0.0
+        self.watch_interval = WATCH_INTERVAL_SECONDS
         self._root: str | None = None
 
     @property
@@ -58,7 +59,7 @@ class Site(ServerProcess):
                     except httpx2.HTTPError as error:
                         failures.append(error)
                     self.longest_delay = max(self.longest_delay, time.monotonic() - start)
-                    ended.wait(WATCH_INTERVAL_SECONDS)
+                    ended.wait(self.watch_interval)
 
         with self.client() as client:
             client.get(path)  # the first request of a kind may load code

@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -208,6 +208,7 @@ def browser() -> Iterator[Browser]:
         chromium.close()
 
 
+@cache
 def lacking_for_playwright() -> str:
     """Why Playwright's own program does not start here, such as a library that is not there."""
     tried = subprocess.run(

@@ -15,6 +15,7 @@ from datasette.app import Datasette
 from datasette.resources import TableResource
 from datasette.utils import named_parameters
 
+from dailies.auth.permissions import cached
 from dailies.canned_queries import CannedQuery
 from dailies.storage.restricted import reference, tables_read
 from loaders.connections import quoted
@@ -130,7 +131,13 @@ async def closed_names(
     items = [item for item in closable.get(datasette, []) if item.kind == KINDS.get(action)]
     if not items or checking_sources.get():
         return []
-    closed = await closed_to(datasette, actor, {table for item in items for table in item.sources})
+
+    async def ask() -> set[Table]:
+        return await closed_to(
+            datasette, actor, {table for item in items for table in item.sources}
+        )
+
+    closed = await cached(datasette, actor, ("closed", action), ask)
     return [(item.database, item.name) for item in items if item.sources & closed]
 
 

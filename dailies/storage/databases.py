@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -14,6 +15,7 @@ from datasette.database import Database, Results
 from dailies import datasette_compat
 from dailies.datasette_compat import (
     InvalidSql,
+    close_now,
     in_table_page,
     keep_open,
     prepare_connection,
@@ -34,7 +36,6 @@ from dailies.storage.restricted import (
     write_authorizer,
 )
 from dailies.storage.sorted_pages import read_page
-from loaders.connections import give_up_after
 from loaders.database_file import WatchedFile
 from loaders.errors import NotFound
 from loaders.search import SEARCHES
@@ -62,7 +63,29 @@ datasette_compat.shorten_table_pages(
 )
 
 groups: WeakKeyDictionary[Database, GroupCommit] = WeakKeyDictionary()
-quick_connections: WeakKeyDictionary[Database, sqlite3.Connection] = WeakKeyDictionary()
+quick_readers: WeakKeyDictionary[Database, QuickReader] = WeakKeyDictionary()
+
+
+class QuickReader:
+    """The event loop's own connection, on which nothing takes longer than `QUICK_SECONDS`."""
+
+    def __init__(self, datasette: Datasette, database: Database) -> None:
+        self._connection: sqlite3.Connection = database.connect(waiting=False)
+        prepare_connection(datasette, self._connection, database.name)
+        self._connection.row_factory = None
+        self._connection.text_factory = str  # a thread reads what is not UTF-8
+        self._connection.set_progress_handler(self._is_late, QUICK_STEPS)
+        self._end = 0.0
+
+    def read(self, read: Callable[[sqlite3.Connection], Result]) -> Result:
+        self._end = time.monotonic() + QUICK_SECONDS
+        return read(self._connection)
+
+    def close(self, database: Database) -> None:
+        close_now(database, self._connection)
+
+    def _is_late(self) -> bool:
+        return time.monotonic() > self._end
 
 
 class InDatabase(Protocol):
@@ -281,14 +304,14 @@ async def read_at_once(
     A read that takes longer after all, or meets a lock, is done again by a thread.
     """
     database = database_of(datasette, resource.database)
-    connection = quick_connections.get(database)
-    if connection is None:
-        connection = quick_connections[database] = database.connect(waiting=False)
-        prepare_connection(datasette, connection, database.name)
+    reader = quick_readers.get(database)
+    if reader is None:
+        reader = quick_readers[database] = QuickReader(datasette, database)
     try:
-        with give_up_after(connection, QUICK_SECONDS, QUICK_STEPS):
-            return read(connection)
-    except (TimeoutError, sqlite3.OperationalError):
+        return reader.read(read)
+    except sqlite3.OperationalError:
+        # Before Python 3.12 an interrupted statement would be compiled anew each time from now on.
+        quick_readers.pop(database).close(database)
         return await read_from(datasette, resource, read)
 
 

@@ -89,6 +89,16 @@ def test_connections_are_closed_with_their_database(instance: Datasette) -> None
         connection.execute("select 1")
 
 
+def test_a_connection_is_closed_before_its_database(instance: Datasette) -> None:
+    database = instance.databases["d"]
+    connection = compat.keep_open(database, sqlite3.connect(":memory:"))
+    compat.close_now(database, connection)
+    with pytest.raises(sqlite3.ProgrammingError):
+        connection.execute("select 1")
+    database.close()
+    compat.close_now(database, connection)
+
+
 def test_skipped_permission_checks_are_noticed() -> None:
     assert not compat.permission_checks_skipped()
     with SkipPermissions():

@@ -6,10 +6,11 @@ import json
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from loaders.connections import connect
 AT_ONCE = 4
 ROUNDS = 5
 OLD = "campaigns_option3.db"
-# Tells that it is ready, then waits for its input to end.
+# Tells that it is ready, then builds each file that it is given the path of.
 BUILD = """
 import json, sys
 from dataclasses import asdict
@@ -31,8 +32,9 @@ from pathlib import Path
 from loaders import upgrade
 
 print("ready", flush=True)
-sys.stdin.read()
-print(json.dumps(asdict(upgrade.build("campaigns", Path(sys.argv[1])))))
+for line in sys.stdin:
+    answer = asdict(upgrade.build("campaigns", Path(line.removesuffix("\\n"))))
+    print(json.dumps(answer), flush=True)
 """
 
 
@@ -46,38 +48,54 @@ def unpack_dated(folder: Path) -> Path:
     return path
 
 
-def in_threads(path: Path) -> list[dict[str, Any]]:
+BuildAtOnce = Callable[[Path], list[dict[str, Any]]]
+
+
+@contextmanager
+def in_threads() -> Iterator[BuildAtOnce]:
     start = threading.Barrier(AT_ONCE)
 
-    def build(_: int) -> dict[str, Any]:
+    def build(path: Path) -> dict[str, Any]:
         start.wait()
         return asdict(upgrade.build("campaigns", path))
 
     with ThreadPoolExecutor(AT_ONCE) as threads:
-        return list(threads.map(build, range(AT_ONCE)))
+        yield lambda path: list(threads.map(build, [path] * AT_ONCE))
 
 
-def in_processes(path: Path) -> list[dict[str, Any]]:
-    command = [sys.executable, "-c", BUILD, str(path)]
+@contextmanager
+def in_processes() -> Iterator[BuildAtOnce]:
+    with ExitStack() as stack:
+        errors = stack.enter_context(tempfile.TemporaryFile("w+"))
+        running = [stack.enter_context(program(BUILD, stderr=errors)) for _ in range(AT_ONCE)]
+
+        def build(path: Path) -> list[dict[str, Any]]:
+            for process in running:
+                print(path, file=process.stdin, flush=True)
+            return [json.loads(process.stdout.readline()) for process in running]
+
+        yield build
+        for process in running:
+            process.communicate(timeout=120)
+        errors.seek(0)
+        assert errors.read() == ""
+
+
+@contextmanager
+def program(text: str, *args: str, **options: Any) -> Iterator[Any]:
+    """A program that runs and is ready; it is told to end by the end of its input."""
     pipe = subprocess.PIPE
-    running = [
-        subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
-        for _ in range(AT_ONCE)
-    ]
-    for process in running:
+    command = [sys.executable, "-c", text, *args]
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, **options) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
-    for process in running:
-        assert process.stdin is not None
-        process.stdin.close()
-        process.stdin = None
-    answers = [process.communicate(timeout=120) for process in running]
-    assert [error for _, error in answers if error] == []
-    return [json.loads(output) for output, _ in answers]
+        yield process
 
 
-at_once = pytest.mark.parametrize("build_at_once", [in_threads, in_processes])
-BuildAtOnce = Callable[[Path], list[dict[str, Any]]]
+@pytest.fixture(params=[in_threads, in_processes], ids=lambda way: way.__name__)
+def build_at_once(request: pytest.FixtureRequest) -> Iterator[BuildAtOnce]:
+    with request.param() as build:
+        yield build
 
 
 def backups_in(folder: Path) -> list[Path]:
@@ -107,7 +125,6 @@ def assert_one_did_it(answers: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 @pytest.mark.process
-@at_once
 def test_one_upgrades_an_old_file(tmp_path: Path, build_at_once: BuildAtOnce) -> None:
     single = unpack_dated(tmp_path / "single")
     upgrade.build("campaigns", single)
@@ -132,7 +149,6 @@ def test_one_upgrades_an_old_file(tmp_path: Path, build_at_once: BuildAtOnce) ->
 
 
 @pytest.mark.process
-@at_once
 def test_one_creates_a_missing_file(tmp_path: Path, build_at_once: BuildAtOnce) -> None:
     single = tmp_path / "single.db"
     upgrade.build("campaigns", single)
@@ -176,14 +192,7 @@ with exclusive(Path(sys.argv[1])):
     print("ready", flush=True)
     sys.stdin.read()
 """
-    with subprocess.Popen(
-        [sys.executable, "-c", holder, str(folder)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
+    with program(holder, str(folder)):
         yield
 
 

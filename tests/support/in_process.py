@@ -21,6 +21,7 @@ from jinja2.bccache import Bucket, BytecodeCache
 from dailies import server
 from dailies.api.routes import views
 from dailies.auth.secrets import signing_secret
+from dailies.datasette_compat import routes_of
 from loaders.formats.yaml_reader import LOADER
 
 ROOT = {"id": "root"}
@@ -41,9 +42,10 @@ OTHER_PARTS = {
     "chart": ["video_growth"],
     "video": ["dly_vid_001"],
 }
-if importlib.util.find_spec("sniffio") is None:
-    # httpx2 would search all folders for it at each request.
-    sys.modules["sniffio"] = None  # type: ignore[assignment]
+for name in ("sniffio", *(path.stem for path in server.HOME.glob("plugins/*.py"))):
+    # httpx2, at each request, and Datasette, for lists of plugins, would search all folders for it.
+    if name not in sys.modules and importlib.util.find_spec(name) is None:
+        sys.modules[name] = None  # type: ignore[assignment]
 
 GROUP = re.compile(r"\(\?P<(\w+)>[^()]*\)\??")
 FORMAT = re.compile(r"\(\\\.\(\?P<format>[^()]*\)\)\?|\(\?:\\\.\(\?P<format>[^()]*\)\)\?")
@@ -125,7 +127,7 @@ def paths(datasette: Datasette, values: dict[str, list[str]]) -> list[str]:
     values = OTHER_PARTS | values
     found: dict[str, None] = {}
     ours = [re.compile(pattern) for pattern, _ in views()]
-    for pattern in [*ours, *(pattern for pattern, _ in datasette._routes())]:
+    for pattern in [*ours, *(pattern for pattern, _ in routes_of(datasette))]:
         filled = [path for path in fill(pattern.pattern, values) if pattern.match(path)]
         assert filled, f"no path for {pattern.pattern}"
         found.update(dict.fromkeys(filled))

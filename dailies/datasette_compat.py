@@ -386,7 +386,7 @@ async def continued(instance: Datasette, request: Request, resolved: Any, **opti
     page = None
     if sorts and sorts(resolved.table) and await is_sorted(instance, request, resolved):
         page = SortedPage(resolved.table, after)
-        request, after = with_parameters(request, _next=None), None
+        request, after = with_parameters(request, _next=None) if after else request, None
     token = sorted_page.set(page)
     try:
         return await table_data(instance, request, resolved, **options, _next=after)
@@ -434,13 +434,29 @@ def sort_equal_rows() -> None:
     datasette.views.table._next_value_and_url = after_position
 
 
+class ChangedRequest(Request):
+    """A request with other parameters than the one that was `given`."""
+
+    def __init__(self, given: Request, query: str) -> None:
+        super().__init__({**given.scope, "query_string": query.encode()}, given.receive)
+        self.given = given
+
+    @property
+    def _datasette_private_response(self) -> bool:
+        """Datasette's note that no shared cache may keep the response to what was given."""
+        return bool(self.given._datasette_private_response)
+
+    @_datasette_private_response.setter
+    def _datasette_private_response(self, private: bool) -> None:
+        self.given._datasette_private_response = private
+
+
 def with_parameters(request: Request, **changes: str | None) -> Request:
     """The same request with other parameters, or without those that are None."""
     pairs = parse_qsl(request.query_string, keep_blank_values=True)
     kept = [(name, value) for name, value in pairs if name not in changes]
     added = [(name, value) for name, value in changes.items() if value is not None]
-    query = urlencode([*kept, *added]).encode()
-    return Request({**request.scope, "query_string": query}, request.receive)
+    return ChangedRequest(request, urlencode([*kept, *added]))
 
 
 def write_csv_cells_as(shown: Callable[[Any], Any]) -> None:

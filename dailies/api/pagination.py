@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 from dailies.api.filters import Value, parse_filters, refuse_unknown_filters
 from dailies.api.resources import Resource
+from dailies.storage.sorted_pages import FIND_INDEX
 from loaders.errors import Invalid
 from loaders.messages import quoted
 from loaders.rows import Record
@@ -29,14 +30,6 @@ SEGMENT = "/* segment */"  # in SQL: where the condition of a segment goes
 MAX_READ = 2_000  # rows that may be read in vain before the search index is asked
 MAX_INTEGER = 2**63 - 1
 PARAMETERS = ("q", "_sort", "_size", "_next")
-
-FIND_INDEX = """
-select 1
-from pragma_index_list(:table) as list
-join pragma_index_info(list.name) as info
-where info.seqno = 0
-  and info.name = :column
-"""
 
 
 class Position(NamedTuple):

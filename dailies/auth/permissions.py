@@ -22,7 +22,7 @@ Result = TypeVar("Result")
 Actor = dict[str, Any] | None
 
 CACHE_SECONDS = 1.0
-MAX_CACHED = 10_000
+MAX_CACHED = 1_000
 CHALLENGE = {"WWW-Authenticate": "Bearer"}
 
 # Of each instance: question -> until when the answer is valid, and the answer, which all requests

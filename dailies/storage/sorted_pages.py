@@ -14,9 +14,7 @@ from datasette.database import Results
 from dailies.datasette_compat import BadRequest, SortedPage, escape_sqlite, urlsafe_components
 from loaders.messages import quoted
 
-MAX_READ = (
-    2_000  # rows in their order among which a filter may find a page, before its index is used
-)
+MAX_READ = 2_000  # rows in their order, of which a filter may leave a page
 MAX_INTEGER = 2**63 - 1
 
 FIND_INDEX = """

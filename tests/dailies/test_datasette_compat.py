@@ -258,6 +258,15 @@ async def test_pages_of_tables_are_shortened(
     assert "_next=1" in page.text
 
 
+async def test_a_changed_request_tells_the_given_one_that_it_is_private() -> None:
+    given = Request.fake("/d/t?a=1&_next=2&b=%26")
+    changed = compat.with_parameters(compat.with_parameters(given, _next=None), _size="3")
+    assert (changed.query_string, given.query_string) == ("a=1&b=%26&_size=3", "a=1&_next=2&b=%26")
+    changed._datasette_private_response = True
+    assert given._datasette_private_response
+    assert changed._datasette_private_response
+
+
 async def test_page_tokens_are_limited(
     instance: Datasette, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -104,6 +104,7 @@ async def test_more_hits_link_to_the_table(samples: Path) -> None:
         db.conn.execute(INSERT_TOPICS)
     with serving() as datasette:
         page = await look_for(datasette, "glow")
+        assert "More than 1,000 were found, which are too many to rank." in page
         [href] = re.findall(r'<a href="([^"]+)">All 1,000\+ in Trends: Trending topics</a>', page)
         assert len(HIT.findall(page)) == search.MAX_HITS
         async with asking(datasette, None) as client:

@@ -8,6 +8,7 @@ import pytest
 from datasette.app import Datasette
 from in_process import asking
 from jinja2 import Environment, nodes
+from markupsafe import Markup
 
 HOOKS = re.compile(
     r"static\('[^']+'\)|data-[\w-]+|<navigation-search|class=\"(?:hd|ft)\"|details-menu|_\w+\.html"
@@ -46,6 +47,26 @@ async def test_nothing_of_datasettes_page_is_left_out(datasette: Datasette) -> N
     ):
         assert len(found(theirs)) > 5
         assert found(theirs) - found(ours) - {"links"} == set()
+
+
+async def test_our_table_is_datasettes_but_for_space(datasette: Datasette) -> None:
+    await datasette.invoke_startup()
+    environment = datasette.get_jinja_environment(None)
+    columns = [
+        {"name": name, "type": "TEXT", "notnull": 0, "is_pk": False} for name in ("a b", "c")
+    ]
+    cells = [("a b", "<i>", "str"), ("c", Markup("<b>1</b>"), "int"), ("_x", "ü", "none")]
+    row = [dict(zip(("column", "value", "value_type"), cell, strict=True)) for cell in cells]
+    for rows in ([], [row, row]):
+        pages = [
+            await environment.get_template(name).render_async(
+                display_columns=columns, display_rows=rows
+            )
+            for name in ("default:_table.html", "_table.html")
+        ]
+        theirs, ours = [re.sub(r"\s*\n\s*", "\n", page).strip() for page in pages]
+        assert ours == theirs
+        assert ("<td" in ours) == bool(rows)
 
 
 async def test_nothing_of_datasettes_row_is_left_out(datasette: Datasette) -> None:

@@ -47,12 +47,9 @@ format:
 drill *options: _install
     TMPDIR={{ test_files }} python -m drill {{ options }}
 
-# Measure speed and memory, and write the table into the README; then upgrades, metrics and pages
+# Measure speed and memory beside other programs, and write the tables of README and docs/performance.md
 bench *options: _install
-    python benchmarks/run.py {{ options }}
-    python benchmarks/campaigns_upgrade.py
-    python benchmarks/metrics.py
-    python benchmarks/pages.py
+    python -m benchmarks.run {{ options }}
 
 # Take the pictures of the README again, from the sample data
 screenshots: _install

@@ -14,7 +14,9 @@ import sqlite3
 import sys
 import time
 from collections.abc import Callable, Container, Iterable
+from contextlib import suppress
 from contextvars import ContextVar
+from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, urlencode
@@ -22,6 +24,7 @@ from urllib.parse import parse_qsl, urlencode
 import datasette.app
 import datasette.database
 import datasette.handle_exception
+import datasette.utils.actions_sql
 import datasette.utils.internal_db
 import datasette.views.base
 import datasette.views.table
@@ -45,8 +48,11 @@ from datasette.utils import (
     escape_sqlite,
     make_slot_function,
     path_with_added_args,
+    path_with_removed_args,
+    path_with_replaced_args,
     tilde_decode,
     tilde_encode,
+    to_css_class,
     urlsafe_components,
 )
 from datasette.utils.asgi import BadRequest
@@ -63,8 +69,11 @@ __all__ = [
     "QueryInterrupted",
     "add_cors_headers",
     "escape_fts",
+    "escape_sqlite",
     "make_slot_function",
     "path_with_added_args",
+    "path_with_removed_args",
+    "to_css_class",
     "urlsafe_components",
 ]
 
@@ -87,10 +96,34 @@ resolve_database = Datasette.resolve_database
 populate_catalog = datasette.utils.internal_db.populate_schema_tables
 row_sql = datasette.utils.row_sql_params_pks
 TOO_LONG = "This list cannot be sorted by a value of more than {:,} characters"
+check_permissions = datasette.utils.actions_sql.check_permissions_for_actions
 sort_order = datasette.views.table._sort_order
 table_data = datasette.views.table.table_view_data
+next_page = datasette.views.table._next_value_and_url
+
+
+@dataclass
+class SortedPage:
+    """A page of a table that is sorted by a column, and by the number of the row within a value.
+
+    `positions` are the values and numbers of its rows, and of the one after them.
+    """
+
+    table: str
+    after: str | None  # a token
+    column: str = ""
+    descending: bool = False
+    positions: list[tuple[Any, int]] = field(default_factory=list)
+
+    @property
+    def order(self) -> str:
+        """SQL: what the rows are sorted by."""
+        direction = " desc" if self.descending else ""
+        return f"{escape_sqlite(self.column)}{direction}, rowid{direction}"
+
 
 in_table_page: ContextVar[bool] = ContextVar("in_table_page", default=False)
+sorted_page: ContextVar[SortedPage | None] = ContextVar("sorted_page", default=None)
 
 
 class StoredQuery(NamedTuple):
@@ -156,6 +189,13 @@ def keep_open(database: Database, connection: sqlite3.Connection) -> sqlite3.Con
     return connection
 
 
+def close_now(database: Database, connection: sqlite3.Connection) -> None:
+    """Close a connection that `keep_open` has registered."""
+    with suppress(ValueError):  # the database has been closed meanwhile
+        database._all_connections.remove(connection)
+    connection.close()
+
+
 def prepare_connection(instance: Datasette, connection: sqlite3.Connection, name: str) -> None:
     """Do with a connection of ours what Datasette does with its own, plugins included."""
     instance._prepare_connection(connection, name)
@@ -197,6 +237,22 @@ async def exception_response(instance: Datasette, request: Request, error: Excep
 def permission_checks_skipped() -> bool:
     """True within a request of `datasette.client` that was sent with skip_permission_checks."""
     return bool(_skip_permission_checks.get())
+
+
+def answer_permissions_with(answer: Callable[..., Any]) -> None:
+    """Have `answer(instance, actor, question, ask)` surround each check of an actor's permissions.
+
+    A question is several actions on one resource; `ask` finds out which of them are allowed.
+    """
+
+    async def check(*, datasette: Datasette, actor: Any, actions: list[str], **at: Any) -> Any:
+        async def ask() -> Any:
+            return await check_permissions(datasette=datasette, actor=actor, actions=actions, **at)
+
+        question = (*map(repr, at.values()), *actions)
+        return dict(await answer(datasette, actor, question, ask))
+
+    datasette.utils.actions_sql.check_permissions_for_actions = check
 
 
 def core_actions() -> tuple[str, ...]:
@@ -291,17 +347,19 @@ def shorten_table_pages(rows_that_fit: Callable[[Exception], int | None], most_h
     async def shortened(instance: Datasette, request: Request, *others: Any, **options: Any) -> Any:
         size = request.args.get("_size") or ""
         if options.get("context_for_html_hack") and (size == "max" or is_above(size, most_html)):
-            request = with_size(request, most_html)
+            request = with_parameters(request, _size=str(most_html))
         token = in_table_page.set(True)
         try:
-            return await table_data(instance, request, *others, **options)
+            return await continued(instance, request, *others, **options)
         except Exception as error:
             rows = rows_that_fit(error)
             if rows is None:
                 raise
         finally:
             in_table_page.reset(token)
-        return await table_data(instance, with_size(request, rows), *others, **options)
+        return await continued(
+            instance, with_parameters(request, _size=str(rows)), *others, **options
+        )
 
     datasette.views.table.table_view_data = shortened
 
@@ -321,26 +379,67 @@ def is_above(number: str, most: int) -> bool:
     return len(number) <= 10 and number.isdecimal() and int(number) > most
 
 
-def sort_ties_by_key() -> None:
-    """Have the first page of a table sort equal rows by their key, as the pages after it do.
+async def continued(instance: Datasette, request: Request, resolved: Any, **options: Any) -> Any:
+    """Datasette's data of a page; `sorted_page` is set within if the database reads it in order."""
+    after = options.pop("_next", None) or request.args.get("_next")
+    sorts = getattr(resolved.db, "sorts_by_row", None)
+    page = None
+    if sorts and sorts(resolved.table) and await is_sorted(instance, request, resolved):
+        page = SortedPage(resolved.table, after)
+        request, after = with_parameters(request, _next=None), None
+    token = sorted_page.set(page)
+    try:
+        return await table_data(instance, request, resolved, **options, _next=after)
+    finally:
+        sorted_page.reset(token)
 
-    Otherwise rows would be repeated or missing on the second page.
+
+async def is_sorted(instance: Datasette, request: Request, resolved: Any) -> bool:
+    settings = await instance.table_config(resolved.db.name, resolved.table)
+    given = (request.args.get("_sort"), request.args.get("_sort_desc"))
+    return any((*given, settings.get("sort"), settings.get("sort_desc")))
+
+
+def sort_equal_rows() -> None:
+    """Have the first page of a table sort equal rows as the pages after it do.
+
+    Otherwise rows would be repeated or missing on the second page. They are sorted by row number
+    in a `sorted_page`, else by key.
     """
 
-    async def sorted_by_key(table: Any, columns: Any, request: Request, key: str) -> Any:
+    async def sorted_by_row_or_key(table: Any, columns: Any, request: Request, key: str) -> Any:
         sort, descending, order = await sort_order(table, columns, request, key)
-        if key and order != key and not request.args.get("_next"):
+        if page := sorted_page.get():
+            page.column, page.descending = descending or sort, bool(descending)
+            order = page.order
+        elif key and order != key and not request.args.get("_next"):
             order = f"{order}, {key}"
         return sort, descending, order
 
-    datasette.views.table._sort_order = sorted_by_key
+    async def after_position(instance: Datasette, *others: Any) -> Any:
+        page = sorted_page.get()
+        request, size = others[1], others[9]
+        if page is None:
+            return await next_page(instance, *others)
+        if not 0 < size < len(page.positions):
+            return None, None
+        value, row = page.positions[size - 1]
+        shown = "$null" if value is None else datasette.views.table.tilde_encode(str(value))
+        sort = "_sort_desc" if page.descending else "_sort"
+        added = {"_next": f"{shown},{row}", sort: page.column}
+        path = instance.urls.path(path_with_replaced_args(request, added))
+        return added["_next"], instance.absolute_url(request, path)
+
+    datasette.views.table._sort_order = sorted_by_row_or_key
+    datasette.views.table._next_value_and_url = after_position
 
 
-def with_size(request: Request, rows: int) -> Request:
-    """The same request for a page of so many rows."""
+def with_parameters(request: Request, **changes: str | None) -> Request:
+    """The same request with other parameters, or without those that are None."""
     pairs = parse_qsl(request.query_string, keep_blank_values=True)
-    others = [(name, value) for name, value in pairs if name != "_size"]
-    query = urlencode([*others, ("_size", str(rows))]).encode()
+    kept = [(name, value) for name, value in pairs if name not in changes]
+    added = [(name, value) for name, value in changes.items() if value is not None]
+    query = urlencode([*kept, *added]).encode()
     return Request({**request.scope, "query_string": query}, request.receive)
 
 

@@ -24,7 +24,7 @@ from loaders.search import add_functions
 
 MIN_SQLITE = (3, 38, 0)
 BUSY_TIMEOUT_MS = 5000
-BULK_CACHE_KIB = 65_536
+BULK_CACHE_KIB = 32_768
 STEPS_BETWEEN_LOOKS = 10_000  # of SQLite's virtual machine, at the clock
 
 Connection = sqlite3.Connection | sqlite_utils.Database

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 SIDE_FILES = ("-wal", "-shm", "-journal")  # what SQLite keeps beside a database file
@@ -114,7 +115,13 @@ def load_environment(folder: Path | None = None) -> None:
 
 
 def data_dir() -> Path:
-    return Path(os.environ.get("DAILIES_DATA_DIR") or "data").expanduser()
+    return expanded(os.environ.get("DAILIES_DATA_DIR") or "data")
+
+
+@lru_cache(100)
+def expanded(path: str) -> Path:
+    """The path, kept since each request needs it."""
+    return Path(path).expanduser()
 
 
 def database_path(name: str) -> Path:

@@ -51,6 +51,11 @@ class Search:
         return f"select rowid from {self.words} where {self.words} match search_words(:q)"  # noqa: S608
 
     @property
+    def with_whole_words(self) -> str:
+        """SQL: the rowids of rows with the terms as whole words, found faster if there are many."""
+        return self.with_words.replace("search_words", "search_whole_words")
+
+    @property
     def candidates(self) -> str:
         """SQL: the rowids of rows with the trigrams of the terms, and of those not yet indexed.
 
@@ -92,7 +97,21 @@ class Search:
     @property
     def condition_of_row(self) -> str:
         """SQL: like `condition`, for a few rows that are read anyway."""
-        return f"(({self.holds}) or {self.table}.rowid in ({self.with_words}))"
+        columns = ", ".join(f"{self.table}.{column}" for column in self.columns)
+        # All rows with the words are looked up at once, for the first row that may be one of them.
+        others = f"may_hold_words(:q, {columns}) and {self.table}.rowid in ({self.with_words})"
+        return f"(({self.holds}) or ({others}))"
+
+    def count_up_to(self, most: int) -> str:
+        """SQL: the number of rows found, if it is not larger, in a table with an index of trigrams.
+
+        It is counted in the cheapest way that tells: whole words, parts of words, all rows found.
+        """
+        exactly = f"select 1 from {self.table} where {self.condition}"  # noqa: S608
+        ways = (self.with_whole_words, self.with_parts, exactly)
+        counts = [f"(select count(*) from ({way} limit {most}))" for way in ways]  # noqa: S608
+        first = " ".join(f"when {count} = {most} then {most}" for count in counts[:-1])
+        return f"select case {first} else {counts[-1]} end"
 
     def condition_in_order(self, text: str) -> str:
         """SQL: like `condition`, for a query that reads rows in its order until it has enough."""
@@ -113,7 +132,7 @@ class Search:
                 f"select 1 from ({found}) limit 1 offset :many",  # noqa: S608
                 {"q": text, "many": MANY},
             ).fetchone()
-            for found in (self.with_words, trigrams)
+            for found in (trigrams, self.with_words)  # the faster one first
         )
 
 
@@ -154,9 +173,11 @@ SEARCHES = {
 def add_functions(connection: sqlite3.Connection) -> None:
     """Register the SQL functions that searching needs."""
     connection.create_function("search_words", 1, search_words, deterministic=True)
+    connection.create_function("search_whole_words", 1, search_whole_words, deterministic=True)
     connection.create_function("search_trigrams", 1, search_trigrams, deterministic=True)
     connection.create_function("search_pattern", 1, search_pattern, deterministic=True)
     connection.create_function("holds_terms", -1, holds_terms, deterministic=True)
+    connection.create_function("may_hold_words", -1, may_hold_words, deterministic=True)
 
 
 def terms_of(text: str | None) -> list[str]:
@@ -170,6 +191,11 @@ def search_words(text: str | None) -> str:
     if not terms or not all(map(is_indexed, terms)):
         return NOTHING
     return " ".join(f"{in_quotes(term)}*" for term in terms)
+
+
+def search_whole_words(text: str | None) -> str:
+    """An FTS5 query: all terms as words, which are among those of `search_words`."""
+    return search_words(text).replace('"*', '"')
 
 
 def is_indexed(term: str) -> bool:
@@ -218,6 +244,25 @@ def holds_terms(text: str | None, *values: object) -> bool:
     held = folded("\n".join(str(value) for value in values if value is not None))
     terms = folded_terms(text)
     return bool(terms) and all(term in held for term in terms)
+
+
+def may_hold_words(text: str | None, *values: object) -> bool:
+    """False only if a row with these values is not found by `search_words`.
+
+    That is known of plain terms: a word that begins with one has it as a part, without accents.
+    """
+    terms = folded_terms(text)
+    if not all(term.isascii() and term.isalnum() for term in terms):
+        return True
+    held = without_accents("\n".join(str(value) for value in values if value is not None))
+    return all(term in held for term in terms)
+
+
+def without_accents(text: str) -> str:
+    if text.isascii():
+        return text.lower()
+    decomposed = unicodedata.normalize("NFD", text.casefold())
+    return "".join(one for one in decomposed if not unicodedata.combining(one))
 
 
 @lru_cache

@@ -138,8 +138,8 @@ def messages_in(body: bytes) -> list[str]:
 
 
 def is_error_page(message: dict[str, Any], *, only_text: bool) -> bool:
+    if message["status"] < 400:  # HTTPStatus compares slowly, and this is every response
+        return False
     headers = {name.lower(): value for name, value in message.get("headers", [])}
     kind = headers.get(b"content-type", b"")
-    if message["status"] < HTTPStatus.BAD_REQUEST:
-        return False
     return kind.startswith(b"text/plain") or not (only_text or kind.startswith(b"application/json"))

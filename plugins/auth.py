@@ -79,7 +79,7 @@ def asgi_wrapper(datasette: Datasette) -> Callable[[Any], Any]:
 
     def wrap(app: Any) -> Any:
         async def wrapped(scope: dict[str, Any], receive: Any, send: Any) -> None:
-            if scope["type"] != "http":
+            if scope["type"] != "http" or not has_cookie(scope):
                 await app(scope, receive, send)
                 return
             request = Request(scope, receive)
@@ -94,6 +94,10 @@ def asgi_wrapper(datasette: Datasette) -> Callable[[Any], Any]:
         return wrapped
 
     return wrap
+
+
+def has_cookie(scope: dict[str, Any]) -> bool:
+    return any(name.lower() == b"cookie" for name, _ in scope["headers"])
 
 
 @hookimpl

@@ -16,7 +16,7 @@ from datasette.permissions import PermissionSQL
 from datasette.utils import tilde_decode
 
 from dailies import datasette_compat
-from dailies.auth.derived import closed_names, databases_without_sql
+from dailies.auth.derived import checking_sources, closed_names, databases_without_sql
 from dailies.auth.permissions import cached
 from dailies.datasette_compat import add_cors_headers
 from dailies.storage.availability import require_available
@@ -61,6 +61,18 @@ select
   'reads a table that is closed' as reason
 from json_each(:closed)
 """
+
+
+async def answer(
+    datasette: Datasette, actor: dict[str, Any] | None, question: tuple[str, ...], ask: Any
+) -> Any:
+    """The answer to a question about permissions, at most a second old."""
+    if checking_sources.get():  # another answer, about a table alone
+        return await ask()
+    return await cached(datasette, actor, question, ask)
+
+
+datasette_compat.answer_permissions_with(answer)
 
 
 @hookimpl

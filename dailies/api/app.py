@@ -7,6 +7,7 @@ finding the actor, refusing requests from other sites, keeping answers to a pers
 from __future__ import annotations
 
 import re
+from functools import cached_property
 from typing import Any
 
 from datasette import Request
@@ -23,13 +24,25 @@ CHALLENGE = {"WWW-Authenticate": 'Bearer error="invalid_token"'}
 VARY = "Cookie, Authorization"
 
 
+class JobsRequest(Request):
+    """A request whose headers are decoded once, and cookies only if there are any."""
+
+    @cached_property
+    def headers(self) -> Any:
+        return super().headers
+
+    @cached_property
+    def cookies(self) -> Any:
+        return super().cookies if "cookie" in self.headers else {}
+
+
 def application(datasette: Datasette, other: Any) -> Any:
     """Respond to requests of the jobs API, and let the ASGI application `other` do the rest."""
     base = datasette.setting("base_url").rstrip("/")
     known = [(re.compile(pattern), view) for pattern, view in views()]
 
     async def respond_to_job_request(scope: dict[str, Any], receive: Any, send: Any) -> None:
-        request = Request({**scope, "url_route": {"kwargs": scope["job_route"][1]}}, receive)
+        request = JobsRequest({**scope, "url_route": {"kwargs": scope["job_route"][1]}}, receive)
         response = await response_to(datasette, request, scope["job_route"][0])
         keep_private(request, response)
         await response.asgi_send(send)

@@ -27,7 +27,6 @@ from dailies.api.request import (
 from dailies.api.resources import Resource
 from dailies.api.responses import (
     JSONResponse,
-    entity_tag,
     error_response,
     one_row,
     rows_text,
@@ -91,6 +90,8 @@ def allowed_methods(calls: Mapping[str, Call]) -> str:
 
 def parse_parameters(request: Request, known: Iterable[str] | None) -> dict[str, str]:
     """Parameters of the query string. Invalid for one that comes twice or is not `known`."""
+    if not request.query_string:
+        return {}
     pairs = parse_qsl(request.query_string, keep_blank_values=True)
     given = dict(pairs)
     if known is not None:
@@ -200,10 +201,11 @@ class JobRequest:
 
     def unless_known(self, record: Record) -> Response:
         """The row, or 304 if the client has it already."""
-        known, etag = self.request.headers.get("if-none-match"), entity_tag(record)
+        response = one_row(record)
+        known, etag = self.request.headers.get("if-none-match"), response.headers["ETag"]
         if known is not None and matches(known, etag, weakly=True):
             return Response(b"", 304, headers={"ETag": etag})
-        return one_row(record).to_datasette()
+        return response.to_datasette()
 
 
 def row_if(seen: bool, record: Record) -> JSONResponse:

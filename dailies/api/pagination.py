@@ -271,9 +271,8 @@ def page_sql(
         page = f"""
           select sorted_by, number
           from ({page}) as first
-          join {resource.table} on {resource.table}.rowid = first.number
+          cross join {resource.table} on {resource.table}.rowid = first.number
           where {among_first}
-          {order}
           limit :limit
         """  # noqa: S608
     return f"""

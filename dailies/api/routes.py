@@ -22,6 +22,8 @@ from dailies.api.pagination import DEFAULT_SIZE, MAX_ROWS
 from dailies.api.resources import BUILDS, CAMPAIGNS, RESOURCES, Resource
 from dailies.api.schemas import Model
 from dailies.storage.availability import require_available
+from dailies.storage.reopening import withdraw_changed
+from loaders.errors import FileChanged
 
 Handler = Callable[[JobRequest], Awaitable[Response]]
 View = Callable[[Request, Datasette], Awaitable[Response]]
@@ -402,7 +404,12 @@ async def handle(datasette: Datasette, request: Request, route: Route) -> Respon
     job = JobRequest(datasette, request, resource)
     await job.require(route.action, route.table)
     job.parameters = parse_parameters(request, parameter_names(route, resource.name))
-    return await route.handler(job)
+    try:
+        return await route.handler(job)
+    except FileChanged:
+        await withdraw_changed(datasette)
+        require_available(datasette, resource.database)
+        raise
 
 
 @cache

@@ -5,9 +5,10 @@ What is readable for nobody is decided in dailies/storage/restricted.py.
 
 from __future__ import annotations
 
-import json
+import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
 from typing import Any, Protocol, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -24,8 +25,13 @@ CACHE_SECONDS = 1.0
 MAX_CACHED = 10_000
 CHALLENGE = {"WWW-Authenticate": "Bearer"}
 
-# Of each instance: question -> until when the answer is valid, and the answer.
-caches: WeakKeyDictionary[Datasette, dict[tuple[str, ...], tuple[float, Any]]] = WeakKeyDictionary()
+# Of each instance: question -> until when the answer is valid, and the answer, which all requests
+# that need it at the same time await.
+Cache = dict[tuple[str, ...], tuple[float, "asyncio.Future[Any] | None"]]
+caches: WeakKeyDictionary[Datasette, Cache] = WeakKeyDictionary()
+
+# True while the answer to a question is found, which is not made of answers that are older.
+asking: ContextVar[bool] = ContextVar("asking", default=False)
 
 
 class Table(Protocol):
@@ -42,12 +48,13 @@ async def is_allowed(
     datasette: Datasette, actor: Actor, action: str, resource: Table, table: str | None = None
 ) -> bool:
     """True if Datasette allows the action on the table of the resource, or on another `table`."""
-    asked = TableResource(resource.database, table or resource.table)
+    asked = (resource.database, table or resource.table)
 
     async def ask() -> bool:
-        return bool(await datasette.allowed(action=action, resource=asked, actor=actor))
+        found = await datasette.allowed(action=action, resource=TableResource(*asked), actor=actor)
+        return bool(found)
 
-    return await cached(datasette, actor, (action, str(asked)), ask)
+    return await cached(datasette, actor, (action, *asked), ask)
 
 
 async def all_allowed(
@@ -73,18 +80,28 @@ async def cached(
     It depends on the configuration and on the whole actor, limits of its token included. Whether
     that token is still valid has been checked before, for each request.
     """
-    if permission_checks_skipped():
+    if permission_checks_skipped() or asking.get():
         return await ask()
     cache = caches.setdefault(datasette, {})
-    key = (json.dumps(actor, sort_keys=True, default=repr), *question)
+    key = (repr(actor), *question)
     until, answer = cache.get(key, (0.0, None))
-    if time.monotonic() >= until:
-        answer = await ask()
+    if answer is None or time.monotonic() >= until or failed(answer):
         if len(cache) >= MAX_CACHED:
             cache.clear()
+        answer = asyncio.ensure_future(without_cache(ask))
         cache[key] = (time.monotonic() + CACHE_SECONDS, answer)
-    found: Result = answer
+    found: Result = answer.result() if answer.done() else await asyncio.shield(answer)
     return found
+
+
+async def without_cache(ask: Callable[[], Awaitable[Result]]) -> Result:
+    """Ask in a task, which has a context of its own."""
+    asking.set(True)
+    return await ask()
+
+
+def failed(answer: asyncio.Future[Any]) -> bool:
+    return answer.done() and (answer.cancelled() or answer.exception() is not None)
 
 
 async def require(

@@ -10,7 +10,7 @@ import os
 import secrets
 import stat
 import tempfile
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 from loaders.database_file import FILE_MODE, FOLDER_MODE
@@ -23,7 +23,12 @@ MIN_LENGTH = 32  # characters of a secret
 
 def private_path(name: str) -> Path:
     """The path of a private file, which need not exist."""
-    return data_dir() / FOLDER / name
+    return in_folder(data_dir(), name)
+
+
+@lru_cache(100)
+def in_folder(data: Path, name: str) -> Path:
+    return data / FOLDER / name
 
 
 def private_dir() -> Path:

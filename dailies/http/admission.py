@@ -8,16 +8,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from contextvars import ContextVar
 
 from dailies.errors import RETRY, RequestError
-from dailies.http.limits import App, Message, Receive, Scope, Send, send_error
+from dailies.http.limits import Message, Scope, Send
 
 WAIT_SECONDS = 10.0
 SLOW_SECONDS = 1.0  # of sending a part of an export
 BUSY = RequestError(503, "Too many requests at once: try again later", RETRY)
-
-inside: ContextVar[bool] = ContextVar("inside", default=False)
 
 
 class Places:
@@ -59,6 +56,33 @@ class Places:
         self._free += 1
 
 
+class Place:
+    """A place that is left when the response is made: to send it may take as long as it takes."""
+
+    def __init__(self, places: Places, *, until_end: bool) -> None:
+        self._places = places
+        self._until_end = until_end
+        self._held = True
+
+    async def send(self, send: Send, message: Message) -> None:
+        if not self._until_end:
+            self.leave()
+        if not self._held:
+            await send(message)
+            return
+        # A client that reads slowly costs little time, and must not keep the place.
+        timer = asyncio.get_running_loop().call_later(SLOW_SECONDS, self.leave)
+        try:
+            await send(message)
+        finally:
+            timer.cancel()
+
+    def leave(self) -> None:
+        if self._held:
+            self._held = False
+            self._places.leave()
+
+
 class Kinds:
     """The kinds of requests; small files and streams of events need no place."""
 
@@ -77,61 +101,16 @@ class Kinds:
             return None if path.endswith("/changes") and accepts_events(scope) else self.api
         return self.pages
 
+    async def enter(self, scope: Scope) -> Place | None:
+        """Wait for a place of its kind; RequestError 503 if that takes too long."""
+        places = self.of(scope)
+        if places is None:
+            return None
+        await places.enter()
+        return Place(places, until_end=places is self.exports)
+
 
 def accepts_events(scope: Scope) -> bool:
     return any(
         name == b"accept" and b"text/event-stream" in value for name, value in scope["headers"]
     )
-
-
-def admitted(app: App) -> App:
-    """Let a request wait for a place, unless it is part of another; 503 if it waits too long."""
-    kinds = Kinds()
-
-    async def wrapped(scope: Scope, receive: Receive, send: Send) -> None:
-        places = kinds.of(scope) if scope["type"] == "http" and not inside.get() else None
-        if places is None:
-            await app(scope, receive, send)
-            return
-        try:
-            await places.enter()
-        except RequestError as error:
-            await send_error(send, error)
-            return
-        place = Place(places, send, until_end=places is kinds.exports)
-        token = inside.set(True)
-        try:
-            await app(scope, receive, place.send)
-        finally:
-            inside.reset(token)
-            place.leave()
-
-    return wrapped
-
-
-class Place:
-    """A place that is left when the response is made: to send it may take as long as it takes."""
-
-    def __init__(self, places: Places, send: Send, *, until_end: bool) -> None:
-        self._places = places
-        self._send = send
-        self._until_end = until_end
-        self._held = True
-
-    async def send(self, message: Message) -> None:
-        if not self._until_end:
-            self.leave()
-        if not self._held:
-            await self._send(message)
-            return
-        # A client that reads slowly costs little time, and must not keep the place.
-        timer = asyncio.get_running_loop().call_later(SLOW_SECONDS, self.leave)
-        try:
-            await self._send(message)
-        finally:
-            timer.cancel()
-
-    def leave(self) -> None:
-        if self._held:
-            self._held = False
-            self._places.leave()

@@ -13,7 +13,7 @@ from functools import lru_cache
 from ipaddress import ip_address
 
 from dailies.errors import RequestError
-from dailies.http.limits import App, Receive, Scope, Send, send_error
+from dailies.http.limits import Scope
 
 SETTING = "DAILIES_ALLOWED_HOSTS"
 REFUSED = f"The Host of this request is not an address of this server: {SETTING} lists more"
@@ -22,19 +22,12 @@ HOST = re.compile(r"(\[[0-9a-f:.]+\]|[0-9a-z_.-]+?)\.?(?::[0-9]{1,5})?", re.ASCI
 served = {"localhost", socket.gethostname().lower()}  # and what `dailies serve --host` names
 
 
-def of_known_host(app: App) -> App:
-    """Respond with 400 to requests for a host that this server is not known by."""
-
-    async def wrapped(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
-            address = str((scope.get("server") or ("",))[0])
-            sent = [value for name, value in scope["headers"] if name.lower() == b"host"]
-            if not all(is_known(value.decode("latin-1"), address, setting()) for value in sent):
-                await send_error(send, RequestError(400, REFUSED))
-                return
-        await app(scope, receive, send)
-
-    return wrapped
+def check_host(scope: Scope) -> None:
+    """RequestError if a Host header names another server."""
+    address = str((scope.get("server") or ("",))[0])
+    for name, value in scope["headers"]:
+        if name == b"host" and not is_known(value.decode("latin-1"), address, setting()):
+            raise RequestError(400, REFUSED)
 
 
 def setting() -> str:

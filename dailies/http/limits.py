@@ -5,7 +5,6 @@ The time and the bytes of a request that never ends are limited in dailies/http/
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections import Counter
 from collections.abc import Awaitable, Callable
@@ -38,24 +37,6 @@ COOKIE = re.compile(rb"[\w!#$%&'*+.^`|~-]{1,256}=\"?[^\s\",;\\\x00-\x1f\x7f]*\"?
 TOO_SLOW = RequestError(
     408, f"The body was not complete after {BODY_SECONDS:.0f} seconds", {"Connection": "close"}
 )
-
-
-def limited(app: App) -> App:
-    """Refuse what is too large, and respond with 408 to a body that does not arrive in time."""
-
-    async def wrapped(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await app(scope, receive, send)
-            return
-        try:
-            check_target(scope)
-            scope = {**scope, "headers": checked_headers(scope["headers"])}
-        except RequestError as error:
-            await send_error(send, error)
-            return
-        await with_body_in_time(app, scope, receive, send)
-
-    return wrapped
 
 
 def check_target(scope: Scope) -> None:
@@ -108,35 +89,6 @@ def checked_headers(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, byt
     readable = b"; ".join(filter(COOKIE.fullmatch, (cookie.strip() for cookie in cookies)))
     others = [(name, value) for name, value in headers if name.lower() != b"cookie"]
     return [*others, (b"cookie", readable)] if readable else others
-
-
-async def with_body_in_time(app: App, scope: Scope, receive: Receive, send: Send) -> None:
-    """Respond with 408, instead of the app, to a body that takes too long."""
-    deadline = asyncio.get_running_loop().time() + BODY_SECONDS
-    complete = started = late = False
-
-    async def receive_in_time() -> Message:
-        nonlocal complete, late
-        if complete:  # what is awaited now is the end of the connection
-            return await receive()
-        try:
-            async with asyncio.timeout_at(deadline):
-                message = await receive()
-        except TimeoutError:
-            late = True
-            if not started:
-                await send_error(send, TOO_SLOW)
-            return {"type": "http.disconnect"}
-        complete = not message.get("more_body", False)
-        return message
-
-    async def send_unless_late(message: Message) -> None:
-        nonlocal started
-        if not late:
-            started = True
-            await send(message)
-
-    await app(scope, receive_in_time, send_unless_late)
 
 
 async def send_error(send: Send, error: RequestError) -> None:

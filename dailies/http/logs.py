@@ -13,7 +13,7 @@ import time
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
-from dailies.http.limits import App, Message, Receive, Scope, Send
+from dailies.http.limits import Scope
 
 MAX_TARGET = 500  # characters of a path and query string
 LOGGER = logging.getLogger("dailies.requests")
@@ -38,6 +38,8 @@ class LineFormatter(logging.Formatter):
 
 def escaped(text: str) -> str:
     """The text without line breaks and other control characters, as JSON escapes them."""
+    if text.isascii() and text.isprintable() and "\\" not in text:
+        return text
     return json.dumps(text)[1:-1].replace('\\"', '"').replace("\x7f", "\\u007f")
 
 
@@ -66,30 +68,6 @@ CONFIGURATION: dict[str, Any] = {
 }
 
 
-def logged(app: App) -> App:
-    """Log each request when its response is complete, or when the client has gone."""
-
-    async def wrapped(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or not LOGGER.isEnabledFor(logging.INFO):
-            await app(scope, receive, send)
-            return
-        started = time.perf_counter()
-        status = size = 0
-
-        async def send_and_count(message: Message) -> None:
-            nonlocal status, size
-            status = message.get("status", status)
-            size += len(message.get("body", b""))
-            await send(message)
-
-        try:
-            await app(scope, receive, send_and_count)
-        finally:
-            log_request(scope, status or 500, size, time.perf_counter() - started)
-
-    return wrapped
-
-
 def log_request(scope: Scope, status: int, size: int, seconds: float) -> None:
     values = {
         "client": (scope.get("client") or ("-",))[0],
@@ -99,7 +77,9 @@ def log_request(scope: Scope, status: int, size: int, seconds: float) -> None:
         "bytes": size,
         "ms": round(seconds * 1000),
     }
-    LOGGER.info("request", extra=values)
+    # `LOGGER.info` would look for the line of code that called it.
+    record = LOGGER.makeRecord(LOGGER.name, logging.INFO, "", 0, "request", (), None, extra=values)
+    LOGGER.handle(record)
 
 
 def target(scope: Scope) -> str:

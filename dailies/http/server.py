@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import logging
 import resource
 import sys
 from typing import Any
@@ -33,6 +34,7 @@ class Config(uvicorn.Config):
         }
         super().__init__(app, **{**options, **ours})
         sys.stderr = LogStream()
+        logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
 
 
 def use_limits() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -12,7 +13,14 @@ from datasette.app import Datasette
 from datasette.database import Database, Results
 
 from dailies import datasette_compat
-from dailies.datasette_compat import InvalidSql, in_table_page, keep_open, prepare_connection
+from dailies.datasette_compat import (
+    InvalidSql,
+    close_now,
+    in_table_page,
+    keep_open,
+    prepare_connection,
+    sorted_page,
+)
 from dailies.storage.availability import reason_unavailable, require_available
 from dailies.storage.bounds import TooManyBytes, time_limit
 from dailies.storage.group_commit import GroupCommit
@@ -27,7 +35,7 @@ from dailies.storage.restricted import (
     with_listed,
     write_authorizer,
 )
-from loaders.connections import give_up_after
+from dailies.storage.sorted_pages import read_page
 from loaders.database_file import WatchedFile
 from loaders.errors import NotFound
 from loaders.search import SEARCHES
@@ -36,6 +44,8 @@ MEMORY = "_memory"
 
 Result = TypeVar("Result")
 
+COUNT = "select count(*) from (select * from "
+COUNT_ROWS = COUNT.replace("select *", "select 1")
 QUICK_SECONDS = 0.005
 QUICK_STEPS = 20  # instructions of SQLite; of a large row each takes long
 MAX_HTML_ROWS = 200
@@ -46,14 +56,36 @@ JOIN_BY_NAME = (
 )
 
 datasette_compat.limit_queries_with(time_limit)
-datasette_compat.sort_ties_by_key()
+datasette_compat.sort_equal_rows()
 datasette_compat.limit_page_tokens(MAX_TOKEN)
 datasette_compat.shorten_table_pages(
     lambda error: (error.fit or None) if isinstance(error, TooManyBytes) else None, MAX_HTML_ROWS
 )
 
 groups: WeakKeyDictionary[Database, GroupCommit] = WeakKeyDictionary()
-quick_connections: WeakKeyDictionary[Database, sqlite3.Connection] = WeakKeyDictionary()
+quick_readers: WeakKeyDictionary[Database, QuickReader] = WeakKeyDictionary()
+
+
+class QuickReader:
+    """The event loop's own connection, on which nothing takes longer than `QUICK_SECONDS`."""
+
+    def __init__(self, datasette: Datasette, database: Database) -> None:
+        self._connection: sqlite3.Connection = database.connect(waiting=False)
+        prepare_connection(datasette, self._connection, database.name)
+        self._connection.row_factory = None
+        self._connection.text_factory = str  # a thread reads what is not UTF-8
+        self._connection.set_progress_handler(self._is_late, QUICK_STEPS)
+        self._end = 0.0
+
+    def read(self, read: Callable[[sqlite3.Connection], Result]) -> Result:
+        self._end = time.monotonic() + QUICK_SECONDS
+        return read(self._connection)
+
+    def close(self, database: Database) -> None:
+        close_now(database, self._connection)
+
+    def _is_late(self) -> bool:
+        return time.monotonic() > self._end
 
 
 class InDatabase(Protocol):
@@ -115,7 +147,30 @@ class ServedDatabase(WatchedDatabase):
 
     async def execute(self, sql: str, *args: Any, **options: Any) -> Any:
         await refuse_joins_by_name(sql, [self])
+        if sql.startswith(COUNT) and sql.endswith(f" limit {self.count_limit + 1})"):
+            sql = self.counting(sql)
+        page = sorted_page.get()
+        if page and options.get("truncate"):  # the rows of a table page
+            return await read_page(page, super().execute, sql, *args, **options)
         return await super().execute(sql, *args, **options)
+
+    def counting(self, sql: str) -> str:
+        """Datasette's query for a number of rows, without reading whole rows for it."""
+        sql = sql.replace("select *", "select 1", 1)
+        for (database, table), search in SEARCHES.items():
+            found = search.condition_of_row.replace(":q", ":search")
+            if (
+                database == self.name
+                and search.trigrams
+                and sql == f"{COUNT_ROWS}{table} where {found}  limit {self.count_limit + 1})"
+            ):
+                return search.count_up_to(self.count_limit + 1).replace(":q", ":search")
+        return sql
+
+    def sorts_by_row(self, table: str) -> bool:
+        """True for tables whose sorted pages are read by dailies/storage/sorted_pages.py."""
+        ours = reference(self.name)
+        return fold(table) in ours.tables - ours.views
 
     async def execute_write(self, *_: Any, **__: Any) -> Any:
         """Refused: a POST to the page of a canned query would run it while writers wait."""
@@ -182,18 +237,19 @@ class ServedDatabase(WatchedDatabase):
         return found
 
     async def get_table_definition(self, table: str, type_: str = "table") -> str | None:
-        if table in await self.tables_with_hidden_columns():
+        if await self.has_hidden_columns(table):
             return None
         definition: str | None = await super().get_table_definition(table, type_)
         return definition
 
     async def tables_with_hidden_columns(self) -> set[str]:
         """The served tables whose definition names columns that are not."""
-        return {
-            table
-            for table in await self.table_names()
-            if len(await Database.table_columns(self, table)) > len(await self.table_columns(table))
-        }
+        names = await self.table_names()
+        return {table for table in names if await self.has_hidden_columns(table)}
+
+    async def has_hidden_columns(self, table: str) -> bool:
+        columns = await super().table_columns(table)
+        return not all(self.served.readable(table, column) for column in columns)
 
 
 class AcrossDatabase(BoundedDatabase):
@@ -248,14 +304,14 @@ async def read_at_once(
     A read that takes longer after all, or meets a lock, is done again by a thread.
     """
     database = database_of(datasette, resource.database)
-    connection = quick_connections.get(database)
-    if connection is None:
-        connection = quick_connections[database] = database.connect(waiting=False)
-        prepare_connection(datasette, connection, database.name)
+    reader = quick_readers.get(database)
+    if reader is None:
+        reader = quick_readers[database] = QuickReader(datasette, database)
     try:
-        with give_up_after(connection, QUICK_SECONDS, QUICK_STEPS):
-            return read(connection)
-    except (TimeoutError, sqlite3.OperationalError):
+        return reader.read(read)
+    except sqlite3.OperationalError:
+        # Before Python 3.12 an interrupted statement would be compiled anew each time from now on.
+        quick_readers.pop(database).close(database)
         return await read_from(datasette, resource, read)
 
 

@@ -171,10 +171,13 @@ async def finish(datasette: Datasette) -> None:
 
 
 def wrap(datasette: Datasette, app: Any) -> Any:
-    """Look at the files before each request, which must not wait for the next regular look."""
+    """Look at the files before each request, which must not wait for the next regular look.
+
+    The jobs API looks when a connection has found its file changed.
+    """
 
     async def wrapped(scope: dict[str, Any], receive: Any, send: Any) -> None:
-        if scope["type"] == "http":
+        if scope["type"] == "http" and "/api/" not in scope["path"]:
             await withdraw_changed(datasette)
         await app(scope, receive, send)
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
+from datetime import tzinfo
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +26,7 @@ from loaders.campaigns.normal_form import (
 )
 from loaders.comparison import Comparison
 from loaders.conflicts import GIVEN_TWICE, resolve_conflict
-from loaders.connections import Connection, bulk_cache, snapshot
+from loaders.connections import Connection, bulk_cache, has_rows, snapshot
 from loaders.errors import Invalid, translated
 from loaders.formats.atomic_write import ExportReport, write_export
 from loaders.formats.csv import Cells
@@ -33,9 +35,11 @@ from loaders.formats.record import FileRecord
 from loaders.import_options import DEFAULT_OPTIONS, ImportOptions, import_transaction
 from loaders.import_report import ImportReport, Origin, OtherLists, unknown_lists
 from loaders.rows import select
+from loaders.times import configured_timezone
 
 TEXT_FIELDS = frozenset({"id"} | {key for f in FIELDS if f.kind != "boolean" for key in f.keys})
 FIND_JOB = "select rowid, data from jobs where id = :id"
+FEW = 200  # jobs, which a table with jobs takes through its triggers
 
 
 @dataclass
@@ -46,10 +50,11 @@ class Entry:
     job_id: str
     job: dict[str, Any]
     times: dict[str, str | None]
+    text: str = ""  # the content as JSON, while it is stored
 
     def values(self) -> dict[str, str | None]:
-        """Parameters of INSERT_JOB and UPDATE_JOB. Invalid for what JSON cannot hold."""
-        return {"id": self.job_id, "data": jobs.to_json(self.job), **self.times}
+        """Parameters of INSERT_JOB and UPDATE_JOB."""
+        return {"id": self.job_id, "data": self.text, **self.times}
 
 
 def import_jobs(
@@ -89,22 +94,27 @@ def load(
 ) -> ImportReport:
     """Store the jobs of `records` in one transaction."""
     report = ImportReport()
+    zone = configured_timezone()
     with (
         bulk_cache(db),
         import_transaction(db, ["jobs"], options, report) as connection,
     ):
-        target = Import(connection, options.on_conflict, report)
-        is_bulk = bulk_load.is_possible(connection)
+        source = iter(records)
+        first = list(islice(source, FEW))
+        is_many = len(first) == FEW or not has_rows(connection, "jobs")
+        is_bulk = is_many and bulk_load.is_possible(connection)
+        target = Import(connection, options.on_conflict, report, is_bulk)
         with bulk_load.without_triggers(connection, options.actor) if is_bulk else nullcontext():
-            for record in records:
+            for record in chain(first, source):
                 report.found += 1
                 options.progress(1)
-                if entry := to_entry(record, report):
+                if entry := to_entry(record, report, zone):
                     target.store(entry)
+        target.close()
     return report
 
 
-def to_entry(record: FileRecord, report: ImportReport) -> Entry | None:
+def to_entry(record: FileRecord, report: ImportReport, zone: tzinfo) -> Entry | None:
     """The job of a record. If it has none, that is an error of the report."""
     if record.value is None:
         report.fail(record.source, record.position, None, record.error or "cannot be read")
@@ -116,10 +126,11 @@ def to_entry(record: FileRecord, report: ImportReport) -> Entry | None:
             job_id = derived_id(job)
         if job.get("id") != job_id:
             job["id"] = job_id
-        return Entry(Origin(record.source, record.position, job_id), job_id, job, instants(job))
+        times = instants(job, zone)
     except ValueError as error:
         report.fail(record.source, record.position, None, str(error))
         return None
+    return Entry(Origin(record.source, record.position, job_id), job_id, job, times)
 
 
 def derived_id(job: dict[str, Any]) -> str:
@@ -140,43 +151,67 @@ class Import:
     connection: sqlite3.Connection
     on_conflict: str
     report: ImportReport
+    is_bulk: bool
+    cursor: sqlite3.Cursor = field(init=False)  # one for all jobs, which is faster
     last_row: int = field(init=False)  # before the import
-    found: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
+        self.cursor = self.connection.cursor()
         last = self.connection.execute("select coalesce(max(rowid), 0) from jobs").fetchone()
         self.last_row = last[0]
+        self.connection.execute("create temp table found_jobs (job_rowid INTEGER PRIMARY KEY)")
+
+    def close(self) -> None:
+        self.connection.execute("drop table temp.found_jobs")
 
     def store(self, entry: Entry) -> None:
         """Insert, update or skip a job, or report why it cannot be stored."""
-        stored = self.connection.execute(FIND_JOB, {"id": entry.job_id}).fetchone()
         try:
-            if stored is None:
-                if faults := jobs.faults_in(entry.job):
-                    raise Invalid(*faults)
-                self.write(INSERT_JOB, entry)
+            entry.text = jobs.to_json(entry.job)
+            if self.inserted(entry):
                 self.report.imported += 1
             else:
-                self.compare(entry, *stored)
+                self.compare(entry, *self.find(entry))
         except ValueError as error:
             self.report.fail(*entry.origin, str(error))
 
-    def write(self, sql: str, entry: Entry) -> None:
-        with translated(f'job "{entry.job_id}"', entry.job):
-            self.connection.execute(sql, entry.values())
+    def find(self, entry: Entry) -> Sequence[Any]:
+        """Rowid and data of the stored job; empty if there is none."""
+        return self.cursor.execute(FIND_JOB, {"id": entry.job_id}).fetchone() or ()
+
+    def inserted(self, entry: Entry) -> bool:
+        """False if the job is stored already."""
+        faults = jobs.faults_in(entry.job)
+        if (faults or not self.is_bulk) and self.find(entry):
+            return False
+        if faults:
+            raise Invalid(*faults)
+        return self.write(bulk_load.INSERT_JOB if self.is_bulk else INSERT_JOB, entry) > 0
+
+    def write(self, sql: str, entry: Entry) -> int:
+        """The number of rows written."""
+        try:
+            return self.cursor.execute(sql, entry.values()).rowcount
+        except sqlite3.Error:
+            with translated(f'job "{entry.job_id}"', entry.job):
+                raise
 
     def compare(self, entry: Entry, rowid: int, data: str) -> None:
         """Skip a job that is stored already; if its content differs, apply the conflict policy."""
-        if canonical(json.loads(data)) == canonical(entry.job):
+        is_repeated = rowid > self.last_row or not self.note_found(rowid)
+        if data == entry.text or canonical(json.loads(data)) == canonical(entry.job):
             self.report.skipped += 1
-        elif rowid > self.last_row or entry.job_id in self.found:
+        elif is_repeated:
             self.report.fail(*entry.origin, GIVEN_TWICE)
         else:
             resolve_conflict(
                 self.on_conflict, self.report, entry.origin, lambda: self.write(UPDATE_JOB, entry)
             )
-        if rowid <= self.last_row:
-            self.found.add(entry.job_id)
+
+    def note_found(self, rowid: int) -> bool:
+        """False if the files held the stored job before."""
+        sql = "insert or ignore into temp.found_jobs values (?)"
+        return self.cursor.execute(sql, (rowid,)).rowcount > 0
 
 
 def export_jobs(db: Connection, path: Path, format: str | None = None) -> ExportReport:
@@ -215,9 +250,10 @@ def compare_all(
         for record in read(path, format, TEXT_FIELDS, others=others.setdefault(path, []))
     )
     report = ImportReport()
+    zone = configured_timezone()
     for record in records:
         comparison.found += 1
-        entry = to_entry(record, report)
+        entry = to_entry(record, report, zone)
         if entry is not None:
             compare(connection, entry, comparison, seen)
     comparison.errors = report.errors

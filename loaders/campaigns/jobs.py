@@ -211,14 +211,12 @@ def to_record(row: Sequence[Any]) -> Record:
     times = {"created_at": created_at, "updated_at": updated_at}
     if "null" in types:
         return Record(job_id, to_json(Job(json.loads(data), times).to_dict()))
-    missing = {
-        name: value
+    missing = [
+        f', "{name}": {to_json(value)}'
         for (name, value), found in zip(times.items(), types, strict=True)
         if found is None and value is not None
-    }
-    if not missing:
-        return Record(job_id, data)
-    return Record(job_id, f"{data.rstrip()[:-1]}, {to_json(missing)[1:]}")
+    ]
+    return Record(job_id, f"{data.rstrip()[:-1]}{''.join(missing)}}}" if missing else data)
 
 
 def update_job(
@@ -361,8 +359,8 @@ def faults_in(document: Mapping[str, Any], before: Mapping[str, Any] | None = No
     faults = []
     if document.get("job_name") is None and not (before and before.get("job_name") is None):
         faults.append("jobs.job_name: a job needs a name")
-    for name in BOOLEAN_KEYS:
-        value = document.get(name)
+    for name in [key for key in BOOLEAN_KEYS if key in document]:
+        value = document[name]
         if not is_boolean(value) and value != former.get(name):
             faults.append(f"jobs.{name}: must be true or false (1 or 0){but_is(value)}")
     job_id = document.get("id")
@@ -399,10 +397,10 @@ def key_of(document: Mapping[str, Any]) -> str | None:
     return str(job_id)
 
 
-def to_json(document: Mapping[str, Any]) -> str:
-    """The text for the column `data`. Invalid for what JSON or UTF-8 cannot hold."""
+def to_json(value: Any) -> str:
+    """The text for the column `data` or a part of it. Invalid for what JSON cannot hold."""
     try:
-        text = ENCODER.encode(document)
+        text = ENCODER.encode(value)
         text.encode()
     except UnicodeEncodeError as error:
         raise Invalid("a text holds half of a character (a lone surrogate)") from error
@@ -423,11 +421,18 @@ def query_jobs(db: Connection, sql: str, values: Mapping[str, Any]) -> list[Job]
 
 def iterate_documents(db: Connection) -> Iterator[dict[str, Any]]:
     """Every job's document, in the order they came in, a few in memory at a time."""
-    values = {"last": -(2**63)}
-    while rows := select(db, NEXT_DOCUMENTS, values):
-        for row in rows:
-            yield {**json.loads(row["data"]), "id": row["id"]}
-        values["last"] = rows[-1]["place"]
+    last = -(2**63)
+    while rows := next_documents(db, last):
+        for _, job_id, data in rows:
+            document = json.loads(data)
+            document["id"] = job_id
+            yield document
+        last = rows[-1][0]
+
+
+def next_documents(db: Connection, last: int) -> list[Any]:
+    with reading(db) as connection:
+        return connection.execute(NEXT_DOCUMENTS, {"last": last}).fetchall()
 
 
 def require(connection: sqlite3.Connection, job_id: str) -> Job:

@@ -75,15 +75,20 @@ EPOCH = re.compile(r"\d{10}(?:\.\d+)?", re.ASCII)
 
 def normalized(job: Mapping[str, Any]) -> dict[str, Any]:
     """The job as `data` is to hold it: true, false or null in place of words for them."""
-    return {key: to_boolean(job[key]) if key in BOOLEAN_KEYS else job[key] for key in job}
+    document = dict(job)
+    for key in BOOLEAN_KEYS:
+        if key in document:
+            document[key] = to_boolean(document[key])
+    return document
 
 
-def instants(job: Mapping[str, Any]) -> dict[str, str | None]:
+def instants(job: Mapping[str, Any], zone: tzinfo | None = None) -> dict[str, str | None]:
     """The values of the time columns: the instants that the job names, None where it names none.
 
-    `data` keeps the times as they were written; without a zone they are in the configured one.
+    `data` keeps the times as they were written; without a zone they are in `zone`, by default the
+    configured one.
     """
-    zone = configured_timezone()
+    zone = zone or configured_timezone()
     return {column: instant_of(job.get(column), zone) for column in TIMES}
 
 
@@ -94,7 +99,11 @@ def to_boolean(value: Any) -> Any:
 
 def instant_of(value: Any, zone: tzinfo) -> str | None:
     """A time in Dailies' form; ten digits are seconds of the epoch. None if it is no time."""
-    text = "" if value is None or isinstance(value, bool) else str(value)
+    if value is None or isinstance(value, bool):
+        return None
+    text = str(value)
+    if INSTANT.fullmatch(text):
+        return text
     if EPOCH.fullmatch(text):
         return format_instant(datetime.fromtimestamp(float(text), UTC))
     instant = to_instant(text, zone)

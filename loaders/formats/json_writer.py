@@ -4,9 +4,12 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
+_INDENTED = json.JSONEncoder(ensure_ascii=False, allow_nan=False, indent=2)
 
-def json_text(value: Any, indent: int | None = None) -> str:
-    return json.dumps(value, ensure_ascii=False, allow_nan=False, indent=indent)
+
+def json_text(value: Any) -> str:
+    return _ENCODER.encode(value)
 
 
 def json_list(records: Iterable[dict[str, Any]], list_key: str) -> Iterator[str]:
@@ -14,7 +17,7 @@ def json_list(records: Iterable[dict[str, Any]], list_key: str) -> Iterator[str]
     yield f"{{\n  {json_text(list_key)}: ["
     separator = "\n    "
     for record in records:
-        yield separator + json_text(record, indent=2).replace("\n", "\n    ")
+        yield separator + _INDENTED.encode(record).replace("\n", "\n    ")
         separator = ",\n    "
     yield "]\n}\n" if separator == "\n    " else "\n  ]\n}\n"
 

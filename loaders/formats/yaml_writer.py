@@ -58,7 +58,9 @@ def _node(out: list[str], value: Any, pad: str, *, on_line: bool) -> None:
 
     With `on_line` a collection starts on the line of the dash.
     """
-    if isinstance(value, dict) and value:
+    if not isinstance(value, dict | list):
+        out.append(f" {scalar_text(value)}\n")
+    elif isinstance(value, dict) and value:
         if is_form(value):
             _form(out, value, pad)
         else:

@@ -12,12 +12,14 @@ from typing import Any
 import datasette.app
 import datasette.database
 import datasette.handle_exception
+import datasette.utils.actions_sql
 import datasette.views.table
 import pytest
 from datasette import NotFound, Request, Response
 from datasette.app import Datasette
 from datasette.database import Database
 from datasette.permissions import SkipPermissions
+from datasette.resources import TableResource
 
 from dailies import datasette_compat as compat
 
@@ -85,6 +87,16 @@ def test_connections_are_closed_with_their_database(instance: Datasette) -> None
     instance.databases["d"].close()
     with pytest.raises(sqlite3.ProgrammingError):
         connection.execute("select 1")
+
+
+def test_a_connection_is_closed_before_its_database(instance: Datasette) -> None:
+    database = instance.databases["d"]
+    connection = compat.keep_open(database, sqlite3.connect(":memory:"))
+    compat.close_now(database, connection)
+    with pytest.raises(sqlite3.ProgrammingError):
+        connection.execute("select 1")
+    database.close()
+    compat.close_now(database, connection)
 
 
 def test_skipped_permission_checks_are_noticed() -> None:
@@ -302,7 +314,8 @@ async def test_equal_rows_are_on_one_page_each(
     instance: Datasette, monkeypatch: pytest.MonkeyPatch, sort: str
 ) -> None:
     monkeypatch.setattr(datasette.views.table, "_sort_order", compat.sort_order)
-    compat.sort_ties_by_key()
+    monkeypatch.setattr(datasette.views.table, "_next_value_and_url", compat.next_page)
+    compat.sort_equal_rows()
     database = instance.databases["d"]
     await database.execute_write_script("""
         create table keyed (name text primary key, c text);
@@ -316,6 +329,28 @@ async def test_equal_rows_are_on_one_page_each(
         found += [row["name"] for row in page.json()["rows"]]
         token = page.json()["next"]
     assert found == (["b", "e", "a", "c", "d"] if sort == "_sort" else ["a", "c", "d", "b", "e"])
+
+
+async def test_answers_about_permissions_can_be_kept(
+    instance: Datasette, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    actions_sql = datasette.utils.actions_sql
+    monkeypatch.setattr(actions_sql, "check_permissions_for_actions", compat.check_permissions)
+    kept: dict[Any, Any] = {}
+
+    async def answer(_: Datasette, actor: Any, question: tuple[str, ...], ask: Any) -> Any:
+        if (str(actor), question) not in kept:
+            kept[str(actor), question] = await ask()
+        return kept[str(actor), question]
+
+    compat.answer_permissions_with(answer)
+    for _ in range(2):
+        for resource in (None, TableResource("d", "t"), TableResource("d", "T2")):
+            for actor in (None, {"id": "root"}):
+                action = "view-table" if resource else "view-instance"
+                assert await instance.allowed(action=action, resource=resource, actor=actor)
+    assert len(kept) == 6
+    assert all(answers == {question[-1]: True} for (_, question), answers in kept.items())
 
 
 async def test_databases_are_checked_before_they_are_resolved(instance: Datasette) -> None:

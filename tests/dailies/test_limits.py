@@ -20,6 +20,7 @@ from dailies.errors import RequestError
 from dailies.http.admission import Places
 from dailies.http.clients import client_of, trusted_proxies
 from dailies.http.logs import LineFormatter, LogStream
+from dailies.http.protocol import JoinedWrites
 from dailies.http.server import Config
 from dailies.storage import bounds, job_size
 from dailies.storage.bounds import Line
@@ -388,3 +389,47 @@ def test_what_others_print_is_escaped(caplog: pytest.LogCaptureFixture) -> None:
     LogStream().write("one\x1b[2J\r\n\ntwo \u2028\u202e\n")
     lines = [LineFormatter().format(record).split(" ", 1)[1] for record in caplog.records]
     assert lines == [r"WARNING one\u001b[2J", "WARNING two ", r"WARNING \u202e"]
+
+
+class Sent(asyncio.Transport):
+    """Remembers what is sent."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.packets: list[bytes] = []
+        self.closing = False
+
+    def write(self, data: bytes) -> None:
+        self.packets.append(data)
+
+    def get_write_buffer_size(self) -> int:
+        return 0
+
+    def is_closing(self) -> bool:
+        return self.closing
+
+    def close(self) -> None:
+        self.closing = True
+
+
+async def test_head_and_body_are_sent_together() -> None:
+    sent = Sent()
+    transport = JoinedWrites(sent, asyncio.get_running_loop())
+    transport.write(b"head ")
+    transport.write(b"body")
+    assert (sent.packets, transport.get_write_buffer_size()) == ([], 9)
+    await asyncio.sleep(0)
+    assert (sent.packets, transport.get_write_buffer_size()) == ([b"head body"], 0)
+    transport.write(b"last")
+    transport.close()
+    await asyncio.sleep(0)
+    assert (sent.packets, sent.closing) == ([b"head body", b"last"], True)
+
+
+async def test_nothing_is_sent_to_a_client_that_has_gone() -> None:
+    sent = Sent()
+    transport = JoinedWrites(sent, asyncio.get_running_loop())
+    transport.write(b"head")
+    sent.close()
+    await asyncio.sleep(0)
+    assert sent.packets == []

@@ -23,6 +23,12 @@ select count(*) from numbers
 """
 
 
+ROWS = """
+with recursive numbers (n) as (select 1 union all select n + 1 from numbers where n < 100000)
+select n from numbers
+"""
+
+
 def count_to(last: int, threads: list[str]) -> Callable[[sqlite3.Connection], Any]:
     def read(connection: sqlite3.Connection) -> Any:
         threads.append(threading.current_thread().name)
@@ -45,6 +51,36 @@ async def test_a_read_that_takes_longer_is_done_by_a_thread(
     assert await read_at_once(empty_site, CAMPAIGNS, count_to(last, threads)) == last
     assert len(threads) == tries
     assert [name == threading.current_thread().name for name in threads] == [True, False][:tries]
+
+
+async def test_an_interrupted_read_does_not_slow_down_the_next(
+    api: httpx2.AsyncClient, empty_site: Datasette, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before Python 3.12 a statement that was interrupted is compiled at each use."""
+    connections: list[sqlite3.Connection] = []
+
+    def read(connection: sqlite3.Connection) -> int:
+        connections.append(connection)
+        return sum(1 for _ in connection.execute(ROWS))
+
+    assert await read_at_once(empty_site, CAMPAIGNS, read) == 100_000
+    assert len(connections) == 2
+    monkeypatch.setattr("dailies.storage.databases.QUICK_SECONDS", 60)
+    for _ in range(2):
+        assert await read_at_once(empty_site, CAMPAIGNS, read) == 100_000
+    interrupted, _, quick, again = connections
+    assert quick is again is not interrupted
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        interrupted.execute("select 1")
+
+
+async def test_text_that_is_not_utf_8_is_read_by_a_thread(
+    api: httpx2.AsyncClient, empty_site: Datasette
+) -> None:
+    def read(connection: sqlite3.Connection) -> str:
+        return str(connection.execute("select cast(x'61ff' as text)").fetchone()[0])
+
+    assert await read_at_once(empty_site, CAMPAIGNS, read) == "a\ufffd"
 
 
 async def test_a_row_written_by_another_program_is_seen_at_once(api: httpx2.AsyncClient) -> None:

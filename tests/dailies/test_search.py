@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import html
 import re
+import sqlite3
+import unicodedata
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,8 @@ from datasette.app import Datasette
 from in_process import READER, READING, ROOT, asking, metadata, serving
 
 from dailies.web.pages import search
-from loaders import open_database
+from loaders import campaigns, open_database
+from loaders.search import may_hold_words
 
 INSERT_TOPICS = """
     insert into trending_topics (topic, source)
@@ -195,3 +198,45 @@ async def test_a_private_instance_searches_nothing(samples: Path) -> None:
 def test_highlights_are_the_only_markup_of_an_excerpt() -> None:
     hostile = "\x02<b>\x03 \x02 & \x03\x03 <i>\x02"
     assert search.highlight(hostile) == ("<mark>&lt;b&gt;</mark> <mark> &amp; </mark> &lt;i&gt;")
+
+
+@pytest.mark.parametrize("limit", [2, 10_000])
+async def test_a_search_with_many_hits_finds_the_same(
+    samples: Path, monkeypatch: pytest.MonkeyPatch, limit: int
+) -> None:
+    """Rows are then read in their order, and counted in another way."""
+    with open_database("campaigns") as db:
+        for number, name in enumerate(
+            ["Café déjà", "cafe", "CAFÉ-crème", "decaf", "x-cafe x", "ca"]
+        ):
+            campaigns.add_job(db, {"id": f"c{number}", "job_name": name, "hook": f"h{number % 2}"})
+    with serving(**READING) as served:
+        await served.invoke_startup()
+        served.databases["campaigns"].count_limit = limit
+        for text in ("cafe", "café", "afe", "creme", "-cre", "deja cafe", "h1", "c", "CAF h0", "ü"):
+            address = f"/campaigns/jobs.json?{urlencode({'_search': text})}&_extra=count"
+            few = (await served.client.get(address)).json()
+            with monkeypatch.context() as patch:
+                patch.setattr("loaders.search.MANY", 0)
+                many = (await served.client.get(address)).json()
+            assert few == many, text
+            assert few["count"] == min(len(few["rows"]), limit + 1)
+
+
+def test_words_are_ruled_out_only_where_the_index_has_none() -> None:
+    """In each alphabet: what the index of words makes of a character may be in its text."""
+    with closing(sqlite3.connect(":memory:")) as connection:
+        connection.execute("create virtual table words using fts5 (word)")
+        connection.execute("create virtual table terms using fts5vocab (words, instance)")
+        letters = [
+            chr(code) for code in range(1, 0x20000) if unicodedata.category(chr(code))[0] in "LNM"
+        ]
+        rows = [(ord(letter), f"a{letter}b") for letter in letters]
+        connection.executemany("insert into words (rowid, word) values (?, ?)", rows)
+        indexed = connection.execute("select doc, term from terms where term glob 'a[a-z0-9]*'")
+        found = {doc: term for doc, term in indexed if term.isascii()}
+    assert len(found) > 400
+    for code, term in found.items():
+        assert may_hold_words(term, "x", None, f"a{chr(code)}b")
+    assert not may_hold_words("ab", "a b")
+    assert may_hold_words("a-b", "a b")

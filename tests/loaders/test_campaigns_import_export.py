@@ -14,7 +14,7 @@ import pytest
 import sqlite_utils
 import yaml
 from empty_databases import in_memory
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from legacy import unpack, unpack_jobs
 
@@ -276,33 +276,69 @@ JOBS = st.lists(
     max_size=5,
 )
 CONTENTS = (
-    "select job_id, version, operation, actor, data from job_history order by id",
+    "select job_id, version, operation, actor, data from job_history order by job_id, version",
     "select group_key, jobs from job_counts where jobs > 0 order by 1",
     "select rowid, * from jobs_fts order by rowid",
     "select type, name, sql from sqlite_master order by type, name",
     f"select {', '.join(name for name in COLUMNS if name not in TIMES)}, data from jobs",
+    "select id, created_at, created_instant from jobs where data ->> '$.created_at' is not null",
+    "select id, updated_at from jobs where data ->> '$.updated_at' is not null",
+    """
+    select changed_at = updated_at
+    from jobs
+    join job_history on job_id = jobs.id
+    where jobs.data ->> '$.updated_at' is null
+      and job_id not in (select job_id from job_history where operation = 'update')
+    """,
+    "select rowid from jobs_trigrams where jobs_trigrams match 'xyz'",
+)
+TIMES_WRITTEN = (
+    "2025-01-02T03:04:05+00:53:28",
+    "2025-01-02 03:04",
+    "2025-01-02T03",
+    "1700000000",
+    "xyz",
 )
 
 
-@given(JOBS)
-def test_a_load_into_an_empty_table_equals_one_through_triggers(
-    tmp_path_factory: pytest.TempPathFactory, jobs: list[dict[str, Any]]
+@settings(max_examples=30)
+@given(JOBS, JOBS, st.sampled_from(("skip", "update", "fail")))
+@example([{"created_at": time, "updated_at": time} for time in TIMES_WRITTEN], [{}] * 9, "update")
+def test_bulk_loads_equal_imports_through_triggers(
+    tmp_path_factory: pytest.TempPathFactory,
+    first: list[dict[str, Any]],
+    second: list[dict[str, Any]],
+    policy: str,
 ) -> None:
-    file = tmp_path_factory.mktemp("bulk") / "jobs.json"
-    numbered = [{"id": f"j{number}", "job_name": "x", **job} for number, job in enumerate(jobs)]
-    file.write_text(json.dumps(numbered), encoding="utf-8")
+    folder = tmp_path_factory.mktemp("bulk")
     results = []
-    for is_possible in (bulk_load.is_possible, never):
+    for is_bulk in (True, False):
         with (
             in_memory("campaigns", WatchedConnection) as connection,
             pytest.MonkeyPatch.context() as patch,
         ):
             set_pragmas(connection)
-            patch.setattr(bulk_load, "is_possible", is_possible)
-            report = load(connection, file, actor="importer")
+            patch.setattr(files, "FEW", 0)
+            patch.setattr(bulk_load, "is_possible", bulk_load.is_possible if is_bulk else never)
+            reports = [
+                load(connection, write_jobs(folder, jobs), actor="importer", **options)
+                for jobs, options in (
+                    (first, {}),
+                    (second, {"on_conflict": policy, "is_backed_up": True}),
+                )
+            ]
+            connection.execute(bulk_load.ADD_TRIGRAMS)  # the triggers add them later
             contents = [connection.execute(sql).fetchall() for sql in CONTENTS]
-            results.append((report.as_dict(), *contents))
+            results.append(([report.as_dict() for report in reports], *contents))
     assert results[0] == results[1]
+
+
+def write_jobs(folder: Path, jobs: list[dict[str, Any]]) -> Path:
+    """A file of jobs, of which the last one comes twice."""
+    file = folder / "jobs.json"
+    numbered = [{"id": f"j{number}", "job_name": "xyz", **job} for number, job in enumerate(jobs)]
+    file.write_text(json.dumps([*numbered, *numbered[-1:]]), encoding="utf-8")
+    return file
 
 
 def never(_: sqlite3.Connection) -> bool:

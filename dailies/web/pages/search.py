@@ -105,25 +105,34 @@ async def by_words(viewer: Viewer, source: Source, text: str) -> tuple[list[Row]
     """The best matches and their number; the newest if there are too many to rank quickly."""
     if source.search.words is None:
         return [], 0
-    counted = await viewer.row(
-        count_query(source, source.search.with_words), q=text, max=MAX_COUNTED
-    )
-    if counted is None or not counted["rows"]:
+    search = source.search
+    count, found = await counted(viewer, source, text, search.with_whole_words, search.with_words)
+    if not count:
         return [], 0
-    order = "rank" if counted["rows"] <= MAX_COUNTED else "rowid desc"
-    query = match_query(source, order)
-    found = await viewer.rows(query, q=text, begin=BEGIN, end=END, max=MAX_HITS)
-    return found or [], counted["rows"]
+    order = "rank" if count <= MAX_COUNTED else "rowid desc"
+    query = match_query(source, found, order)
+    return await viewer.rows(query, q=text, begin=BEGIN, end=END, max=MAX_HITS) or [], count
+
+
+async def counted(viewer: Viewer, source: Source, text: str, *ways: str) -> tuple[int, str]:
+    """How many rows are found, and in which way: the last, or one before it that finds too many."""
+    for found in ways:
+        row = await viewer.row(count_query(source, found), q=text, max=MAX_COUNTED)
+        count = row["rows"] if row else 0
+        if count > MAX_COUNTED:
+            break
+    return count, found
 
 
 async def by_parts(viewer: Viewer, source: Source, words: list[str]) -> tuple[list[Row], int]:
     """Rows that hold the words as parts of others, and the number of all rows found."""
     text = " ".join(words)
-    counted = await viewer.row(count_query(source, source.search.found), q=text, max=MAX_COUNTED)
-    if counted is None or not counted["rows"]:
+    search = source.search
+    count, _ = await counted(viewer, source, text, search.with_parts, search.found)
+    if not count:
         return [], 0
     rows = await viewer.rows(parts_query(source), q=text, max=MAX_HITS) or []
-    return [{**row, "excerpt": excerpt(row["excerpt"], words)} for row in rows], counted["rows"]
+    return [{**row, "excerpt": excerpt(row["excerpt"], words)} for row in rows], count
 
 
 def count_query(source: Source, found: str) -> PageQuery:
@@ -164,15 +173,11 @@ def excerpt(text: str, words: list[str]) -> str:
     return text[: 2 * NEARBY]
 
 
-def match_query(source: Source, order: str) -> PageQuery:
-    index = source.search.words
+def match_query(source: Source, found: str, order: str) -> PageQuery:
+    excerpt = f"snippet({source.search.words}, -1, :begin, :end, '…', 12) as excerpt"
     sql = f"""
         with found as materialized (
-          select
-            rowid as number,
-            snippet({index}, -1, :begin, :end, '…', 12) as excerpt
-          from {index}
-          where {index} match search_words(:q)
+          {found.replace("select rowid", f"select rowid as number, {excerpt}", 1)}
           order by {order}
           limit :max
         )

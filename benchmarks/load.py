@@ -96,7 +96,8 @@ class Connection(asyncio.Protocol):
         if bytes(self._received[9:12]) in (b"200", b"201"):
             self._load.delays.append(delay)
         else:
-            self._load.failures.append(bytes(self._received).decode(errors="replace")[:2000])
+            response = bytes(self._received).decode(errors="replace")
+            self._load.failures.append(response[:15] if self._load.failures else response)
 
     def _next(self) -> None:
         if next(self._left, None) is None or time.perf_counter() > self._end:

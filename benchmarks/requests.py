@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import statistics
 from collections.abc import Iterator
 from typing import Any
@@ -145,6 +146,7 @@ def failures(loads: dict[str, list[Load]]) -> str:
 
 
 def summary(response: str) -> str:
-    """The status and the end of the body, in one line."""
+    """The status and what the end of the body says, in one line."""
     head, _, body = response.partition("\r\n\r\n")
-    return " ".join(f"{head.splitlines()[0]} {body[-300:]}".split())
+    text = re.sub(r"<[^>]*>", " ", body)
+    return " ".join(f"{head.splitlines()[0]} {text[-300:]}".split())

@@ -30,6 +30,7 @@ ROOT = Path(__file__).parent.parent
 README, DOCUMENT = ROOT / "README.md", ROOT / "docs" / "performance.md"
 RESULTS = ROOT / "benchmarks" / "results.json"
 PROCESSORS = 2
+MAX_LOAD = 0.5
 
 # What the README shows.
 HEADLINES = {
@@ -71,12 +72,14 @@ class Report:
     rows: list[Row] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
+    load: float = field(default_factory=lambda: os.getloadavg()[0])  # of the machine, before
 
     def as_dict(self) -> dict[str, Any]:
         return {
             "date": time.strftime("%Y-%m-%d", time.gmtime()),
             "jobs": self.jobs,
             "snapshots": self.snapshots,
+            "load": round(self.load, 1),
             "versions": {
                 "python": platform.python_version(),
                 "sqlite": sqlite3.sqlite_version,
@@ -104,6 +107,8 @@ def main(arguments: list[str] | None = None) -> int:
 def remarks(report: Report) -> Iterator[str]:
     yield from dict.fromkeys(f"{row.name}: {row.note}" for row in report.rows if row.note)
     yield from differences(report)
+    if report.load > MAX_LOAD:
+        yield f"the machine was busy before (load {report.load:.1f}): these numbers are too low"
     yield from (f"missing: {line}" for line in report.missing)
     yield from (f"failed: {line}" for line in report.failed)
 

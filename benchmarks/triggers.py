@@ -95,4 +95,4 @@ def insert_data(path: Path, file: Path) -> float:
 
 def insert_flat(path: Path, file: Path) -> None:
     command = ["sqlite_utils", "insert", str(path), "jobs", str(file), "--nl", "--pk", "id"]
-    subprocess.run([sys.executable, "-m", *command], check=True)
+    subprocess.run([sys.executable, "-m", *command], check=True, capture_output=True)

@@ -10,7 +10,8 @@ from pathlib import Path
 from playwright.sync_api import Browser, sync_playwright
 
 FOLDER = Path(__file__).parent / "images"
-sys.path.insert(0, str(FOLDER.parent.parent / "tests" / "support"))
+TESTS = FOLDER.parent.parent / "tests"
+sys.path[:0] = [str(TESTS), str(TESTS / "support")]
 
 from conftest import BROWSER_OPTIONS, BROWSERS  # noqa: E402
 from server_process import ServerProcess, run_dailies  # noqa: E402
@@ -18,7 +19,7 @@ from server_process import ServerProcess, run_dailies  # noqa: E402
 # Name, address, width and height in pixels, light or dark.
 PICTURES = (
     ("home", "/", 1100, 900, "light"),
-    ("topics", "/-/charts/engagement_by_topic?platform=tiktok", 1100, 760, "dark"),
+    ("activity", "/-/activity", 1100, 900, "dark"),
     ("build", "/yt-builder/jobs/12", 390, 760, "light"),
 )
 

@@ -2,18 +2,9 @@
 
 from __future__ import annotations
 
-from hashlib import sha256
-
 from datasette import hookimpl
 
-from dailies.server import HOME
-
-
-def versioned(name: str) -> str:
-    """The path of a static file, which changes with its content: browsers cache it."""
-    content = (HOME / "static" / name).read_bytes()
-    return f"/static/{name}?{sha256(content).hexdigest()[:12]}"
-
+from dailies.web.page import versioned
 
 STYLE_SHEET = versioned("dailies.css")
 SCRIPT = versioned("pages.js")

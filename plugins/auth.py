@@ -9,7 +9,6 @@ import asyncio
 import re
 from collections.abc import Callable
 from typing import Any
-from urllib.parse import urlencode
 from weakref import WeakKeyDictionary
 
 from datasette import Request, Response, hookimpl
@@ -103,16 +102,6 @@ def has_cookie(scope: dict[str, Any]) -> bool:
 @hookimpl
 def register_routes() -> list[tuple[Any, Any]]:
     return [(rf"{SIGN_IN}\Z", sign_in), (SIGN_OUT, sign_out)]
-
-
-@hookimpl
-def menu_links(datasette: Datasette, actor: Actor | None, request: Request | None) -> Any:
-    if actor:
-        return []
-    home = str(datasette.urls.instance())
-    target = local_path(request.full_path, home) if request else home
-    href = f"{datasette.urls.path(SIGN_IN)}?{urlencode({'next': target})}"
-    return [{"href": href, "label": "Sign in"}]
 
 
 async def sign_in(request: Request, datasette: Datasette) -> Response:

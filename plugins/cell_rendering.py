@@ -19,6 +19,7 @@ from jinja2 import Environment
 from markupsafe import Markup, escape
 
 from dailies.datasette_compat import to_css_class
+from dailies.web.navigation import status_phrase
 from dailies.web.pages import formatting
 from dailies.web.pages.viewer import Viewer
 
@@ -77,7 +78,12 @@ WITH_TOPICS = frozenset({"_memory", "metrics"})
 
 @hookimpl
 def prepare_jinja2_environment(env: Environment) -> None:
-    env.filters |= {**formatting.FILTERS, "tilde_encode": tilde_encode, "cells": cells}
+    env.filters |= {
+        **formatting.FILTERS,
+        "cells": cells,
+        "status_phrase": status_phrase,
+        "tilde_encode": tilde_encode,
+    }
 
 
 def cells(row: Iterable[Mapping[str, Any]]) -> Markup:

@@ -23,7 +23,7 @@ from dailies.auth.permissions import is_allowed
 from dailies.datasette_compat import BadRequest
 from dailies.errors import FAILURES, RequestError, request_error
 from dailies.storage.databases import read_from, write_to_database
-from dailies.web import job_form
+from dailies.web import job_form, retry
 from dailies.web.forms import by_field, read_form
 from dailies.web.page import FORM, refuse_method, render
 from dailies.web.row_actions import (
@@ -50,6 +50,7 @@ def register_routes() -> list[tuple[str, Any]]:
     return [
         (r"/campaigns/-/new-job\Z", new_job),
         (r"/campaigns/-/edit-job\Z", edit_job),
+        (r"/-/retry-failed\Z", retry_failed),
         *((rf"/{one.database}/-/{one.name}\Z", action_handler(one)) for one in ROW_ACTIONS),
     ]
 
@@ -86,7 +87,8 @@ def extra_template_vars(
     datasette: Datasette, request: Request | None, view_name: str, database: str | None
 ) -> Any:
     """`restore_href`: the page that restores a version of a campaign, for actors who may."""
-    if view_name != "row" or request is None or database != RESTORE_JOB.database:
+    shows_versions = view_name == "activity" or (view_name, database) == ("row", "campaigns")
+    if not shows_versions or request is None:
         return None
 
     async def variables() -> dict[str, Any]:
@@ -303,3 +305,41 @@ def status_of(error: RequestError | None) -> int:
 
 def actor_id(request: Request) -> str:
     return str(request.actor["id"])
+
+
+async def retry_failed(request: Request, datasette: Datasette) -> Response:
+    """Retry many failed jobs, after a question that says how many there are."""
+    if refused := refuse_method(request, FORM):
+        return refused
+    try:
+        resource, selection = retry.parse({name: request.args[name] for name in request.args})
+    except DomainError as error:
+        raise NotFound(str(error)) from error
+    for permission in ("view-table", "update-job"):
+        if not await is_allowed(datasette, request.actor, permission, resource):
+            raise Forbidden(f"Permission denied: need {permission}")
+    home = str(datasette.urls.instance())
+
+    async def show(_: Values, error: RequestError | None) -> Response:
+        counted = await read_from(
+            datasette, resource, lambda conn: retry.count(conn, resource, selection)
+        )
+        context = {
+            "question": f"Retry {retry.amount(resource, counted.changed)}?",
+            "page": retry.Question(resource.database, resource.table),
+            "action": request.full_path,
+            "errors": by_field(error, ()) if error else {},
+            "cancel": home,
+        }
+        return await render(datasette, request, "confirm.html", context, status_of(error))
+
+    async def run(_: Values) -> tuple[str, str]:
+        actor = actor_id(request)
+        done = await write_to_database(
+            datasette,
+            resource.database,
+            lambda conn: retry.retry(conn, resource, selection, actor),
+        )
+        return f"{retry.amount(resource, done.changed)} queued again", home
+
+    return await answer(datasette, request, show, run)

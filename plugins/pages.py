@@ -14,11 +14,21 @@ from datasette.app import Datasette
 from datasette.plugins import pm
 from datasette.utils import await_me_maybe, tilde_decode
 
-from dailies.datasette_compat import escape_fts, make_slot_function, urlsafe_components
+from dailies.datasette_compat import BadRequest, escape_fts, make_slot_function, urlsafe_components
 from dailies.storage.availability import require_available, unavailable
-from dailies.web.page import refuse_method, render
-from dailies.web.pages import campaigns, home, image_library, metrics, queues, search, trends
+from dailies.web.page import refuse_method, render, versioned
+from dailies.web.pages import (
+    activity,
+    campaigns,
+    home,
+    image_library,
+    metrics,
+    queues,
+    search,
+    trends,
+)
 from dailies.web.pages.viewer import Viewer
+from loaders.errors import DomainError
 
 RECORD_PAGES = {
     ("campaigns", "jobs"): campaigns.read,
@@ -29,6 +39,7 @@ RECORD_PAGES = {
     ("yt-builder", "jobs"): queues.read_build,
 }
 NO_WORDS = '""'
+DASHBOARD_SCRIPT = versioned("dashboard.js")
 
 
 @hookimpl(tryfirst=True)
@@ -36,6 +47,7 @@ def register_routes() -> list[tuple[str, Any]]:
     return [
         (r"/\Z", home_page),
         (r"/-/search\Z", search_page),
+        (r"/-/activity\Z", activity_page),
         (r"/-/videos/(?P<video>[^/]+)\Z", video_page),
     ]
 
@@ -52,6 +64,7 @@ async def home_page(request: Request, datasette: Datasette) -> Response:
         "top_homepage": make_slot_function("top_homepage", datasette, request),
         "homepage_actions": await homepage_actions(datasette, request),
         "across": await queries_across(datasette, request),
+        "dashboard_script": DASHBOARD_SCRIPT,
     }
     return await render(datasette, request, "home.html", context, view_name="index")
 
@@ -82,6 +95,20 @@ async def search_page(request: Request, datasette: Datasette) -> Response:
     text = request.args.get("q") or ""
     context = {"q": text, "results": await search.read(datasette, request.actor, text)}
     return await render(datasette, request, "search.html", context)
+
+
+async def activity_page(request: Request, datasette: Datasette) -> Response:
+    if refused := refuse_method(request):
+        return refused
+    await datasette.ensure_permission(action="view-instance", actor=request.actor)
+    try:
+        filters = activity.parse({name: request.args[name] for name in request.args})
+    except DomainError as error:
+        raise BadRequest(str(error)) from error
+    viewer = Viewer(datasette, request.actor, activity.TIME_LIMIT_MS)
+    base = str(datasette.urls.path("/-/activity"))
+    context = {"base": base, **await activity.read(viewer, filters)}
+    return await render(datasette, request, "activity.html", context, view_name="activity")
 
 
 @hookimpl(trylast=True)

@@ -88,11 +88,17 @@ def within(size: int, changes: Iterator[Change]) -> Iterator[Change]:
             return
 
 
-def starting_point(connection: sqlite3.Connection, resource: Resource, since: str | None) -> Token:
+def read_last(connection: sqlite3.Connection, resource: Resource) -> Token:
+    """The last change of the file."""
     epoch = connection.execute(FIND_EPOCH).fetchone()[0]
+    return Token(epoch, connection.execute(find_last(resource)).fetchone()[0])
+
+
+def starting_point(connection: sqlite3.Connection, resource: Resource, since: str | None) -> Token:
+    """The position that `since` means. Conflict if the file is another one by now."""
+    epoch, last = read_last(connection, resource)
     if since is None:
         return Token(epoch, 0)
-    last = connection.execute(find_last(resource)).fetchone()[0]
     if since == LATEST:
         return Token(epoch, last)
     found = TOKEN.fullmatch(since)

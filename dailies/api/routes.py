@@ -216,6 +216,17 @@ ROUTES = (
         whole=True,
     ),
     Route(
+        "POST",
+        "/api/{resource}/undo",
+        bulk.undo_jobs,
+        "Undo a bulk retry or cancellation, of the jobs whose status did not change since",
+        "update-job",
+        {200: always(schemas.BulkResult)},
+        QUEUES,
+        body=always(schemas.Undo),
+        whole=True,
+    ),
+    Route(
         "GET",
         "/api/{resource}/changes",
         changes.list_job_changes,

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 from datasette import Request
 
+from dailies.api.watcher import Watcher
 from dailies.errors import FAILURES, RequestError
 from dailies.http.clients import client_of
 
-PAUSE_SECONDS = 0.5
 QUIET_SECONDS = 15.0
 MAX_STREAMS = 200
 MAX_PER_CLIENT = 50  # so that no client takes them all
@@ -24,10 +24,17 @@ closing = threading.Event()  # set when the server ends
 
 
 class EventStream:
-    """Sends `first`, then the texts that `next_events` returns when it is called repeatedly."""
+    """Sends `first`, then the texts of `next_events`, which says too whether there is more to read.
+
+    It is asked when one of the watchers wakes it.
+    """
 
     def __init__(
-        self, request: Request, first: str, next_events: Callable[[], Awaitable[str]]
+        self,
+        request: Request,
+        first: str,
+        next_events: Callable[[], Awaitable[tuple[str, bool]]],
+        watchers: Iterable[Watcher],
     ) -> None:
         self.client = client_of(request.scope)
         if closing.is_set():
@@ -42,7 +49,10 @@ class EventStream:
         self._receive = request.receive
         self._first = first
         self._next_events = next_events
-        self._ended = asyncio.Event()
+        self._watchers = tuple(watchers)
+        self._ended = False
+        self._woken = asyncio.Event()
+        self._wake = self._woken.set
         self.loop = asyncio.get_running_loop()
 
     async def asgi_send(self, send: Any) -> None:
@@ -56,36 +66,43 @@ class EventStream:
         )
         disconnect = asyncio.ensure_future(self._wait_for_disconnect())
         open_streams.add(self)
+        self._wake()  # there may be changes since `first` was read
+        for watcher in self._watchers:
+            watcher.listen(self._wake)
         try:
             await send_text(send, RECONNECT + self._first)
             await self._send_events(send)
         finally:
             open_streams.discard(self)
+            for watcher in self._watchers:
+                watcher.leave(self._wake)
             disconnect.cancel()
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     def end(self) -> None:
-        self._ended.set()
+        self._ended = True
+        self._wake()
 
     async def _send_events(self, send: Any) -> None:
-        quiet = 0.0
-        while not await self._ends_within(PAUSE_SECONDS):
+        sent = self.loop.time()
+        while not await self._ends_when_woken():
             try:
-                text = await self._next_events()
+                text, more = await self._next_events()
             except FAILURES:
                 return  # the client reconnects and then gets the error
-            quiet = 0.0 if text else quiet + PAUSE_SECONDS
-            if quiet >= QUIET_SECONDS:
-                quiet, text = 0.0, KEEP_ALIVE
+            if more:
+                self._wake()
+            if not text and self.loop.time() - sent >= QUIET_SECONDS:
+                text = KEEP_ALIVE
             if text:
                 await send_text(send, text)
+                sent = self.loop.time()
 
-    async def _ends_within(self, seconds: float) -> bool:
-        try:
-            await asyncio.wait_for(self._ended.wait(), seconds)
-        except TimeoutError:
-            return False
-        return True
+    async def _ends_when_woken(self) -> bool:
+        """Wait until there is something to do; True if it is to end."""
+        await self._woken.wait()
+        self._woken.clear()
+        return self._ended
 
     async def _wait_for_disconnect(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":

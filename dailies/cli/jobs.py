@@ -152,11 +152,13 @@ def delete(name: str, **options: Any) -> Output:
 @click.argument("token")
 @command
 def undo(token: str) -> Output:
-    """Restore campaign jobs that were deleted together."""
+    """Undo a deletion of campaign jobs, a retry or a cancellation, by the token it printed."""
     from dailies.api import bulk
+    from dailies.api.resources import RESOURCES
 
-    with closing(open_database(CAMPAIGNS)) as db:
-        return bulk_output(bulk.undo(db.conn, token, ACTOR))
+    resource = RESOURCES[bulk.resource_named_by(token)]
+    with closing(open_database(resource.database)) as db:
+        return bulk_output(bulk.undo(db.conn, resource, token, ACTOR))
 
 
 def run_bulk(
@@ -169,11 +171,11 @@ def run_bulk(
         raise click.UsageError(f"{name} does not support {action}")
     if not conditions and not words:
         raise click.UsageError("select jobs with --where or -q: at least one filter is required")
-    filters = parse_conditions(conditions, words)
+    selected = bulk.filtered(resource, parse_conditions(conditions, words))
     with closing(open_database(name)) as db:
         if dry_run:
-            return bulk_output(bulk.count(db.conn, resource, action, filters))
-        return bulk_output(bulk.change(db.conn, resource, action, filters, ACTOR))
+            return bulk_output(bulk.count(db.conn, resource, action, selected))
+        return bulk_output(bulk.change(db.conn, resource, action, selected, ACTOR))
 
 
 def bulk_output(result: Result) -> Output:

@@ -20,14 +20,21 @@ MAX_BYTES = 1_000_000  # parsed in less than half a second, whatever they are
 
 async def read_form(request: Request, max_bytes: int = MAX_BYTES) -> dict[str, str]:
     """The fields of a submitted form; RequestError if the body is none."""
+    return dict(await read_fields(request, MAX_FIELDS, max_bytes))
+
+
+async def read_fields(
+    request: Request, max_fields: int, max_bytes: int = MAX_BYTES
+) -> list[tuple[str, str]]:
+    """Names and values of the fields; a name may come several times."""
     check_content_type(request.headers.get("content-type", ""), FORM)
     try:
-        form = await request.form(max_request_size=max_bytes)
+        form = await request.form(max_request_size=max_bytes, max_fields=max(max_fields, 1_000))
     except BadRequest as error:
         raise RequestError(413, f"The form is larger than {max_bytes:,} bytes") from error
-    if len(form) > MAX_FIELDS:
-        raise RequestError(400, f"The form has more than {MAX_FIELDS} fields")
-    return {name: as_browsers_show(value) for name, value in form.items()}
+    if len(form) > max_fields:
+        raise RequestError(400, f"The form has more than {max_fields:,} fields")
+    return [(name, as_browsers_show(value)) for name, value in form.items()]
 
 
 def as_browsers_show(text: str) -> str:

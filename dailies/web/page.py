@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from hashlib import sha256
 from typing import Any
 
 from datasette import Request, Response
 from datasette.app import Datasette
+
+from dailies.server import HOME
 
 READING = ("GET", "HEAD")
 FORM = (*READING, "POST")
@@ -34,3 +37,9 @@ async def render(
         template, dict(context), request=request, view_name=view_name
     )
     return Response.html(body, status=status, headers=PRIVATE)
+
+
+def versioned(name: str) -> str:
+    """The path of a static file, which changes with its content: browsers cache it."""
+    content = (HOME / "static" / name).read_bytes()
+    return f"/static/{name}?{sha256(content).hexdigest()[:12]}"

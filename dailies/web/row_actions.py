@@ -141,7 +141,7 @@ def in_status(*statuses: str) -> Callable[[Row], bool]:
 
 NEW_JOB = FormPage(
     name="new-job",
-    label="New job",
+    label="New campaign",
     database="campaigns",
     table="jobs",
     permissions=("create-job",),
@@ -149,7 +149,7 @@ NEW_JOB = FormPage(
 
 EDIT_JOB = FormPage(
     name="edit-job",
-    label="Edit job",
+    label="Edit campaign",
     database="campaigns",
     table="jobs",
     permissions=("update-job",),
@@ -157,7 +157,7 @@ EDIT_JOB = FormPage(
 
 RESTORE_JOB = RowAction(
     name="restore-job",
-    label="Restore job",
+    label="Restore campaign",
     database="campaigns",
     table="jobs",
     permissions=("create-job", "update-job"),
@@ -172,7 +172,7 @@ RESTORE_JOB = RowAction(
 ROW_ACTIONS = (
     RowAction(
         name="duplicate-job",
-        label="Duplicate job",
+        label="Duplicate campaign",
         database="campaigns",
         table="jobs",
         permissions=("create-job",),
@@ -182,12 +182,12 @@ ROW_ACTIONS = (
     ),
     RowAction(
         name="delete-job",
-        label="Delete job",
+        label="Delete campaign",
         database="campaigns",
         table="jobs",
         permissions=("delete-job",),
         question="Delete {key}?",
-        explanation="Its history is kept, and the job can be restored.",
+        explanation="Its history is kept, and the campaign can be restored.",
         run=delete,
         prepare=read_etag,
         fields=(Field("etag", "ETag", "hidden"),),

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from loaders.queues.claims import Claims
 from loaders.queues.recovery import Recovery
+from loaders.queues.undo import Undo
 
 
-class JobQueue(Claims, Recovery):
+class JobQueue(Claims, Recovery, Undo):
     """Jobs in the order in which workers claim them.
 
     The database enforces the life cycle, with triggers and the table `job_status_moves`.

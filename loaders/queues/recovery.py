@@ -81,26 +81,32 @@ class Recovery(Jobs):
     def select_running(self) -> str:
         """SQL: keys, attempts since the last failure or cancellation, and times in use.
 
+        Rows of `job_attempts` up to then are not counted, but some of these were no claims.
         A job is supervised if it has a lease: its worker claimed it or sent a heartbeat.
         """
         table = self.table.name
         return f"""
-        select job_id, coalesce(attempts, 0) - (
-            select count(*)
-            from job_attempts
-            where job_id = {table}.job_id
-              and id <= (
-                select max(id)
-                from job_attempts
-                where job_id = {table}.job_id
-                  and outcome in ('failed', 'cancelled')
-              )
+        select job_id,
+          max(
+            claims - (select count(*) from job_attempts where job_id = runs.job_id and id <= ended),
+            min(
+              claims,
+              (select count(*) from job_attempts where job_id = runs.job_id and id > ended)
+            )
           ),
           lease is not null,
           last_heartbeat, {self.started or "null"}, created_at
-        from {table}
+        from (
+            select *, coalesce(attempts, 0) as claims, (
+                select coalesce(max(id), 0)
+                from job_attempts
+                where job_id = {table}.job_id
+                  and outcome in ('failed', 'cancelled')
+              ) as ended
+            from {table}
+            where status = '{self.running}'
+          ) as runs
         left join job_states using (job_id)
-        where {table}.status = '{self.running}'
         order by job_id
         """  # noqa: S608
 

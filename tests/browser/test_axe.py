@@ -32,6 +32,7 @@ PAGES = {
     "query": "/metrics/top_videos",
     "campaign": "/campaigns/jobs/spring-matcha-avatar",
     "build": "/yt-builder/jobs/13",
+    "queue": "/-/queue",
     "presentation": "/presentation_jobs/presentation_jobs/pitch-sleep-spray",
     "video": "/metrics/video_metadata/1",
     "image": "/image_library/image_library/1",
@@ -40,6 +41,7 @@ PAGES = {
     "sign-in": "/-/sign-in",
     "schema": "/campaigns/-/schema",
     "charts": "/-/charts",
+    "activity": "/-/activity",
     "API": "/api/docs",
     "missing": "/campaigns/nothing",
 }
@@ -56,6 +58,7 @@ FOR_ROOT = {
     "SQL of root": "/campaigns/-/query?sql=select+1",
     "campaign of root": "/campaigns/jobs/spring-matcha-avatar",
     "home of root": "/",
+    "retry failed": "/-/retry-failed?resource=builds&like=13",
 }
 UNFOLD = "document.querySelectorAll('main details').forEach(one => { one.open = true })"
 

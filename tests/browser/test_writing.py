@@ -67,7 +67,7 @@ def test_signing_in(page: Page, own_site: Site) -> None:
 
 def test_a_job_is_created_edited_and_deleted(worker: Page, own_site: Site) -> None:
     worker.goto(f"{own_site.url}/campaigns/jobs")
-    choose(worker, "New job")
+    choose(worker, "New campaign")
     worker.get_by_label("Hook").fill("One\nTwo")
     worker.get_by_role("button", name="Create").click()
     expect(worker.get_by_text("a job needs a name")).to_be_visible()
@@ -77,7 +77,7 @@ def test_a_job_is_created_edited_and_deleted(worker: Page, own_site: Site) -> No
     worker.get_by_role("button", name="Create").click()
     expect(worker.locator("body")).to_contain_text("Created")
 
-    choose(worker, "Edit job")
+    choose(worker, "Edit campaign")
     worker.get_by_label("Other settings").fill('{"colours": ["red"]}')
     worker.get_by_label("Enabled").uncheck()
     worker.get_by_role("button", name="Save").click()
@@ -89,8 +89,8 @@ def test_a_job_is_created_edited_and_deleted(worker: Page, own_site: Site) -> No
         "enabled": False,
     }
 
-    choose(worker, "Delete job")
-    confirm(worker, "Delete job")
+    choose(worker, "Delete campaign")
+    confirm(worker, "Delete campaign")
     expect(worker.locator("body")).to_contain_text("Deleted")
     assert campaigns(own_site, job_name="Räucherspeck 🔥") == []
 
@@ -107,21 +107,21 @@ def test_forms_work_without_scripts(page: Page, own_site: Site) -> None:
 def test_a_campaign_is_duplicated_deleted_and_restored(worker: Page, own_site: Site) -> None:
     worker.goto(own_site.url + CAMPAIGN)
     title = worker.get_by_role("heading", level=1).inner_text()
-    choose(worker, "Duplicate job")
-    confirm(worker, "Duplicate job")
+    choose(worker, "Duplicate campaign")
+    confirm(worker, "Duplicate campaign")
     expect(worker.get_by_role("heading", level=1)).to_have_text(f"{title} (Copy)")
     expect(worker.get_by_role("status")).to_contain_text("This is the copy of spring-matcha-avatar")
 
-    choose(worker, "Delete job")
-    confirm(worker, "Delete job")
+    choose(worker, "Delete campaign")
+    confirm(worker, "Delete campaign")
     expect(worker.get_by_role("status")).to_contain_text("Deleted")
-    confirm(worker, "Restore job")
+    confirm(worker, "Restore campaign")
     expect(worker.get_by_role("heading", level=1)).to_have_text(f"{title} (Copy)")
 
 
 def test_an_earlier_version_of_a_campaign_is_restored(worker: Page, own_site: Site) -> None:
     worker.goto(own_site.url + CAMPAIGN)
-    choose(worker, "Edit job")
+    choose(worker, "Edit campaign")
     before = worker.get_by_label("Hook").input_value()
     worker.get_by_label("Hook").fill("Something else")
     worker.get_by_role("button", name="Save").click()
@@ -130,7 +130,7 @@ def test_an_earlier_version_of_a_campaign_is_restored(worker: Page, own_site: Si
     expect(worker.get_by_role("heading", level=1)).to_have_text(
         "Restore version 1 of spring-matcha-avatar?"
     )
-    confirm(worker, "Restore job")
+    confirm(worker, "Restore campaign")
     expect(worker.get_by_role("status")).to_contain_text("Restored version 1")
     [job] = campaigns(own_site, id="spring-matcha-avatar")
     assert job["hook"] == before

@@ -79,9 +79,9 @@ async def test_what_a_dry_run_says_is_what_happens(
     said = await act(api, queue, action=action, filter=mine, dry_run=True)
     assert stored(queue) == contents
     done = await act(api, queue, action=action, filter=mine)
-    assert done == {**said, "dry_run": False}
+    assert (done["undo"] is None) == (action == "delete" or not done["changed"])
+    assert done == {**said, "dry_run": False, "undo": done["undo"]}
     assert (done["matched"], done["changed"] + done["left"]) == (len(before) - 1, done["matched"])
-    assert done["undo"] is None
     assert await statuses(api, queue) == expected(action, queue, before)
 
 
@@ -320,6 +320,36 @@ async def test_each_action_needs_its_permission(api: httpx2.AsyncClient, name: s
         assert_error(denied, 403, f"Permission denied: you may not {needed} here")
         allowed = await api.post(path, json=body, headers=token_of("worker", "view-table", needed))
         assert (allowed.status_code, allowed.json()["action"]) == (200, action)
+
+
+@pytest.mark.parametrize("action", ["retry", "cancel"])
+async def test_undoing_returns_jobs_to_what_they_were(
+    api: httpx2.AsyncClient, queue: Resource, action: str
+) -> None:
+    """A second time changes nothing, and the rules of the life cycle are as before."""
+    if action not in queue.actions:
+        return
+    names = LIFE_CYCLES[queue.database].names
+    for number, status in enumerate([*names, *names], 1):
+        await add(api, queue, number, status=status, error="mine")
+    path = f"/api/{queue.name}/{key(queue, 1)}"
+    await api.patch(path, json={"status": "failed", "error": "no disk", "progress": 40})
+    before = await rows(api, queue)
+    done = await act(api, queue, action=action, filter={"q": "mine"})
+    after = await rows(api, queue)
+    assert done["changed"] == sum(row != before[name] for name, row in after.items()) > 1
+    undone = await api.post(f"/api/{queue.name}/undo", json={"undo": done["undo"]})
+    assert undone.json()["changed"] == done["changed"], undone.text
+    for name, row in (await rows(api, queue)).items():
+        was = before[name]
+        if action == "cancel":
+            assert row["status"] == {"running": "queued"}.get(was["status"], was["status"])
+        else:  # a run whose start was never recorded began when its job was created
+            assert {**row, "started_at": None} == {**was, "started_at": None}
+    again = await api.post(f"/api/{queue.name}/undo", json={"undo": done["undo"]})
+    assert (again.json()["changed"], again.json()["left"]) == (0, done["changed"])
+    forbidden = await api.patch(path, json={"status": "completed"})
+    assert (forbidden.status_code, "cannot go from" in forbidden.text) == (409, True)
 
 
 async def test_undoing_needs_the_permission_to_create(api: httpx2.AsyncClient) -> None:

@@ -102,7 +102,7 @@ async def test_a_job_too_deep_for_python_shows_its_row(own_datasette: Datasette)
 
 async def test_a_build_shows_files_settings_and_uploads(datasette: Datasette) -> None:
     page = await get(datasette, BUILD)
-    assert "<h1>run-1-12e6874e</h1>" in page
+    assert "<h1>Matcha Starter Kit – spring launch</h1>" in page
     text = text_of(page)
     assert "completed 100 %" in text
     assert "kitchen_wide.mp4" in text
@@ -144,7 +144,7 @@ async def test_a_presentation_shows_its_files(own_datasette: Datasette) -> None:
     text = text_of(await get(own_datasette, PRESENTATION))
     assert "failed 33.3 %" in text
     assert "presentations/pitch-sleep-spray/slide_01.png" in text
-    assert re.search(r"Completed \d+ \w+ \d{4}, \d\d:\d\d , after 1 min 16 s", text)
+    assert re.search(r"Finished \d+ \w+ \d{4}, \d\d:\d\d , after 1 min 16 s", text)
     queued = text_of(
         await get(own_datasette, "/presentation_jobs/presentation_jobs/pitch-trail-mix")
     )
@@ -331,5 +331,5 @@ async def test_a_very_long_campaign_is_not_shown_in_full(own_datasette: Datasett
     async with asking(own_datasette, None) as client:
         page = await client.get("/campaigns/jobs/long")
     assert page.status_code == 200
-    assert "This job is too long to show here" in page.text
+    assert "This campaign is too long to show here" in page.text
     assert "Version 2" in page.text

@@ -199,6 +199,30 @@ def test_a_retry_by_hand_gives_new_attempts(db: sqlite3.Connection, queue: JobQu
         assert get(db, queue, job_id)["error"] == "no heartbeat for 0 minutes, 3 attempts"
 
 
+def test_a_run_that_no_claim_began_becomes_an_attempt(
+    db: sqlite3.Connection, queue: JobQueue
+) -> None:
+    """As of an earlier system: what a retry clears in the job is kept, and is no claim."""
+    ended = {"created_at": OLD, queue.finished: "2020-01-01T01:00:00.000Z"}
+    left = {"error": "no disk\nat all", "progress": 40, "current_step": "mixing"}
+    job_id = add(db, queue, 1, status="failed", **ended, **left)
+    change(db, queue, job_id, status="queued")
+    assert queue.claim(db, "w")["attempts"] == 1
+    change(db, queue, job_id, progress=60, current_step="cutting")
+    assert queue.recover(db, stale_minutes=0) == Recovered(queued=[job_id])
+    job = get(db, queue, job_id)
+    assert {name: job[name] for name in (*left, queue.finished)} == {
+        "error": None, "progress": 0, "current_step": None, queue.finished: None,
+    }  # fmt: skip
+    columns = "worker, started_at, ended_at, outcome, error, progress, current_step"
+    first, second = map(
+        tuple, db.execute(f"select {columns} from job_attempts order by id").fetchall()
+    )
+    assert first == (None, OLD, ended[queue.finished], "failed", *left.values())
+    assert second[0] == "w"
+    assert second[3:] == ("queued", "no heartbeat for 0 minutes", 60, "cutting")
+
+
 def test_only_silent_jobs_are_recovered(db: sqlite3.Connection, queue: JobQueue) -> None:
     for number in range(1, 4):
         add(db, queue, number)

@@ -352,7 +352,7 @@ def test_attempts_of_a_worker_stay(tmp_path: Path) -> None:
         yt_builder.claim(db, "new")
         before = list(db["job_attempts"].rows)
         import_files("yt-builder", db, [path], ImportOptions(table="job_attempts", actor="import"))
-        rest = {"ended_at": None, "outcome": None, "error": None, "log": None}
+        rest = dict.fromkeys(("ended_at", "outcome", "error", "log", "progress", "current_step"))
         assert list(db["job_attempts"].rows) == [*before, {**earlier, **rest}]
 
 

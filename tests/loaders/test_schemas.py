@@ -29,9 +29,11 @@ DIGESTS = {
     "metrics/m001_create.sql": "51475fb9f5fe861e979c2ba9356dd512ea9e912e",
     "presentation_jobs/m001_create.sql": "961efbc51ba56a5b12b56e4bfe8d21ac3e964f38",
     "presentation_jobs/m002_late_completion.sql": "c64bd926203729eea154e4e241a9fe4995098843",
+    "presentation_jobs/m003_attempts.sql": "729d22f8f4c5228ad8062d4fcc3c99e8e696868d",
     "trends/m001_create.sql": "5d4f5ad70138e4afc8e3f79f04cc0c64fed54363",
     "yt_builder/m001_create.sql": "caa8adf28b799ccee6b735345c65c56fb6004fdc",
     "yt_builder/m002_late_completion.sql": "44435884c26dfbce14af65a8485c075e89d3313c",
+    "yt_builder/m003_attempts.sql": "db198dce2bacc7b864f28183f68a85e0fda68511",
 }
 
 

@@ -18,6 +18,10 @@ from loaders.search import add_functions
 PAGES = (
     "/",
     "/-/search?q=mat",
+    "/-/queue",
+    "/-/queue?state=queued",
+    "/-/queue?state=failed",
+    "/-/queue?state=completed&hours=24",
     "/campaigns/jobs/spring-matcha-avatar",
     "/yt-builder/jobs/1",
     "/presentation_jobs/presentation_jobs/pitch-sleep-spray",

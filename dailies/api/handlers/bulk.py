@@ -1,4 +1,4 @@
-"""Changing every job that a filter matches, and undoing a deletion."""
+"""Changing every job that a filter matches, and undoing that."""
 
 from __future__ import annotations
 
@@ -20,13 +20,14 @@ async def act_on_jobs(job: JobRequest) -> Response:
     given = validate(job.resource.models.bulk, await job.read_json(parse_object))
     action, conditions = given["action"], given["filter"].model_dump(exclude_unset=True)
     await job.require("delete-job" if action == bulk.DELETE else "update-job")
+    selected = bulk.filtered(job.resource, conditions)
     if given.get("dry_run", False):
         job.check_idempotency_key()
-        counted = await job.read(lambda conn: bulk.count(conn, job.resource, action, conditions))
+        counted = await job.read(lambda conn: bulk.count(conn, job.resource, action, selected))
         return json_response(200, json.dumps(counted.as_dict()))
 
     def change(connection: sqlite3.Connection) -> JSONResponse:
-        result = bulk.change(connection, job.resource, action, conditions, job.actor_id)
+        result = bulk.change(connection, job.resource, action, selected, job.actor_id)
         return JSONResponse(200, json.dumps(result.as_dict()))
 
     return await job.write_once(change)
@@ -36,7 +37,7 @@ async def undo_jobs(job: JobRequest) -> Response:
     token = validate(Undo, await job.read_json(parse_object))["undo"]
 
     def undo(connection: sqlite3.Connection) -> JSONResponse:
-        result = bulk.undo(connection, token, job.actor_id)
+        result = bulk.undo(connection, job.resource, token, job.actor_id)
         return JSONResponse(200, json.dumps(result.as_dict()))
 
     return await job.write_once(undo)

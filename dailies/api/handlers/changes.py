@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from datasette import Response
+from datasette import Request, Response
+from datasette.app import Datasette
 
 from dailies.api.changes import Change, Changes, read_changes
 from dailies.api.dispatch import JobRequest, json_response
 from dailies.api.pagination import parse_size
 from dailies.api.responses import rows_text
 from dailies.api.sse import EventStream
+from dailies.api.watcher import watcher_of
 from dailies.auth import tokens
 from dailies.auth.sign_in import reason_session_ended
 from dailies.errors import RequestError
@@ -33,20 +35,25 @@ async def list_job_changes(job: JobRequest) -> Response:
 
 async def stream(job: JobRequest, position: str | None) -> EventStream:
     """A stream of changes after `position`; permissions are checked again for each read."""
+    watcher = watcher_of(job.datasette, job.resource)
 
-    async def next_events() -> str:
-        nonlocal position
-        require_session(job)
-        await job.require("view-table")
-        await job.require("view-table", job.resource.log.permitted_on)
+    async def read() -> tuple[str, str, bool]:
         found: Changes = await job.read(
             lambda conn: read_changes(conn, job.resource, position, MAX_EVENTS)
         )
-        position = str(found.next)
-        return "".join(map(event_text, found.rows))
+        text = "".join(map(event_text, found.rows))
+        return text, str(found.next), len(found.rows) == MAX_EVENTS
 
-    first = await next_events()
-    return EventStream(job.request, first, next_events)
+    async def next_events() -> tuple[str, bool]:
+        nonlocal position
+        require_session(job.datasette, job.request)
+        await job.require("view-table")
+        await job.require("view-table", job.resource.log.permitted_on)
+        text, position, more = await watcher.read_once(position, read)
+        return text, more
+
+    first, position, _ = await read()
+    return EventStream(job.request, first, next_events, [watcher])
 
 
 def event_text(change: Change) -> str:
@@ -55,10 +62,10 @@ def event_text(change: Change) -> str:
     return f"id: {change.token}\nevent: {change.operation}\ndata: {text}\n\n"
 
 
-def require_session(job: JobRequest) -> None:
+def require_session(datasette: Datasette, request: Request) -> None:
     """401 once the session or token that the stream was opened with has ended."""
-    token_id = (job.request.actor or {}).get("token")
-    if reason := reason_session_ended(job.datasette, job.request):
+    token_id = (request.actor or {}).get("token")
+    if reason := reason_session_ended(datasette, request):
         raise RequestError(401, reason)
     try:
         if token_id is not None:

@@ -13,10 +13,12 @@ from datasette.app import Datasette
 from datasette.utils import tilde_encode
 
 from dailies.auth.permissions import Actor
+from dailies.web.pages import dashboard
+from dailies.web.pages.dashboard import MAX_COUNTED, QUEUES, Number, Queue
+from dailies.web.pages.titles import build_title, presentation_title
 from dailies.web.pages.viewer import PageQuery, Row, Viewer
 
 TIME_LIMIT_MS = 50
-MAX_COUNTED = 10_000
 MAX_LISTED = 5
 
 
@@ -67,19 +69,6 @@ DETAILS = {
 }
 
 
-class Queue(NamedTuple):
-    label: str
-    database: str
-    table: str
-    name_column: str
-    running: str
-
-
-QUEUES = (
-    Queue("builds", "yt-builder", "jobs", "run_id", "running"),
-    Queue("presentations", "presentation_jobs", "presentation_jobs", "job_id", "processing"),
-)
-
 # Reads one index entry for each platform, not every snapshot.
 PLATFORMS = PageQuery(
     "metrics",
@@ -103,15 +92,6 @@ PLATFORMS = PageQuery(
     limit 12
     """,
 )
-
-
-class Number(NamedTuple):
-    """A count and the page that lists its rows; `more` if counting stopped early."""
-
-    label: str
-    rows: int
-    more: bool
-    href: str
 
 
 class Section(NamedTuple):
@@ -139,10 +119,14 @@ async def read(datasette: Datasette, actor: Actor) -> dict[str, Any]:
     queues = [queue for queue in QUEUES if await viewer.can_view(queue.database, queue.table)]
     return {
         "sections": [section for section in sections if section],
+        "tiles": await dashboard.tiles(viewer, queues),
         "queues": queues,
-        "running": [job for queue in queues for job in await jobs(viewer, queue, queue.running)],
-        "failed": [job for queue in queues for job in await jobs(viewer, queue, "failed")],
+        "failures": await dashboard.failures(viewer, queues),
+        "waiting": await dashboard.waiting_long(viewer, queues),
         "stale": [number for queue in queues if (number := await stale_jobs(viewer, queue))],
+        "running": [job for queue in queues for job in await running(viewer, queue)],
+        "days": await dashboard.days(viewer),
+        "can_count_days": await viewer.can_run("yt-builder", "builds_by_day"),
         "platforms": await platforms(viewer),
         "videos": await ranking(viewer, "metrics", "top_videos"),
         "topics": await ranking(viewer, "trends", "unused_topics"),
@@ -201,18 +185,19 @@ async def read_count(viewer: Viewer, database: str, count: Count) -> list[Number
     return [Number(count.label, min(row["found"], MAX_COUNTED), row["found"] > MAX_COUNTED, href)]
 
 
-async def jobs(viewer: Viewer, queue: Queue, status: str) -> list[Row]:
-    """The newest jobs of a status."""
+async def running(viewer: Viewer, queue: Queue) -> list[Row]:
+    """The newest jobs that run."""
+    builds = queue.database == "yt-builder"
+    title = await build_title(viewer) if builds else presentation_title()
     sql = f"""
         select
           {queue.table}.job_id,
-          {queue.table}.{queue.name_column} as name,
-          status,
+          {title} as title,
+          {queue.table}.status,
           progress,
           current_step,
           worker,
-          error,
-          created_at,
+          {queue.table}.created_at,
           last_heartbeat
         from (
           select job_id, created_at as sorted_by
@@ -225,10 +210,14 @@ async def jobs(viewer: Viewer, queue: Queue, status: str) -> list[Row]:
         order by newest.sorted_by desc, newest.job_id desc
         """  # noqa: S608
     query = PageQuery(queue.database, (queue.table,), sql)
-    found = await viewer.rows(query, status=status, max=MAX_LISTED) or []
+    found = await viewer.rows(query, status=queue.running, max=MAX_LISTED) or []
     urls = viewer.datasette.urls
     return [
-        {**row, "href": urls.row(queue.database, queue.table, tilde_encode(str(row["job_id"])))}
+        {
+            **row,
+            "resource": queue.resource,
+            "href": urls.row(queue.database, queue.table, tilde_encode(str(row["job_id"]))),
+        }
         for row in found
     ]
 
@@ -239,7 +228,8 @@ async def stale_jobs(viewer: Viewer, queue: Queue) -> Number | None:
     href = await query_href(viewer, queue.database, "stale_jobs")
     if results is None or href is None:
         return None
-    return Number(queue.label, len(results.rows), results.truncated, href)
+    found = len(results.rows)
+    return Number(queue.one if found == 1 else queue.label, found, results.truncated, href)
 
 
 async def platforms(viewer: Viewer) -> list[dict[str, str]]:

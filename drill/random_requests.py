@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 from collections import Counter
+from functools import cache
 from typing import Any
 
 import httpx2
@@ -15,7 +16,6 @@ from drill.case import Run, case
 from drill.connections import answer_to
 from drill.site import Site
 
-DOCUMENT = describe(RESOURCES)
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE", "BREW")
 KEYS = (
     "1", "p1", "0", "-1", "9" * 40, "%00", "1%0A", "%FF", "%ED%A0%80", "..", ".", "%2e%2e%2f",
@@ -67,13 +67,18 @@ PIECES = (
     b"GET ", b"POST ", b"/api/builds", b" HTTP/1.1\r\n", b"Host: 127.0.0.1\r\n", b"\r\n",
     b"Content-Length: 5\r\n", b"Transfer-Encoding: chunked\r\n", b"Expect: 100-continue\r\n",
 )  # fmt: skip
-FIELDS = sorted(
-    {
-        name
-        for schema in DOCUMENT["components"]["schemas"].values()
-        for name in schema.get("properties", {})
-    }
-)
+
+
+@cache
+def document() -> dict[str, Any]:
+    return describe(RESOURCES)
+
+
+@cache
+def fields() -> list[str]:
+    """The names of all columns and other fields."""
+    schemas = document()["components"]["schemas"].values()
+    return sorted({name for schema in schemas for name in schema.get("properties", {})})
 
 
 @case("random requests, and bytes that are no requests")
@@ -126,14 +131,14 @@ def is_error(text: str, status: int) -> bool:
 
 def request(chance: random.Random) -> tuple[str, str, dict[str, str], bytes]:
     """A path of the API with odd keys, methods, queries, headers and bodies."""
-    template = chance.choice([*DOCUMENT["paths"], "/api", "/api/", "/api/docs", "/api/nothing"])
+    template = chance.choice([*document()["paths"], "/api", "/api/", "/api/docs", "/api/nothing"])
     path = template
     for part in ("key", "file_type", "filename"):
         path = path.replace(f"{{{part}}}", chance.choice(("1", "2", *KEYS)))
     if chance.random() < 0.1:
         path += chance.choice(("%0A", "/", "%00", "//", "/..", "%2F"))
     headers = {**chance.choice(HEADERS), "Content-Type": chance.choice(TYPES[:1] * 20 + TYPES)}
-    known = tuple(DOCUMENT["paths"].get(template, ())) * 10
+    known = tuple(document()["paths"].get(template, ())) * 10
     method = chance.choice((*known, *METHODS)).upper()
     return method, path + chance.choice(QUERIES[:1] * 10 + QUERIES), headers, bodies(chance)
 
@@ -151,7 +156,7 @@ def bodies(chance: random.Random) -> bytes:
         return chance.choice((b"", b"{", b"\xff\xfe{", b"[" * 100_000, b'{"a":' * 3000, b"null"))
     if kind < 0.15:
         return chance.randbytes(chance.randrange(200))
-    names = chance.sample(FIELDS, chance.randrange(1, 5))
+    names = chance.sample(fields(), chance.randrange(1, 5))
     text = ", ".join(f"{json.dumps(name)}: {value(chance)}" for name in names)
     return (f"[{{{text}}}]" if chance.random() < 0.2 else f"{{{text}}}").encode(errors="replace")
 
@@ -166,6 +171,6 @@ def value(chance: random.Random) -> str:
             chance.choice(("queued", "running", "processing", "completed", "delete"))
         ),
         lambda: f'{{"!!binary": {json.dumps(chance.choice(TEXTS[:4]))}}}',
-        lambda: json.dumps({chance.choice(FIELDS): chance.choice(TEXTS[:5])}),
+        lambda: json.dumps({chance.choice(fields()): chance.choice(TEXTS[:5])}),
     )
     return chance.choice(kinds)()

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from dailies.canned_queries import read_queries
-from dailies.server import HOME
+from dailies.home import HOME
 from loaders import open_database
 from loaders.connections import bulk_cache, connect, transaction
 from loaders.metrics import youtube_import

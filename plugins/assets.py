@@ -6,7 +6,7 @@ from hashlib import sha256
 
 from datasette import hookimpl
 
-from dailies.server import HOME
+from dailies.home import HOME
 
 
 def versioned(name: str) -> str:

@@ -18,7 +18,7 @@ from datasette.plugins import pm
 from datasette.utils import StartupError
 from in_process import READER, READING, ROOT, metadata, serving
 
-from dailies.server import HOME
+from dailies.home import HOME
 from dailies.web.charts import Chart, check_columns, measures, read_chart, read_charts
 from loaders import campaigns, open_database
 

@@ -20,7 +20,7 @@ from empty_databases import create_databases
 from in_process import READING, ROOT, serving
 
 from dailies.canned_queries import read_queries
-from dailies.server import HOME
+from dailies.home import HOME
 from loaders import campaigns, open_database
 from loaders.campaigns.normal_form import SEARCHED
 from loaders.registry import DATABASES, database_path

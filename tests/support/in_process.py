@@ -18,9 +18,9 @@ from datasette.app import Datasette
 from datasette.plugins import pm
 from jinja2.bccache import Bucket, BytecodeCache
 
-from dailies import server
 from dailies.api.routes import views
 from dailies.auth.secrets import signing_secret
+from dailies.home import HOME
 from loaders.formats.yaml_reader import LOADER
 
 ROOT = {"id": "root"}
@@ -73,14 +73,14 @@ def metadata() -> dict[str, Any]:
 
 @cache
 def read_metadata() -> dict[str, Any]:
-    text = (server.HOME / "metadata.yml").read_text(encoding="utf-8")
+    text = (HOME / "metadata.yml").read_text(encoding="utf-8")
     config: dict[str, Any] = yaml.load(text, Loader=LOADER)  # noqa: S506 - it is a safe loader
     return config
 
 
 def plugins_dir() -> str | None:
     """The folder of the plugins, unless this process has them: all instances share them."""
-    return None if pm.has_plugin("metadata.py") else str(server.HOME / "plugins")
+    return None if pm.has_plugin("metadata.py") else str(HOME / "plugins")
 
 
 @contextmanager
@@ -90,8 +90,8 @@ def serving(**changes: Any) -> Iterator[Datasette]:
         "files": [],
         "config": metadata(),
         "plugins_dir": plugins_dir(),
-        "template_dir": str(server.HOME / "templates"),
-        "static_mounts": [("static", str(server.HOME / "static"))],
+        "template_dir": str(HOME / "templates"),
+        "static_mounts": [("static", str(HOME / "static"))],
         "secret": signing_secret(),
         "cors": True,
     }

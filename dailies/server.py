@@ -6,7 +6,9 @@ import inspect
 import io
 import json
 from collections.abc import Iterable, Mapping
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import click
@@ -96,11 +98,13 @@ def serve(arguments: Arguments) -> None:
 def load_own_plugins() -> None:
     """Load the plugins of the user's own folder, under names that none of ours has."""
     from datasette.plugins import pm
-    from datasette.utils import module_from_path
 
     folder = own_part("plugins")
     for path in sorted(folder.glob("*.py")) if folder else ():
-        pm.register(module_from_path(str(path), name=f"own {path.name}"))
+        loader = SourceFileLoader(f"own {path.name}", str(path))
+        plugin = ModuleType(loader.name)
+        loader.exec_module(plugin)
+        pm.register(plugin)
 
 
 def check_file(path: Path, *, create: bool) -> None:

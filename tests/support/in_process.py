@@ -10,9 +10,11 @@ from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from copy import deepcopy
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import httpx2
+import pytest
 import yaml
 from datasette.app import Datasette
 from datasette.plugins import pm
@@ -81,6 +83,15 @@ def read_metadata() -> dict[str, Any]:
 def plugins_dir() -> str | None:
     """The folder of the plugins, unless this process has them: all instances share them."""
     return None if pm.has_plugin("metadata.py") else str(HOME / "plugins")
+
+
+def own_queries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder `canned_queries` in the user's own folder, which becomes the current one."""
+    folder = tmp_path / "own"
+    (folder / "canned_queries").mkdir(parents=True)
+    (folder / "metadata.yml").touch()
+    monkeypatch.chdir(folder)
+    return folder / "canned_queries"
 
 
 @contextmanager

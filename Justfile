@@ -19,8 +19,7 @@ serve *options: _install
 
 # Add the sample rows to ./data, unless it had rows before, and serve it on http://127.0.0.1:8001
 demo *options: _install
-    dailies build --sample
-    dailies serve {{ options }}
+    dailies demo {{ options }}
 
 # Run the tests on all cores, with their files in memory where there is room
 test *options: _install
@@ -58,6 +57,10 @@ screenshots: _install
 # Build, import, serve, write, kill, restart, export and compare in a temporary folder
 smoke: _install
     python tests/smoke.py
+
+# Build the wheel and the source archive of the package into ./dist
+package: _install
+    python -m hatchling build
 
 # Pin every requirement again (`just lock --upgrade` for newer ones)
 lock *options:

@@ -7,6 +7,7 @@ npm into a temporary folder. Datasette serves a copy of our file.
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sqlite3
 import subprocess
@@ -43,7 +44,7 @@ def datasette(files: list[Path], log: Path) -> Iterator[int]:
     """The port of a Datasette without anything of ours; databases bear their files' names."""
     command = [str(Path(sys.executable).with_name("datasette")), "serve", *map(str, files)]
     port = free_port()
-    with running([*command, "--port", str(port)], port, log):
+    with running([*command, "--port", str(port)], port, log, DATASETTE_LOAD_PLUGINS=""):
         yield port
 
 
@@ -124,10 +125,11 @@ def record(document: dict[str, Any]) -> dict[str, Any]:
 
 
 @contextmanager
-def running(command: list[str], port: int, log: Path) -> Iterator[None]:
+def running(command: list[str], port: int, log: Path, **variables: str) -> Iterator[None]:
     """Run a server until the block ends; return once it answers."""
     with log.open("ab") as output:
-        process = subprocess.Popen(command, stdout=output, stderr=output)
+        env = {**os.environ, **variables}
+        process = subprocess.Popen(command, env=env, stdout=output, stderr=output)
         try:
             wait_for(process, port, log)
             yield

@@ -15,7 +15,7 @@ from benchmarks.files import per_second, seconds
 from benchmarks.rows import Row
 from benchmarks.workspace import Workspace, run_command
 from dailies.canned_queries import read_queries
-from dailies.server import HOME
+from dailies.home import HOME
 
 VIDEOS = 5_000
 PLATFORMS = ("youtube", "tiktok", "instagram", "facebook")

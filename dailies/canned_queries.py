@@ -11,10 +11,10 @@ from typing import Any
 
 import yaml
 
+from dailies.home import folders
 from loaders.formats.yaml_reader import LOADER
 from loaders.registry import DATABASES
 
-FOLDER = Path(__file__).parent.parent / "canned_queries"
 CHARTS = "charts.yml"  # lies with the queries that it draws: dailies/web/charts.py
 KEYS = frozenset({"title", "description", "sql", "params"})
 
@@ -30,6 +30,12 @@ class CannedQuery:
     description: str
     sql: str
     parameters: tuple[str, ...]
+
+
+def all_queries() -> list[CannedQuery]:
+    """The queries of Dailies and of the user's own folder, whose replace ours of the same name."""
+    found = [query for folder in folders("canned_queries") for query in read_queries(folder)]
+    return list({(query.database, query.name): query for query in found}.values())
 
 
 def read_queries(folder: Path) -> Iterator[CannedQuery]:

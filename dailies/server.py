@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import inspect
 import io
 import json
 from collections.abc import Iterable, Mapping
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import click
 import yaml
 
 from dailies.auth.secrets import signing_secret
+from dailies.home import HOME, own_folder, own_part
 from loaders.formats.yaml_reader import LOADER
-
-HOME = Path(__file__).parent.parent
 
 # Options of Datasette that would replace what Dailies relies on.
 REFUSED = {
@@ -32,6 +34,12 @@ def parse(host: str, port: int, configs: Iterable[Path], options: Iterable[str])
     """UsageError for a wrong option, and for files that cannot be served."""
     from datasette.cli import cli  # here: it is slow to load
 
+    given = cli.commands["serve"].make_context("dailies serve", list(options)).params
+    return complete({**given, "host": host, "port": port}, configs)
+
+
+def complete(given: Mapping[str, Any], configs: Iterable[Path]) -> Arguments:
+    """The parameters with which Datasette serves as Dailies has it. UsageError as `parse`."""
     from dailies.http.clients import trusted_proxies
     from dailies.storage.job_size import max_job_bytes
 
@@ -40,8 +48,6 @@ def parse(host: str, port: int, configs: Iterable[Path], options: Iterable[str])
         max_job_bytes()
     except ValueError as error:
         raise click.UsageError(str(error)) from error
-    command = cli.commands["serve"]
-    given = command.make_context("dailies serve", list(options)).params
     for name, reason in REFUSED.items():
         if given[name]:
             option = name.replace("_", "-")
@@ -50,8 +56,6 @@ def parse(host: str, port: int, configs: Iterable[Path], options: Iterable[str])
         check_file(Path(file), create=given["create"])
     static = HOME / "static"
     ours = {
-        "host": host,
-        "port": port,
         "config": io.StringIO(json.dumps(configuration(configs))),
         "plugins_dir": str(HOME / "plugins"),
         "template_dir": str(HOME / "templates"),
@@ -86,8 +90,21 @@ def serve(arguments: Arguments) -> None:
         raise click.UsageError(str(error)) from error
     shutdown.use()
     background.enabled.set()
-    callback = cli.commands["serve"].callback
-    callback(**arguments)
+    load_own_plugins()
+    # Without what dailies/datasette_plugin.py put around it.
+    inspect.unwrap(cli.commands["serve"].callback)(**arguments)
+
+
+def load_own_plugins() -> None:
+    """Load the plugins of the user's own folder, under names that none of ours has."""
+    from datasette.plugins import pm
+
+    folder = own_part("plugins")
+    for path in sorted(folder.glob("*.py")) if folder else ():
+        loader = SourceFileLoader(f"own {path.name}", str(path))
+        plugin = ModuleType(loader.name)
+        loader.exec_module(plugin)
+        pm.register(plugin)
 
 
 def check_file(path: Path, *, create: bool) -> None:
@@ -116,9 +133,10 @@ def check_file(path: Path, *, create: bool) -> None:
 
 
 def configuration(paths: Iterable[Path] = ()) -> dict[str, Any]:
-    """Our metadata.yml, with the user's files merged over it."""
+    """Our metadata.yml, with that of the user's own folder and the files merged over it."""
     merged: dict[str, Any] = {}
-    for path in (HOME / "metadata.yml", *paths):
+    own = own_folder()
+    for path in (HOME / "metadata.yml", *([own / "metadata.yml"] if own else []), *paths):
         merged = merge(merged, read_configuration(path))
     return merged
 

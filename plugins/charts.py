@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 from http import HTTPStatus
+from itertools import chain
 from typing import Any
 from urllib.parse import urlencode
 from weakref import WeakKeyDictionary
@@ -16,14 +17,13 @@ from datasette import Forbidden, NotFound, Request, Response, hookimpl
 from datasette.app import Datasette
 from datasette.utils import StartupError, named_parameters
 
-from dailies.canned_queries import CannedQuery, needed_by, read_queries
-from dailies.server import HOME
+from dailies.canned_queries import CannedQuery, all_queries, needed_by
+from dailies.home import folders
 from dailies.storage.availability import require_available
 from dailies.web.chart_data import FAILURES, can_run, read_form, read_rows, reason
 from dailies.web.charts import Chart, check_columns, read_charts
 from dailies.web.page import refuse_method, render
 
-FOLDER = HOME / "canned_queries"
 CHARTS = "/-/charts"
 
 # The databases of charts that are not shown, since one of these is not available.
@@ -35,10 +35,11 @@ loaded: WeakKeyDictionary[Datasette, dict[str, Chart]] = WeakKeyDictionary()
 def startup(datasette: Datasette) -> Any:
     async def load() -> None:
         try:
-            queries = {(query.database, query.name): query for query in read_queries(FOLDER)}
+            queries = {(query.database, query.name): query for query in all_queries()}
+            charts = (read_charts(folder).items() for folder in folders("canned_queries"))
             loaded[datasette] = {
                 name: chart
-                for name, chart in read_charts(FOLDER).items()
+                for name, chart in chain.from_iterable(charts)
                 if await check(datasette, chart, queries)
             }
         except ValueError as error:

@@ -11,7 +11,7 @@ from datasette.app import Datasette
 from datasette.utils import StartupError
 
 from dailies.auth.derived import find_closable
-from dailies.canned_queries import FOLDER, needed_by, read_queries
+from dailies.canned_queries import all_queries, needed_by
 from dailies.datasette_compat import (
     StoredQuery,
     catalog_listed_tables,
@@ -79,7 +79,7 @@ def load_queries(datasette: Datasette) -> Any:
         try:
             queries = [
                 query
-                for query in read_queries(FOLDER)
+                for query in all_queries()
                 if datasette.databases.keys() >= set(needed_by(query))
             ]
             await find_closable(datasette, queries)

@@ -15,7 +15,7 @@ from datasette.database import QueryInterrupted
 from datasette.utils import tilde_decode
 
 from dailies import datasette_compat
-from dailies.canned_queries import FOLDER, needed_by, read_queries
+from dailies.canned_queries import all_queries, needed_by
 from dailies.errors import RequestError, is_file_error, request_error
 from dailies.storage.availability import require_available
 from dailies.web.page import READING
@@ -62,7 +62,7 @@ def unavailable_query(datasette: Datasette, request: Request) -> Any:
     """503 instead of 404 for a query across databases of which one is not available."""
     path = tuple(tilde_decode(request.url_vars.get(part) or "") for part in ("database", "table"))
     if path[0] == "_memory":
-        found = (one for one in read_queries(FOLDER) if (one.database, one.name) == path)
+        found = (one for one in all_queries() if (one.database, one.name) == path)
         try:
             require_available(datasette, *itertools.chain(*map(needed_by, found)))
         except RequestError as error:

@@ -75,7 +75,7 @@ def describe(
         "openapi": "3.1.0",
         "info": {
             "title": "Dailies: jobs",
-            "version": version("dailies"),
+            "version": version("datasette-dailies"),
             "description": "A successful response to a write means that it is on the disk. "
             "The command `dailies token` creates tokens. "
             "Rows of earlier systems may hold values that are refused in new ones.",

@@ -7,16 +7,13 @@ Exit codes: 0 done, 1 done but with problems, 2 bad usage.
 from __future__ import annotations
 
 import click
-import pluggy
 
-from dailies.cli import databases, files, jobs, queues, serve, tokens
+from dailies.cli import databases, files, init, jobs, queues, serve, tokens
 from loaders.registry import load_environment
-
-hookimpl = pluggy.HookimplMarker("sqlite_utils")  # sqlite_utils.hookimpl, which is slow to import
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="dailies")
+@click.version_option(package_name="datasette-dailies")
 def main() -> None:
     """Import, check and serve the data of short-form video pipelines.
 
@@ -41,14 +38,11 @@ COMMANDS = (
     jobs.jobs,
     tokens.token,
     serve.serve,
+    serve.demo,
+    init.init,
 )
 for command in COMMANDS:
     main.add_command(command)
-
-
-@hookimpl
-def register_commands(cli: click.Group) -> None:
-    cli.add_command(main, name="dailies")
 
 
 if __name__ == "__main__":

@@ -14,13 +14,14 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from dailies.home import HOME
 from loaders import tables
 from loaders.campaigns import files
 from loaders.connections import acting_as, has_rows
 from loaders.import_options import ImportOptions
 from loaders.registry import database_spec
 
-SAMPLES = Path(__file__).parent.parent.parent / "samples"
+SAMPLES = HOME / "samples"
 TIME = re.compile(r"(?P<date>20\d\d-\d\d-\d\d)(?P<between>[T ])(?P<time>\d\d:\d\d:\d\d)", re.ASCII)
 
 

@@ -1,7 +1,8 @@
-"""The command `dailies serve`."""
+"""The commands `dailies serve` and `dailies demo`."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import click
@@ -32,17 +33,37 @@ def serve(host: str, port: int, configs: tuple[Path, ...], options: tuple[str, .
     Each FILE is another SQLite database, which is served read-only. Other options are those of
     `datasette serve`.
     """
+    start(host, port, configs, options)
+
+
+@click.command(context_settings={"ignore_unknown_options": True})
+def demo(host: str, port: int, configs: tuple[Path, ...], options: tuple[str, ...]) -> None:
+    """Add sample rows to databases that never had rows, then serve as `dailies serve` does."""
+    start(host, port, configs, options, sample=True)
+
+
+demo.params += serve.params
+
+
+def start(
+    host: str,
+    port: int,
+    configs: Iterable[Path],
+    options: Iterable[str],
+    *,
+    sample: bool = False,
+) -> None:
     from dailies import server
 
     arguments = server.parse(host, port, configs, options)
-    build_databases()
+    build_databases(sample=sample)
     server.serve(arguments)
 
 
-def build_databases() -> None:
+def build_databases(*, sample: bool = False) -> None:
     """Build every database; one that cannot be built is reported, and not served."""
     for name in DATABASES:
-        report = build_one(name, check_seconds=CHECK_SECONDS)
+        report = build_one(name, sample, check_seconds=CHECK_SECONDS)
         for line in build_lines(report):
             click.echo(line, err=True)
         if report.error:

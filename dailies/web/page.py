@@ -9,7 +9,7 @@ from typing import Any
 from datasette import Request, Response
 from datasette.app import Datasette
 
-from dailies.server import HOME
+from dailies.home import HOME
 
 READING = ("GET", "HEAD")
 FORM = (*READING, "POST")

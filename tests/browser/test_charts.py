@@ -11,7 +11,7 @@ from axe import PHONE, violations_in_all_modes
 from browser_site import Site, watch
 from playwright.sync_api import Browser, Page, expect
 
-from dailies.server import HOME
+from dailies.home import HOME
 from dailies.web.charts import read_charts
 
 CHARTS = read_charts(HOME / "canned_queries")

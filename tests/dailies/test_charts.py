@@ -14,11 +14,10 @@ import httpx2
 import pytest
 import yaml
 from datasette.app import Datasette
-from datasette.plugins import pm
 from datasette.utils import StartupError
-from in_process import READER, READING, ROOT, metadata, serving
+from in_process import READER, READING, ROOT, metadata, own_queries, serving
 
-from dailies.server import HOME
+from dailies.home import HOME
 from dailies.web.charts import Chart, check_columns, measures, read_chart, read_charts
 from loaders import campaigns, open_database
 
@@ -87,10 +86,6 @@ def link(page: str, text: str) -> str:
     match = re.search(rf'<a href="([^"]+)"[^>]*>{re.escape(text)}', page)
     assert match, f"no link {text}"
     return html.unescape(match[1])
-
-
-def plugin() -> Any:
-    return next(one for one in pm.get_plugins() if hasattr(one, "show_chart"))
 
 
 def without(allowed: str, database: str, table: str | None = None) -> dict[str, Any]:
@@ -410,11 +405,7 @@ async def test_a_chart_that_does_not_fit_its_query_stops_the_server_from_startin
     new: str,
     message: str,
 ) -> None:
-    folder = tmp_path / "queries"
-    folder.mkdir()
-    text = (HOME / "canned_queries" / "campaigns.yml").read_text()
-    (folder / "campaigns.yml").write_text(text)
-    monkeypatch.setattr(plugin(), "FOLDER", write_chart(folder, CHART.replace(old, new)))
+    write_chart(own_queries(tmp_path, monkeypatch), CHART.replace(old, new))
     with pytest.raises(StartupError) as refusal:
         await campaigns_alone.invoke_startup()
     assert str(refusal.value) == f'charts.yml: chart "lost": {message}'

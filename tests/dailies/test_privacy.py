@@ -18,7 +18,7 @@ from datasette.resources import DatabaseResource, TableResource
 from in_process import READER, READING, ROOT, WORKER, asking, metadata, paths, serving
 
 from dailies.auth.derived import closable, find_derived
-from dailies.canned_queries import FOLDER, read_queries
+from dailies.canned_queries import all_queries
 from dailies.storage.databases import JOIN_BY_NAME
 from dailies.storage.restricted import reference
 from loaders import open_database
@@ -791,7 +791,7 @@ async def test_nothing_that_all_may_ask_reads_what_only_root_may(shared: Dataset
     """As shipped, no query and no view stands over a table that is closed to anybody."""
     await shared.invoke_startup()
     assert closable[shared] == []
-    queries = [query for query in read_queries(FOLDER) if query.database == "campaigns"]
+    queries = [query for query in all_queries() if query.database == "campaigns"]
     found = [one for one in await find_derived(shared, queries) if one.database == "campaigns"]
     tables = {*reference("campaigns").views, *DATABASES["campaigns"].parts, "set_aside"}
     assert {one.name for one in found} == {query.name for query in queries} | tables

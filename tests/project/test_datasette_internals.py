@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from dailies.server import HOME
+from dailies.home import HOME
 
 COMPAT = HOME / "dailies" / "datasette_compat.py"
 SOURCES = [

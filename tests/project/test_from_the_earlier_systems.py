@@ -11,7 +11,7 @@ from click import Group
 
 from dailies.api.resources import RESOURCES
 from dailies.api.routes import ROUTES
-from dailies.canned_queries import FOLDER, read_queries
+from dailies.canned_queries import all_queries
 from dailies.cli.main import main
 from loaders.registry import DATABASES
 
@@ -67,7 +67,7 @@ def test_its_requests_exist() -> None:
 
 
 def test_its_queries_exist() -> None:
-    known = {f"{query.database}/{query.name}" for query in read_queries(FOLDER)}
+    known = {f"{query.database}/{query.name}" for query in all_queries()}
     named = set(re.findall(r"the query `([^`]+)`", PAGE))
     assert len(named) > 5
     assert named <= known

@@ -23,7 +23,7 @@ import datasette.app  # noqa: F401 - with all that it imports
 import pytest
 from in_process import serving
 
-from dailies.server import HOME
+from dailies.home import HOME
 
 SHORT, LONG = 1_000, 4_000
 NOTICEABLE_SECONDS = 0.01

@@ -17,10 +17,10 @@ from canned import bare_scans, plan
 from datasette.app import Datasette
 from datasette.utils import StartupError
 from empty_databases import create_databases
-from in_process import READING, ROOT, serving
+from in_process import READING, ROOT, own_queries, serving
 
 from dailies.canned_queries import read_queries
-from dailies.server import HOME
+from dailies.home import HOME
 from loaders import campaigns, open_database
 from loaders.campaigns.normal_form import SEARCHED
 from loaders.registry import DATABASES, database_path
@@ -379,12 +379,6 @@ def test_a_wrong_file_is_named(tmp_path: Path, text: str, message: str) -> None:
     assert str(refusal.value).startswith(message)
 
 
-def canned_queries_plugin() -> Any:
-    from datasette.plugins import pm
-
-    return next(plugin for plugin in pm.get_plugins() if hasattr(plugin, "load_queries"))
-
-
 @pytest.mark.parametrize(
     ("sql", "message"),
     [
@@ -400,10 +394,8 @@ async def test_sql_that_cannot_run_stops_the_server_from_starting(
     sql: str,
     message: str,
 ) -> None:
-    folder = write_query(
-        tmp_path / "queries", f"lost: {{title: T, description: D, sql: {sql!r}}}"
-    ).parent
-    monkeypatch.setattr(canned_queries_plugin(), "FOLDER", folder)
+    folder = own_queries(tmp_path, monkeypatch)
+    write_query(folder, f"lost: {{title: T, description: D, sql: {sql!r}}}")
     with pytest.raises(StartupError) as refusal:
         await own_datasette.invoke_startup()
     assert str(refusal.value) == message
@@ -413,15 +405,25 @@ async def test_a_query_gone_from_its_file_is_gone_from_a_lasting_catalogue(
     jobs: list[dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     internal = str(tmp_path / "internal.db")
+    folder = own_queries(tmp_path, monkeypatch)
+    write_query(folder, "first: {title: T, description: D, sql: select 1 as n}")
     with serving(internal=internal) as first:
-        assert (await first.client.get("/campaigns/recent_jobs.json")).status_code == 200
-        folder = write_query(
-            tmp_path / "queries", "one: {title: T, description: D, sql: select 1 as n}"
-        ).parent
-        monkeypatch.setattr(canned_queries_plugin(), "FOLDER", folder)
+        assert (await first.client.get("/campaigns/first.json")).json()["rows"] == [{"n": 1}]
+    write_query(folder, "second: {title: T, description: D, sql: select 2 as n}")
     with serving(internal=internal) as second:
-        assert (await second.client.get("/campaigns/recent_jobs.json")).status_code == 404
-        assert (await second.client.get("/campaigns/one.json")).json()["rows"] == [{"n": 1}]
+        assert (await second.client.get("/campaigns/first.json")).status_code == 404
+        assert (await second.client.get("/campaigns/second.json")).json()["rows"] == [{"n": 2}]
+        assert (await second.client.get("/campaigns/recent_jobs.json")).status_code == 200
+
+
+async def test_a_query_of_ones_own_replaces_ours(
+    jobs: list[dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = own_queries(tmp_path, monkeypatch)
+    write_query(folder, "recent_jobs: {title: T, description: D, sql: select 1 as n}")
+    with serving() as datasette:
+        found = await datasette.client.get("/campaigns/recent_jobs.json")
+    assert found.json()["rows"] == [{"n": 1}]
 
 
 async def test_queries_of_a_database_that_is_not_there_are_left_out(data_dir: Path) -> None:

@@ -17,7 +17,7 @@ from empty_databases import create_databases
 from in_process import READING, asking, serving
 
 from dailies.canned_queries import CannedQuery, needed_by, read_queries
-from dailies.server import HOME
+from dailies.home import HOME
 from loaders.registry import DATABASES, database_path
 from loaders.search import add_functions
 

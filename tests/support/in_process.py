@@ -10,18 +10,20 @@ from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from copy import deepcopy
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import httpx2
+import pytest
 import yaml
 from datasette.app import Datasette
 from datasette.plugins import pm
 from jinja2.bccache import Bucket, BytecodeCache
 
-from dailies import server
 from dailies.api.routes import views
 from dailies.auth.secrets import signing_secret
 from dailies.datasette_compat import routes_of
+from dailies.home import HOME
 from loaders.formats.yaml_reader import LOADER
 
 ROOT = {"id": "root"}
@@ -43,7 +45,7 @@ OTHER_PARTS = {
     "export": ["yaml"],
     "video": ["dly_vid_001"],
 }
-for name in ("sniffio", *(path.stem for path in server.HOME.glob("plugins/*.py"))):
+for name in ("sniffio", *(path.stem for path in HOME.glob("plugins/*.py"))):
     # httpx2, at each request, and Datasette, for lists of plugins, would search all folders for it.
     if name not in sys.modules and importlib.util.find_spec(name) is None:
         sys.modules[name] = None  # type: ignore[assignment]
@@ -76,14 +78,23 @@ def metadata() -> dict[str, Any]:
 
 @cache
 def read_metadata() -> dict[str, Any]:
-    text = (server.HOME / "metadata.yml").read_text(encoding="utf-8")
+    text = (HOME / "metadata.yml").read_text(encoding="utf-8")
     config: dict[str, Any] = yaml.load(text, Loader=LOADER)  # noqa: S506 - it is a safe loader
     return config
 
 
 def plugins_dir() -> str | None:
     """The folder of the plugins, unless this process has them: all instances share them."""
-    return None if pm.has_plugin("metadata.py") else str(server.HOME / "plugins")
+    return None if pm.has_plugin("metadata.py") else str(HOME / "plugins")
+
+
+def own_queries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder `canned_queries` in the user's own folder, which becomes the current one."""
+    folder = tmp_path / "own"
+    (folder / "canned_queries").mkdir(parents=True)
+    (folder / "metadata.yml").touch()
+    monkeypatch.chdir(folder)
+    return folder / "canned_queries"
 
 
 @contextmanager
@@ -93,8 +104,8 @@ def serving(**changes: Any) -> Iterator[Datasette]:
         "files": [],
         "config": metadata(),
         "plugins_dir": plugins_dir(),
-        "template_dir": str(server.HOME / "templates"),
-        "static_mounts": [("static", str(server.HOME / "static"))],
+        "template_dir": str(HOME / "templates"),
+        "static_mounts": [("static", str(HOME / "static"))],
         "secret": signing_secret(),
         "cors": True,
     }

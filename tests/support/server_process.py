@@ -60,12 +60,22 @@ def run_dailies(
 
 
 class ServerProcess:
-    """`dailies serve` over one data folder: started by `with`, ended by its process id."""
+    """`dailies serve` over one data folder: started by `with`, ended by its process id.
 
-    def __init__(self, data_dir: Path, *options: str, **settings: str) -> None:
+    `command` is another one that serves.
+    """
+
+    def __init__(
+        self,
+        data_dir: Path,
+        *options: str,
+        command: tuple[str | Path, ...] = (COMMAND, "serve"),
+        **settings: str,
+    ) -> None:
         self.data_dir = data_dir
         self.log = data_dir.parent / f"{data_dir.name}-server.log"
         self.port = free_port()
+        self._command = command
         self._options = options
         self._settings = settings
         self._process: subprocess.Popen[bytes] | None = None
@@ -143,7 +153,7 @@ class ServerProcess:
         self._log_start = self.log.stat().st_size if self.log.exists() else 0
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [COMMAND, "serve", "--port", str(self.port), *self._options],
+                [*self._command, "--port", str(self.port), *self._options],
                 cwd=self.data_dir.parent,
                 env=environment(self.data_dir, **self._settings),
                 stdin=subprocess.DEVNULL,

@@ -86,11 +86,6 @@ def register_routes() -> list[tuple[str, Any]]:
 
 
 @hookimpl
-def menu_links(datasette: Datasette) -> list[dict[str, str]]:
-    return [{"href": datasette.urls.path(CHARTS), "label": "Charts"}]
-
-
-@hookimpl
 def database_actions(datasette: Datasette, database: str) -> list[dict[str, str]]:
     if not any(chart.database == database for chart in loaded[datasette].values()):
         return []

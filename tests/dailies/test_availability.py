@@ -92,7 +92,7 @@ async def test_its_api_says_so(client: httpx2.AsyncClient, resource: str, name: 
 async def test_the_home_page_and_health_name_it(client: httpx2.AsyncClient) -> None:
     home = (await client.get("/")).text
     for name, reason in BROKEN.items():
-        assert f'aria-labelledby="{name}"' in home
+        assert f'aria-labelledby="unavailable-{name}"' in home
         assert f"Not available: its file {reason}" in home
     answer = await client.get("/-/health")
     expected = sorted(map(message, BROKEN))

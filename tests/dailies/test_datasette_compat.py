@@ -20,6 +20,7 @@ from datasette.app import Datasette
 from datasette.database import Database
 from datasette.permissions import SkipPermissions
 from datasette.resources import TableResource
+from jinja2 import ChoiceLoader, DictLoader
 
 from dailies import datasette_compat as compat
 
@@ -46,6 +47,9 @@ async def instance(monkeypatch: pytest.MonkeyPatch) -> Iterator[Datasette]:
     monkeypatch.setattr(datasette.app, "populate_schema_tables", compat.populate_catalog)
     monkeypatch.setattr(Datasette, "resolve_database", compat.resolve_database)
     served = Datasette(memory=True)
+    environment = served.get_jinja_environment()
+    pages = DictLoader({"error_page.html": "{{ content }}"})  # of plugins/navigation.py
+    environment.loader = ChoiceLoader([environment.loader, pages])
     # First: other tests may have registered our plugins, which then detach other databases.
     await served.invoke_startup()
     database = served.add_database(Hiding(served, memory_name=f"compat{id(served)}"), name="d")

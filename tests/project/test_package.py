@@ -105,7 +105,7 @@ def test_installed_package_serves_an_empty_folder(installed: Path, tmp_path: Pat
         queries = server.request("GET", "/campaigns/jobs_by_brand.json?_shape=array").json()
         assert sum(row["jobs"] for row in queries) == 12
         page = server.request("GET", "/").text
-        assert "<h1>Our dailies</h1>" in page
+        assert "<title>Dashboard · Our dailies</title>" in page
         assert "Our team" in page
         assert server.request("GET", "/static/dailies.css").status_code == 200
 

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
-from contextvars import ContextVar
+from collections.abc import Callable, Coroutine
 from typing import Any, Protocol, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -21,7 +20,7 @@ from dailies.errors import RequestError
 Result = TypeVar("Result")
 Actor = dict[str, Any] | None
 
-CACHE_SECONDS = 1.0
+CACHE_SECONDS = 0.3  # answers are made of others as old, three deep: at most a second old
 MAX_CACHED = 1_000
 CHALLENGE = {"WWW-Authenticate": "Bearer"}
 
@@ -29,9 +28,6 @@ CHALLENGE = {"WWW-Authenticate": "Bearer"}
 # that need it at the same time await.
 Cache = dict[tuple[str, ...], tuple[float, "asyncio.Future[Any] | None"]]
 caches: WeakKeyDictionary[Datasette, Cache] = WeakKeyDictionary()
-
-# True while the answer to a question is found, which is not made of answers that are older.
-asking: ContextVar[bool] = ContextVar("asking", default=False)
 
 
 class Table(Protocol):
@@ -73,14 +69,14 @@ async def cached(
     datasette: Datasette,
     actor: Actor,
     question: tuple[str, ...],
-    ask: Callable[[], Awaitable[Result]],
+    ask: Callable[[], Coroutine[Any, Any, Result]],
 ) -> Result:
     """Ask, or return an answer that is at most a second old, since asking costs more than a write.
 
     It depends on the configuration and on the whole actor, limits of its token included. Whether
     that token is still valid has been checked before, for each request.
     """
-    if permission_checks_skipped() or asking.get():
+    if permission_checks_skipped():
         return await ask()
     cache = caches.setdefault(datasette, {})
     key = (repr(actor), *question)
@@ -88,16 +84,10 @@ async def cached(
     if answer is None or time.monotonic() >= until or failed(answer):
         if len(cache) >= MAX_CACHED:
             cache.clear()
-        answer = asyncio.ensure_future(without_cache(ask))
+        answer = asyncio.ensure_future(ask())
         cache[key] = (time.monotonic() + CACHE_SECONDS, answer)
     found: Result = answer.result() if answer.done() else await asyncio.shield(answer)
     return found
-
-
-async def without_cache(ask: Callable[[], Awaitable[Result]]) -> Result:
-    """Ask in a task, which has a context of its own."""
-    asking.set(True)
-    return await ask()
 
 
 def failed(answer: asyncio.Future[Any]) -> bool:

@@ -6,6 +6,7 @@ Each reader gets only the resources on which they have a permission.
 from __future__ import annotations
 
 import json
+from functools import lru_cache
 from typing import Any
 
 from datasette import Request, Response
@@ -41,7 +42,14 @@ async def document_for(datasette: Datasette, request: Request) -> dict[str, Any]
     ]
     prefix = str(datasette.urls.path("/")).rstrip("/")
     columns = {name: column_descriptions(datasette, RESOURCES[name]) for name in names}
-    return describe(names, prefix, columns)
+    return description(prefix, json.dumps(columns))
+
+
+@lru_cache(2 ** len(RESOURCES))
+def description(prefix: str, columns: str) -> Any:
+    """The document for readers of the resources in `columns`; to make it takes 0.1 s."""
+    found: dict[str, Any] = json.loads(columns)
+    return describe(list(found), prefix, found)
 
 
 def column_descriptions(datasette: Datasette, resource: Resource) -> dict[str, str]:

@@ -33,6 +33,7 @@ from loaders.database_file import (
     WatchedFile,
     attach_read_only,
     open_as_allowed,
+    open_read_only,
     open_read_only_as,
 )
 from loaders.registry import database_spec
@@ -205,7 +206,7 @@ class ReadAuthorizer:
         """Ask the files as they are now; the connection itself is busy compiling."""
         sql = "select 1 from sqlite_master where name = :name collate nocase"
         for file in self._files:
-            with closing(sqlite3.connect(uri_of(file), uri=True)) as connection:
+            with closing(open_read_only(file)) as connection:
                 if connection.execute(sql, {"name": name}).fetchone():
                     return True
         return False
